@@ -1,0 +1,250 @@
+"""The values that stages return and the journal keeps: frozen, plain, with a JSON round trip.
+
+None holds a client, a path handle or a secret. ``rows()`` gives plain dictionaries; ``views`` makes the
+pandas frame of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runbooks_lib.errors import Outcome
+
+Json = dict[str, Any]
+Status = Literal["pass", "warn", "fail", "unknown", "skip"]
+Row = dict[str, str]
+
+#: Worst last, so that ``max`` over the index finds the verdict of a report.
+SEVERITY: tuple[Status, ...] = ("skip", "pass", "warn", "unknown", "fail")
+
+
+class Value(BaseModel):
+    """A frozen value of plain data; ``model_dump_json`` and ``model_validate_json`` are its round trip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(Value):
+    """One thing that happened, told to an observer; the journal adds the time and the writer.
+
+    Attributes:
+        kind: ``noun.verb`` in the past tense, for example ``command.ended``, ``check.answered``.
+        data: Plain JSON data. The journal redacts it before it is written.
+    """
+
+    kind: str
+    data: Json = Field(default_factory=dict)
+
+
+Observe = Callable[[Event], None]
+
+
+def unobserved(event: Event) -> None:
+    """An observer for callers that keep no journal."""
+
+
+class Finding(Value):
+    """The answer to one check.
+
+    Attributes:
+        id: Stable and dotted, for example ``kubernetes.version``; waivers and other notebooks name it.
+        title: The question, in a few words.
+        observed: What was seen.
+        expected: What should have been seen.
+        why: Why it matters to the operator.
+        remedy: What to do about it: a notebook, a command, or a line to paste.
+        evidence: Where to see it with one's own eyes.
+    """
+
+    id: str
+    title: str
+    status: Status
+    observed: str = ""
+    expected: str = ""
+    why: str = ""
+    remedy: str = ""
+    evidence: str = ""
+
+    def row(self) -> Row:
+        """One line of the report's table."""
+        return {
+            "status": self.status,
+            "check": self.title,
+            "observed": self.observed,
+            "expected": self.expected,
+            "remedy": self.remedy if self.status not in {"pass", "skip"} else "",
+        }
+
+
+class Table(Value):
+    """Rows that people look at beside the findings, for example the pods of the release."""
+
+    title: str
+    rows: tuple[Row, ...] = ()
+
+
+class Report(Value):
+    """The findings of a stage, and the tables that were looked at for them."""
+
+    stage: str
+    title: str
+    findings: tuple[Finding, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    def rows(self) -> list[Row]:
+        """One row a finding."""
+        return [finding.row() for finding in self.findings]
+
+    def with_status(self, *statuses: Status) -> tuple[Finding, ...]:
+        """The findings that have one of these statuses, in order."""
+        return tuple(finding for finding in self.findings if finding.status in statuses)
+
+    @property
+    def verdict(self) -> Status:
+        """The worst status of all findings; a report without findings is ``unknown``, never passed."""
+        if not self.findings:
+            return "unknown"
+        return max((finding.status for finding in self.findings), key=SEVERITY.index)
+
+
+class ObjectChange(Value):
+    """What a plan does to one Kubernetes object.
+
+    Attributes:
+        action: ``keep`` means that the object stays although its release goes.
+        name: ``Kind name``, with the namespace where it has one that is not the target's.
+        detail: Changed fields, one a line, ``path: old → new``, secrets already replaced; or why it stays.
+    """
+
+    action: Literal["add", "change", "remove", "keep"]
+    name: str
+    detail: tuple[str, ...] = ()
+
+    def row(self) -> Row:
+        """One line of the plan's table."""
+        return {"action": self.action, "object": self.name, "detail": "\n".join(self.detail)}
+
+
+class Step(Value):
+    """One thing that a mutating stage does.
+
+    Attributes:
+        kind: A key of the table of steps in ``release.change``.
+        title: What it does, in the operator's words.
+        data: What the step needs, without secrets; part of the plan's digest.
+    """
+
+    kind: str
+    title: str
+    data: Json = Field(default_factory=dict)
+
+
+class Plan(Value):
+    """Everything that a mutating stage would do; its digest is what a person approves.
+
+    Attributes:
+        stage: The stage that made it.
+        target: Cluster UID, namespace and release it is for.
+        steps: In the order they are carried out; none means that there is nothing to do.
+        changes: What becomes of each object.
+        impact: What it means, in the operator's words.
+        bindings: Everything else that must not change between plan and apply (revision, digests, versions).
+    """
+
+    stage: str
+    target: Json
+    steps: tuple[Step, ...] = ()
+    changes: tuple[ObjectChange, ...] = ()
+    impact: tuple[str, ...] = ()
+    bindings: Json = Field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` over the canonical JSON of everything the plan says."""
+        return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.steps
+
+    def rows(self) -> list[Row]:
+        """One row an object."""
+        return [change.row() for change in self.changes]
+
+
+class Approval(Value):
+    """A person's yes to one digest."""
+
+    digest: str
+    by: str
+    how: Literal["parameter", "button", "nothing to approve"]
+
+
+class ChangeResult(Value):
+    """What a mutating stage did, step by step."""
+
+    stage: str
+    plan_digest: str
+    done: tuple[str, ...] = ()
+    revision: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done at all."""
+        return bool(self.done)
+
+    def rows(self) -> list[Row]:
+        """One row a step."""
+        return [{"step": str(number), "done": title} for number, title in enumerate(self.done, start=1)]
+
+
+class RunSummary(Value):
+    """How a run ended: one row of ``records list`` and of the rehearsal's table."""
+
+    run_id: str
+    stage: str
+    target: str
+    outcome: Outcome | Literal["open"]
+    exit_code: int
+    started: str
+    seconds: float
+    folder: str
+    summary: str = ""
+
+    def row(self) -> Row:
+        """One line of a table."""
+        return {
+            "started": self.started,
+            "stage": self.stage,
+            "target": self.target,
+            "outcome": self.outcome,
+            "seconds": f"{self.seconds:.1f}",
+            "run": self.run_id,
+        }
+
+
+def canonical(data: Any) -> str:
+    """JSON with sorted keys and no white space: the same data, the same text."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of(data: Any) -> str:
+    """The digest of plain data: ``sha256:…`` over its canonical JSON."""
+    return digest_bytes(canonical(data).encode())
+
+
+def digest_bytes(content: bytes) -> str:
+    """``sha256:…``; spelt so that no tool takes a digest for a number (``12e4567``)."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The most severe of some statuses; of none, ``unknown``."""
+    return max(statuses, key=SEVERITY.index, default="unknown")
