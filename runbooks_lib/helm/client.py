@@ -1,0 +1,220 @@
+"""The calls: the only place that knows Helm's flags (Helm 3.12 and newer, and 4).
+
+Values go in by standard input, never on the command line; every call names kubeconfig, context, namespace
+and the project's own Helm home, so that nothing depends on, or writes to, the user's own settings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runbooks_lib import process
+from runbooks_lib.errors import UsageError
+from runbooks_lib.helm.failures import failure
+from runbooks_lib.helm.values import (
+    ChartFile,
+    Release,
+    Revision,
+    file_digest,
+    folder_digest,
+    release_of,
+    yaml_mapping,
+)
+from runbooks_lib.redaction import Redactor
+from runbooks_lib.results import Event, Observe, digest_of, unobserved
+
+#: Seconds for a call that asks the cluster or a repository one question.
+QUESTION_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Helm:
+    """Helm for one release; holds settings only, no state.
+
+    Attributes:
+        executable: A name on PATH, or a path.
+        home: The project's own Helm home (repositories, caches); made when needed.
+        kubeconfig: ``None`` is the user's default.
+        redactor: What may stand in an error's text is decided by it.
+    """
+
+    executable: str
+    home: Path
+    namespace: str
+    kubeconfig: Path | None = None
+    context: str = ""
+    redactor: Redactor | None = None
+    run: process.Runner = process.run
+    observe: Observe = unobserved
+
+    # ---- questions
+
+    def version(self) -> str:
+        """Helm's own version, for example ``v3.19.5``."""
+        text = self._call(["version", "--template", "{{.Version}}"], cluster=False).strip()
+        found = re.search(r"v?\d+\.\d+\.\d+", text)
+        if found is None:
+            raise UsageError(
+                f"{self.executable!r} does not answer like Helm: {text[:80]!r}.",
+                next_step="Name another one in helm.executable.",
+            )
+        return "v" + found.group().removeprefix("v")
+
+    def status(self, release: str) -> Release | None:
+        """The stored release with its manifest, or ``None`` when there is none."""
+        text = self._ask(["status", release, "--output", "json"])
+        return release_of(json.loads(text)) if text is not None else None
+
+    def history(self, release: str) -> tuple[Revision, ...]:
+        """The stored revisions, oldest first; empty when there is no release."""
+        text = self._ask(["history", release, "--output", "json", "--max", "20"])
+        return tuple(Revision.model_validate(line) for line in json.loads(text)) if text is not None else ()
+
+    # ---- charts
+
+    def fetch(self, *, repository: str, name: str, version: str) -> ChartFile:
+        """Fetch one version of a chart from a Helm repository or an OCI registry."""
+        if repository.startswith("oci://"):
+            reference = f"{repository.rstrip('/')}/{name}"
+        else:
+            alias = f"{name}-{digest_of(repository)[7:15]}"
+            self._call(["repo", "add", alias, repository, "--force-update"], cluster=False)
+            reference = f"{alias}/{name}"
+        with tempfile.TemporaryDirectory(prefix="chart-") as folder:
+            pull = ["pull", reference, "--version", version, "--destination", folder]
+            self._call(pull, cluster=False)
+            archive = next(Path(folder).glob("*.tgz"))
+            kept = self.home / "charts" / file_digest(archive)[7:] / archive.name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            # Same digest, same bytes: replacing an earlier copy changes nothing for a run that reads it.
+            partial = kept.with_suffix(f".{os.getpid()}")
+            partial.write_bytes(archive.read_bytes())
+            partial.replace(kept)
+        return self.inspect(kept, source=f"{repository} {name} {version}")
+
+    def inspect(self, path: Path, *, source: str = "") -> ChartFile:
+        """Name, version and digest of a chart archive or folder on this disk."""
+        if not path.exists():
+            raise UsageError(
+                f"There is no chart at {path}.",
+                next_step="Correct chart.path: an archive (.tgz) or the folder that holds Chart.yaml.",
+            )
+        chart = yaml_mapping(self._call(["show", "chart", str(path)], cluster=False))
+        return ChartFile(
+            path=str(path),
+            name=str(chart.get("name", "")),
+            version=str(chart.get("version", "")),
+            app_version=str(chart.get("appVersion", "")),
+            digest=folder_digest(path) if path.is_dir() else file_digest(path),
+            source=source or str(path),
+        )
+
+    # ---- dry runs and changes
+
+    def render(self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool) -> Release:
+        """What an install or upgrade would store: a server-side dry run, so that ``lookup`` sees the cluster.
+
+        Needs Helm 3.13 (``--dry-run=server``).
+        """
+        verb = "upgrade" if upgrade else "install"
+        argv = [verb, release, chart.path, "--dry-run=server", "--values", "-", "--output", "json"]
+        return release_of(json.loads(self._call(argv, stdin=json.dumps(values))))
+
+    def change(
+        self,
+        release: str,
+        chart: ChartFile,
+        values: Mapping[str, Any],
+        *,
+        upgrade: bool,
+        note: str,
+        seconds: float,
+    ) -> Release:
+        """A plain install, or a plain upgrade with exactly these values.
+
+        Never ``upgrade --install``, which hides which of the two it was; never ``--reuse-values``, which
+        mixes in values that no file shows.
+
+        Args:
+            note: The release's description; the cluster's own history keeps it.
+            seconds: For the hooks' Jobs; the roll-out is watched by the caller.
+        """
+        verb = "upgrade" if upgrade else "install"
+        argv = [verb, release, chart.path, "--values", "-", "--output", "json"]
+        argv += ["--description", note, "--timeout", f"{int(seconds)}s"]
+        text = self._call(argv, stdin=json.dumps(values), timeout=seconds + process.GRACE_SECONDS)
+        return release_of(json.loads(text))
+
+    def uninstall(self, release: str, *, note: str, seconds: float) -> None:
+        """Remove a release and its history; what has the resource policy ``keep`` stays."""
+        argv = ["uninstall", release, "--description", note, "--timeout", f"{int(seconds)}s"]
+        self._call(argv, timeout=seconds + process.GRACE_SECONDS)
+
+    # ---- the call itself
+
+    def _ask(self, argv: Sequence[str]) -> str | None:
+        """A question about a release; ``None`` when Helm says that there is none."""
+        done = self._run(argv, stdin=None, timeout=QUESTION_SECONDS, cluster=True)
+        if not done.ok and re.search(r"release: not found", done.stderr):
+            return None
+        return self._checked(done)
+
+    def _call(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | None = None,
+        timeout: float = QUESTION_SECONDS,
+        cluster: bool = True,
+    ) -> str:
+        return self._checked(self._run(argv, stdin=stdin, timeout=timeout, cluster=cluster))
+
+    def _run(
+        self, argv: Sequence[str], *, stdin: str | None, timeout: float, cluster: bool
+    ) -> process.Completed:
+        self.home.mkdir(parents=True, exist_ok=True)
+        # An empty folder: a folder named as the chart in the current one would win over the repository.
+        nowhere = self.home / "nowhere"
+        nowhere.mkdir(exist_ok=True)
+        full = [self.executable, *argv, *(self._where() if cluster else ())]
+        self.observe(Event(kind="command.started", data={"argv": full}))
+        done = self.run(full, timeout=timeout, stdin=stdin, env=self._environment(), cwd=nowhere)
+        ended = {"argv": full, "returncode": done.returncode, "seconds": round(done.seconds, 3)}
+        if not done.ok:
+            ended["stderr"] = self._shown(done.stderr)
+        self.observe(Event(kind="command.ended", data=ended))
+        return done
+
+    def _where(self) -> list[str]:
+        where = ["--namespace", self.namespace]
+        if self.kubeconfig is not None:
+            where += ["--kubeconfig", str(self.kubeconfig)]
+        if self.context:
+            where += ["--kube-context", self.context]
+        return where
+
+    def _environment(self) -> dict[str, str]:
+        # HELM_DEBUG prints Secrets, HELM_NAMESPACE and HELM_KUBE… would contradict the flags.
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("HELM_")}
+        home = {
+            "HELM_CONFIG_HOME": str(self.home / "config"),
+            "HELM_CACHE_HOME": str(self.home / "cache"),
+            "HELM_DATA_HOME": str(self.home / "data"),
+        }
+        return inherited | home
+
+    def _checked(self, done: process.Completed) -> str:
+        if not done.ok:
+            raise failure(done, self._shown)
+        return done.stdout
+
+    def _shown(self, text: str) -> str:
+        shown = self.redactor.redact(text) if self.redactor is not None else text
+        return shown if len(shown) <= 2000 else shown[:2000] + " …"
