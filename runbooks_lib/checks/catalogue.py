@@ -1,0 +1,84 @@
+"""What a check is, and how a list of them is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.results import Event, Finding, Observe, Report, Status, Table
+
+Subject = TypeVar("Subject")
+
+
+class Answer(NamedTuple):
+    """What a check found out; ``remedy`` and ``evidence`` replace the check's own when given."""
+
+    status: Status
+    observed: str
+    expected: str = ""
+    remedy: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Check(Generic[Subject]):
+    """One row of a catalogue.
+
+    Attributes:
+        id: Stable and dotted.
+        title: The question, in a few words.
+        expected: What should be seen.
+        why: Why it matters.
+        remedy: What to do when it is not so.
+        ask: Looks, and answers. It only reads.
+    """
+
+    id: str
+    title: str
+    expected: str
+    why: str
+    remedy: str
+    ask: Callable[[Subject], Answer]
+
+
+def report(
+    stage: str,
+    title: str,
+    checks: Iterable[Check[Subject]],
+    subject: Subject,
+    *,
+    observe: Observe,
+    tables: Callable[[Subject], tuple[Table, ...]] | None = None,
+) -> Report:
+    """Ask all checks, whatever the first ones say, and tell each answer as it comes."""
+    findings = tuple(_put(check, subject, observe) for check in checks)
+    shown: tuple[Table, ...] = ()
+    if tables is not None:
+        try:
+            shown = tables(subject)
+        except RunbookError as error:
+            shown = (Table(title=f"Not to be had: {error.summary}"),)
+    made = Report(stage=stage, title=title, findings=findings, tables=shown)
+    observe(Event(kind="report.made", data={"title": title, "verdict": made.verdict}))
+    return made
+
+
+def _put(check: Check[Subject], subject: Subject, observe: Observe) -> Finding:
+    try:
+        answer = check.ask(subject)
+    except RunbookError as error:
+        answer = Answer("unknown", error.summary, remedy=error.next_step, evidence=error.evidence)
+    finding = Finding(
+        id=check.id,
+        title=check.title,
+        status=answer.status,
+        observed=answer.observed,
+        expected=answer.expected or check.expected,
+        why=check.why,
+        remedy=answer.remedy or check.remedy,
+        evidence=answer.evidence,
+    )
+    observe(Event(kind="check.answered", data=finding.model_dump(mode="json")))
+    return finding

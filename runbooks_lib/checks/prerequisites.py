@@ -1,0 +1,269 @@
+"""What must be there before Dataflow can be installed: the guide's §2, and what it takes for granted."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+from runbooks_lib import probes
+from runbooks_lib.checks.catalogue import Answer, Check
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import hook_objects, objects_of
+from runbooks_lib.release.plan import Proposal, propose
+from runbooks_lib.results import Json
+
+KUBERNETES = (1, 33)
+HELM = (3, 12)
+#: `helm install --dry-run=server`, without which a chart's `lookup` sees nothing, came with this one.
+HELM_TO_PLAN = (3, 13)
+
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+
+#: Provisioners that are known to give ReadWriteMany. The API has no field for it: only a claim would prove it.
+_SHARED_PROVISIONERS = re.compile(
+    r"nfs|cephfs|efs\.csi|file\.csi\.azure|azure-file|filestore|glusterfs|longhorn|juicefs|lustre|weka|trident|"
+    r"nasplugin|cfs|sfsturbo|quobyte|moosefs|beegfs|kubernetes\.io/host-path",
+    re.IGNORECASE,
+)
+_SINGLE_PROVISIONERS = re.compile(
+    r"ebs\.csi|aws-ebs|disk\.csi|azure-disk|pd\.csi|gce-pd|cinder|local-path|no-provisioner|diskplugin|cbs", re.IGNORECASE
+)
+
+_VERBS = ("get", "list", "create", "update", "patch", "delete")
+
+
+class Subject:
+    """A target about to be installed or changed; what is looked at twice is asked for once."""
+
+    def __init__(self, boundaries: Boundaries) -> None:
+        self.boundaries = boundaries
+
+    @cached_property
+    def _proposal(self) -> Proposal | RunbookError:
+        exists = self.boundaries.helm.status(self.boundaries.release) is not None
+        try:
+            return propose(self.boundaries, upgrade=exists)
+        except RunbookError as error:
+            return error
+
+    @property
+    def proposal(self) -> Proposal:
+        """The chart as it would be applied; raises the same error each time it is asked for."""
+        if isinstance(self._proposal, RunbookError):
+            raise self._proposal
+        return self._proposal
+
+    @property
+    def objects(self) -> list[Json]:
+        """All rendered objects, those of hooks included."""
+        return [*objects_of(self.proposal.rendered.manifest), *hook_objects(self.proposal.rendered)]
+
+
+def version_of(text: str) -> tuple[int, int]:
+    """Major and minor of a version such as ``v1.33.2+k3s1``; ``(0, 0)`` when there is none."""
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
+def _kubernetes(subject: Subject) -> Answer:
+    version = subject.boundaries.cluster.version()
+    return Answer("pass" if version_of(version) >= KUBERNETES else "fail", version)
+
+
+def _helm(subject: Subject) -> Answer:
+    version = subject.boundaries.helm.version()
+    if version_of(version) < HELM:
+        return Answer("fail", version)
+    if version_of(version) < HELM_TO_PLAN:
+        return Answer(
+            "warn",
+            f"{version}: enough for the guide, but it can't make a server-side dry run, so no plan can be made",
+            remedy="Install Helm 3.13 or newer, or name it in helm.executable.",
+        )
+    return Answer("pass", version)
+
+
+def _pin(subject: Subject) -> Answer:
+    cluster, pin = subject.boundaries.cluster, subject.boundaries.parameters.target.cluster_uid
+    uid = cluster.uid()
+    if pin == uid:
+        return Answer("pass", f"{cluster.server} has the UID {uid}")
+    if not pin:
+        line = f'cluster_uid: "{uid}"'
+        return Answer("fail", "no pin in the parameters", remedy=f"If {cluster.server} is right, add under target: {line}")
+    return Answer("fail", f"{cluster.server} has the UID {uid}, the pin is {pin}")
+
+
+def _permissions(subject: Subject) -> Answer:
+    cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
+    kinds = sorted({(str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects})
+    # What Helm and the watch need beside the rendered kinds.
+    kinds += [("v1", "Namespace"), ("v1", "Secret"), ("v1", "Pod"), ("v1", "Event")]
+    questions, unknown = [], []
+    for api_version, kind in dict.fromkeys(kinds):
+        resource = cluster.resource(api_version, kind)
+        if resource is None:
+            unknown.append(f"{kind} ({api_version})")
+            continue
+        verbs = ("get", "list") if kind in {"Pod", "Event"} else ("get", "create") if kind == "Namespace" else _VERBS
+        where = namespace if resource.namespaced else None
+        questions += [(verb, resource.group, resource.plural, where) for verb in verbs]
+    with ThreadPoolExecutor(8) as pool:
+        allowed = list(pool.map(lambda question: cluster.can_i(*question), questions))
+    refused = [f"{verb} {plural}{f'.{group}' if group else ''}" for (verb, group, plural, _), yes in zip(questions, allowed, strict=True) if not yes]
+    if refused:
+        return Answer("fail", f"not allowed: {', '.join(refused[:12])}{' …' if len(refused) > 12 else ''}")
+    told = f"{len(questions)} questions, all answered yes"
+    return Answer("pass", f"{told}; not known to this cluster yet: {', '.join(unknown)}" if unknown else told)
+
+
+def _namespace(subject: Subject) -> Answer:
+    name = subject.boundaries.namespace
+    found = subject.boundaries.cluster.get("v1", "Namespace", name)
+    if found is None:
+        return Answer("pass", f"{name} is not there yet; the install makes it")
+    phase = (found.get("status") or {}).get("phase", "")
+    if phase == "Terminating":
+        return Answer("fail", f"{name} is being removed", remedy="Wait until it is gone, or look at its finalizers.")
+    return Answer("pass", f"{name} is there")
+
+
+def _storage(subject: Subject) -> Answer:
+    wanted = sorted(_shared_classes(subject.objects))
+    if not wanted:
+        return Answer("skip", "the chart asks for no ReadWriteMany claim")
+    classes = {item["metadata"]["name"]: item for item in subject.boundaries.cluster.list("storage.k8s.io/v1", "StorageClass")}
+    default = next((name for name, item in classes.items() if (item["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"), "")
+    answers = []
+    for name in wanted:
+        found = classes.get(name or default)
+        if found is None:
+            what = f"StorageClass {name} does not exist" if name else "no default StorageClass, and the chart names none"
+            return Answer("fail", what)
+        provisioner = str(found.get("provisioner", ""))
+        answers.append(f"{found['metadata']['name']} ({provisioner})")
+        if _SINGLE_PROVISIONERS.search(provisioner):
+            return Answer("fail", f"{answers[-1]} gives ReadWriteOnce only")
+        if not _SHARED_PROVISIONERS.search(provisioner):
+            return Answer("warn", f"{answers[-1]}: not known whether it can give ReadWriteMany")
+    return Answer("pass", ", ".join(answers))
+
+
+def _shared_classes(objects: list[Json]) -> set[str]:
+    """The classes of all ReadWriteMany claims; the empty name is the default class."""
+    claims: list[Any] = [obj["spec"] for obj in objects if obj["kind"] == "PersistentVolumeClaim"]
+    claims += [template["spec"] for obj in objects for template in (obj.get("spec") or {}).get("volumeClaimTemplates") or ()]
+    return {str(spec.get("storageClassName") or "") for spec in claims if "ReadWriteMany" in spec.get("accessModes", ())}
+
+
+def _gateway(subject: Subject) -> Answer:
+    missing = [
+        f"{kind}.{api_version}"
+        for api_version, kind in sorted({(str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects})
+        if "gateway" in api_version and subject.boundaries.cluster.resource(api_version, kind) is None
+    ]
+    definition = subject.boundaries.cluster.get(
+        "apiextensions.k8s.io/v1", "CustomResourceDefinition", "gateways.gateway.networking.k8s.io"
+    )
+    if missing:
+        return Answer("warn" if definition is None else "fail", f"not there: {', '.join(missing)}")
+    annotations = (definition or {}).get("metadata", {}).get("annotations") or {}
+    bundle = annotations.get("gateway.networking.k8s.io/bundle-version", "version unknown")
+    return Answer("pass", f"Gateway API bundle {bundle}, {annotations.get('gateway.networking.k8s.io/channel', '?')} channel")
+
+
+def _chart(subject: Subject) -> Answer:
+    try:
+        proposal = subject.proposal
+    except RunbookError as error:
+        return Answer("fail", error.summary, remedy=error.next_step)
+    chart = proposal.chart
+    return Answer("pass", f"{chart.name} {chart.version} from {chart.source}: {len(subject.objects)} objects")
+
+
+def _external_url(subject: Subject) -> Answer:
+    url = subject.boundaries.parameters.csghub.external_url
+    answer = probes.http.answer(url)
+    if answer.error:
+        return Answer("fail", f"{url}: {answer.error}")
+    status = "pass" if answer.status < 500 else "fail"
+    return Answer(status, f"{url} answered {answer.status} in {answer.seconds:.2f} s (asked from here, not from a node)")
+
+
+CHECKS: tuple[Check[Subject], ...] = (
+    Check(
+        "kubernetes.version",
+        "Kubernetes version",
+        "1.33 or newer",
+        "The chart's Gateway API objects are tested against it.",
+        "Upgrade the cluster.",
+        _kubernetes,
+    ),
+    Check(
+        "helm.version",
+        "Helm version",
+        "3.12 or newer; 3.13 to make a plan",
+        "Older ones can't render the chart.",
+        "Install a newer Helm, or name one in helm.executable.",
+        _helm,
+    ),
+    Check(
+        "target.pin",
+        "The right cluster",
+        "the UID of kube-system is the one in target.cluster_uid",
+        "A context's name can point anywhere; a UID can't.",
+        "Correct target.kubeconfig or target.context.",
+        _pin,
+    ),
+    Check(
+        "chart.render",
+        "Chart can be fetched and rendered",
+        "a server-side dry run without an error",
+        "What can't be rendered can't be planned.",
+        "Correct chart.* and values in the parameters.",
+        _chart,
+    ),
+    Check(
+        "permissions",
+        "Permission for each kind",
+        "get, list, create, update, patch and delete for each kind that the chart creates",
+        "A permission missing in the middle leaves a release half made.",
+        "Ask the cluster's administrator for these permissions.",
+        _permissions,
+    ),
+    Check(
+        "namespace",
+        "Namespace",
+        "there and active, or still to be made",
+        "Nothing can be created in a namespace that is being removed.",
+        "Choose another namespace in target.namespace.",
+        _namespace,
+    ),
+    Check(
+        "storage.shared",
+        "Storage for ReadWriteMany",
+        "a StorageClass whose provisioner can give ReadWriteMany",
+        "The API and its workers share one volume; without it their pods stay Pending.",
+        "Name a class for shared files in the values, or make one the default.",
+        _storage,
+    ),
+    Check(
+        "gateway.definitions",
+        "Gateway API definitions",
+        "the kinds that the chart uses are known to the cluster",
+        "Dataflow is reached through a Gateway; without the kinds its objects are refused.",
+        "The published chart brings them with a first install; else install the Gateway API first.",
+        _gateway,
+    ),
+    Check(
+        "csghub.external-url",
+        "CSGHub answers",
+        "externalUrl resolves and answers",
+        "Dataflow calls CSGHub there; the guide's first question when something does not work.",
+        "Correct csghub.external_url, or look at CSGHub itself.",
+        _external_url,
+    ),
+)

@@ -1,0 +1,255 @@
+"""Is the release there, whole and reachable: the guide's §6 as tables, and then a verdict."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from runbooks_lib.checks.catalogue import Answer, Check
+from runbooks_lib.errors import CheckFailed
+from runbooks_lib.helm import Release
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import claim_names, key_of, objects_of, workloads
+from runbooks_lib.release.rollout import progress_of, trouble_of
+from runbooks_lib.results import Json, Row, Table
+
+_MISSING = "run 02_install"
+
+
+class Subject:
+    """An installed release; each list is asked for once, so that all checks speak of the same moment."""
+
+    def __init__(self, boundaries: Boundaries) -> None:
+        self.boundaries = boundaries
+
+    @cached_property
+    def stored(self) -> Release | None:
+        """The release as Helm stored it."""
+        return self.boundaries.helm.status(self.boundaries.release)
+
+    @cached_property
+    def objects(self) -> list[Json]:
+        """The objects that the release should have."""
+        if self.stored is None:
+            raise CheckFailed("There is no release to look at.", next_step="Run 02_install.")
+        return objects_of(self.stored.manifest)
+
+    def rendered(self, kind: str) -> list[Json]:
+        """The objects of one kind that the release should have."""
+        return [obj for obj in self.objects if obj["kind"] == kind]
+
+    def live(self, obj: Json) -> Json | None:
+        """The same object as it is in the cluster."""
+        key = key_of(obj, self.boundaries.namespace)
+        return self.boundaries.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace)
+
+    @cached_property
+    def pods(self) -> list[Json]:
+        """The pods that belong to the release's workloads."""
+        selectors = [obj["spec"]["selector"]["matchLabels"] for obj in workloads(self.stored.manifest if self.stored else "")]
+        pods = self.boundaries.cluster.list("v1", "Pod", self.boundaries.namespace)
+        return [pod for pod in pods if any(_selects(labels, pod) for labels in selectors)]
+
+
+def _selects(labels: dict[str, str], pod: Json) -> bool:
+    return labels.items() <= (pod["metadata"].get("labels") or {}).items()
+
+
+def _release(subject: Subject) -> Answer:
+    stored = subject.stored
+    if stored is None:
+        target = subject.boundaries.parameters.target
+        return Answer("fail", f"no release {target.release} in namespace {target.namespace}", remedy=_MISSING)
+    observed = f"revision {stored.revision} is {stored.status}: {stored.description}"
+    if stored.status != "deployed":
+        remedy = f"since {stored.updated}; an operation was cut off or failed. Run 04_upgrade, or 05_uninstall to start anew"
+        return Answer("fail", observed, remedy=remedy)
+    return Answer("pass", observed)
+
+
+def _chart(subject: Subject) -> Answer:
+    history = subject.boundaries.helm.history(subject.boundaries.release)
+    if not history:
+        return Answer("fail", "no release", remedy=_MISSING)
+    chart = subject.boundaries.parameters.chart
+    last = history[-1]
+    expected = f"{chart.name}-{chart.version}" if not chart.path else last.chart
+    return Answer("pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected)
+
+
+def _workloads(subject: Subject) -> Answer:
+    wanted = [obj for obj in subject.objects if obj in workloads(subject.stored.manifest)] if subject.stored else []
+    late = []
+    for obj in wanted:
+        live = subject.live(obj)
+        if live is None:
+            late.append(f"{key_of(obj)}: not there")
+            continue
+        progress = progress_of(live)
+        if not progress.done:
+            late.append(f"{progress.name}: {progress.says}")
+    if late:
+        troubles = [f"{pod['metadata']['name']}: {why}" for pod in subject.pods if (why := trouble_of(pod))]
+        return Answer("fail", "; ".join(late), evidence="; ".join(troubles))
+    return Answer("pass", f"{len(wanted)} workloads, all available")
+
+
+def _claims(subject: Subject) -> Answer:
+    names = [name for obj in subject.objects for name in claim_names(obj)]
+    names += [obj["metadata"]["name"] for obj in subject.rendered("PersistentVolumeClaim")]
+    found = {item["metadata"]["name"]: item for item in subject.boundaries.cluster.list("v1", "PersistentVolumeClaim", subject.boundaries.namespace)}
+    open_ = [f"{name}: {_phase(found[name]) if name in found else 'not there'}" for name in names if name not in found or _phase(found[name]) != "Bound"]
+    return Answer("fail", "; ".join(open_)) if open_ else Answer("pass", f"{len(names)} claims, all bound")
+
+
+def _phase(obj: Json) -> str:
+    return str((obj.get("status") or {}).get("phase", "unknown"))
+
+
+def _services(subject: Subject) -> Answer:
+    slices = subject.boundaries.cluster.list("discovery.k8s.io/v1", "EndpointSlice", subject.boundaries.namespace)
+    ready: dict[str, int] = {}
+    for item in slices:
+        owner = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
+        count = sum(1 for endpoint in item.get("endpoints") or () if (endpoint.get("conditions") or {}).get("ready", True))
+        ready[owner] = ready.get(owner, 0) + count
+    wanted = [obj["metadata"]["name"] for obj in subject.rendered("Service") if (obj.get("spec") or {}).get("selector")]
+    without = [name for name in wanted if not ready.get(name)]
+    if without:
+        return Answer("fail", f"without a ready endpoint: {', '.join(without)}")
+    return Answer("pass", f"{len(wanted)} services, each with a ready endpoint")
+
+
+def _gateways(subject: Subject) -> Answer:
+    wanted = subject.rendered("Gateway")
+    if not wanted:
+        return Answer("skip", "the release has no Gateway")
+    told = []
+    for obj in wanted:
+        live = subject.live(obj)
+        conditions = _conditions(((live or {}).get("status") or {}).get("conditions"))
+        addresses = [str(item.get("value", "")) for item in ((live or {}).get("status") or {}).get("addresses") or ()]
+        if conditions.get("Programmed") != "True" or not addresses:
+            state = "not there" if live is None else f"Programmed={conditions.get('Programmed', 'unset')}, addresses {addresses}"
+            return Answer("fail", f"{key_of(obj)}: {state}")
+        told.append(f"{key_of(obj)} at {', '.join(addresses)}")
+    return Answer("pass", "; ".join(told))
+
+
+def _routes(subject: Subject) -> Answer:
+    wanted = subject.rendered("HTTPRoute")
+    if not wanted:
+        return Answer("skip", "the release has no HTTPRoute")
+    bad, hosts = [], []
+    for obj in wanted:
+        live = subject.live(obj) or {}
+        parents = (live.get("status") or {}).get("parents") or ()
+        accepted = [_conditions(parent.get("conditions")) for parent in parents]
+        good = accepted and all(item.get("Accepted") == "True" and item.get("ResolvedRefs") == "True" for item in accepted)
+        hosts += (obj.get("spec") or {}).get("hostnames") or []
+        if not good:
+            bad.append(f"{key_of(obj)}: {accepted or 'no parent has taken it'}")
+    return Answer("fail", "; ".join(bad)) if bad else Answer("pass", f"accepted for {', '.join(hosts)}")
+
+
+def _conditions(conditions: list[Json] | None) -> dict[str, str]:
+    return {item["type"]: item["status"] for item in conditions or ()}
+
+
+def tables(subject: Subject) -> tuple[Table, ...]:
+    """The guide's two tables: pods and services."""
+    if subject.stored is None:
+        return ()
+    namespace = subject.boundaries.namespace
+    services = {obj["metadata"]["name"] for obj in subject.rendered("Service")}
+    live = [item for item in subject.boundaries.cluster.list("v1", "Service", namespace) if item["metadata"]["name"] in services]
+    return (
+        Table(title="Pods", rows=tuple(_pod_row(pod) for pod in subject.pods)),
+        Table(title="Services", rows=tuple(_service_row(item) for item in live)),
+    )
+
+
+def _pod_row(pod: Json) -> Row:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    ready = sum(1 for status in statuses if status.get("ready"))
+    restarts = sum(int(status.get("restartCount", 0)) for status in statuses)
+    return {
+        "pod": pod["metadata"]["name"],
+        "ready": f"{ready}/{len(pod['spec']['containers'])}",
+        "phase": _phase(pod),
+        "restarts": str(restarts),
+        "node": pod["spec"].get("nodeName", ""),
+        "image": ", ".join(container["image"] for container in pod["spec"]["containers"]),
+        "trouble": trouble_of(pod),
+    }
+
+
+def _service_row(service: Json) -> Row:
+    spec = service["spec"]
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return {
+        "service": service["metadata"]["name"],
+        "type": spec.get("type", ""),
+        "cluster ip": spec.get("clusterIP", ""),
+        "external ip": ", ".join(str(item.get("ip") or item.get("hostname")) for item in ingress),
+        "ports": ", ".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in spec.get("ports") or ()),
+    }
+
+
+CHECKS: tuple[Check[Subject], ...] = (
+    Check(
+        "release.status",
+        "Release",
+        "deployed",
+        "Everything else is read off what Helm stored.",
+        "Run 02_install.",
+        _release,
+    ),
+    Check(
+        "release.chart",
+        "Chart version",
+        "the version in the parameters",
+        "Another version behaves in another way.",
+        "Run 04_upgrade, or correct chart.version.",
+        _chart,
+    ),
+    Check(
+        "workloads.available",
+        "Workloads",
+        "all replicas updated and available, no old pods",
+        "Ready is not yet available, and old pods still answer.",
+        "Look at the pods below; then *If it fails*.",
+        _workloads,
+    ),
+    Check(
+        "claims.bound",
+        "Volume claims",
+        "all bound",
+        "A pod with an unbound claim never starts.",
+        "Look at the claim's events; the StorageClass may not give its access mode.",
+        _claims,
+    ),
+    Check(
+        "services.endpoints",
+        "Services",
+        "each has a ready endpoint",
+        "A Service without one answers nobody.",
+        "Look at the pods behind it.",
+        _services,
+    ),
+    Check(
+        "gateway.programmed",
+        "Gateway",
+        "programmed, with an address",
+        "Users come in through it.",
+        "Look at the Gateway's conditions and at the envoy-gateway Deployment.",
+        _gateways,
+    ),
+    Check(
+        "routes.accepted",
+        "Routes",
+        "accepted by their Gateway, all references resolved",
+        "A route that is not accepted sends nobody anywhere.",
+        "Look at the route's conditions.",
+        _routes,
+    ),
+)

@@ -1,0 +1,67 @@
+"""What a stage works with: the target's parameters, the two boundaries, and who watches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runbooks_lib.cluster import Cluster
+from runbooks_lib.errors import TargetRefused
+from runbooks_lib.helm import ChartFile, Helm
+from runbooks_lib.parameters import Parameters, resolve_path
+from runbooks_lib.redaction import Redactor
+from runbooks_lib.results import Json, Observe
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """One target and the way to it.
+
+    Attributes:
+        note: What Helm stores as the description of a revision, without the plan: ``run <id>``.
+        observe: The run's journal.
+    """
+
+    parameters: Parameters
+    helm: Helm
+    cluster: Cluster
+    redactor: Redactor
+    observe: Observe
+    note: str
+
+    @property
+    def release(self) -> str:
+        """The release's name."""
+        return self.parameters.target.release
+
+    @property
+    def namespace(self) -> str:
+        """The release's namespace."""
+        return self.parameters.target.namespace
+
+    def chart(self) -> ChartFile:
+        """The chart that the parameters name, on this disk."""
+        chart = self.parameters.chart
+        if chart.path:
+            return self.helm.inspect(resolve_path(chart.path), source=chart.path)
+        return self.helm.fetch(repository=chart.repository, name=chart.name, version=chart.version)
+
+    def require_pin(self) -> Json:
+        """The target as a plan binds it.
+
+        Raises:
+            TargetRefused: The parameters pin no cluster, or another one than this.
+        """
+        pin, uid = self.parameters.target.cluster_uid, self.cluster.uid()
+        if not pin:
+            raise TargetRefused(
+                "The parameters pin no cluster, and a stage that changes something works on a pinned one only.",
+                next_step=f'If {self.cluster.server} is the right one, add this line under target: '
+                f'cluster_uid: "{uid}"',
+            )
+        if pin != uid:
+            raise TargetRefused(
+                f"This is another cluster than the pinned one: {self.cluster.server} has the UID {uid}, "
+                f"the parameters pin {pin}.",
+                next_step="Correct target.kubeconfig or target.context; change the pin only if you mean this cluster.",
+            )
+        return {"cluster_uid": uid, "namespace": self.namespace, "release": self.release}

@@ -1,0 +1,235 @@
+"""The change: the steps of an approved plan, each a row of one table; a failure saves evidence first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runbooks_lib.errors import ApprovalError, ChangeFailed, Interrupted, OutcomeUnknown, RunbookError
+from runbooks_lib.helm import Release
+from runbooks_lib.release import passwords
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.evidence import Save, collect
+from runbooks_lib.release.manifest import kept, objects_of, workloads
+from runbooks_lib.release.plan import Proposal, fingerprint, propose
+from runbooks_lib.release.rollout import await_absence, await_rollout, trouble_of
+from runbooks_lib.results import Approval, ChangeResult, Event, Json, Plan, Step
+
+
+@dataclass
+class Work:
+    """What the steps of one change hand to each other."""
+
+    boundaries: Boundaries
+    plan: Plan
+    note: str
+    proposal: Proposal | None = None
+    stored: Release | None = None
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def proposed(self) -> Proposal:
+        """The chart as it would be applied now."""
+        if self.proposal is None:
+            self.proposal = propose(self.boundaries, upgrade=self.plan.stage == "upgrade")
+        return self.proposal
+
+
+def carry_out(
+    boundaries: Boundaries, plan: Plan, approval: Approval, *, replan: Callable[[], Plan], save: Save
+) -> ChangeResult:
+    """Carry out an approved plan.
+
+    Args:
+        replan: Makes the plan anew from what is there now; its digest must be the approved one.
+        save: Writes one file of evidence into the record.
+
+    Raises:
+        ApprovalError: The plan made now is not the approved one; nothing was changed.
+        ChangeFailed: A step failed; the evidence is saved.
+        OutcomeUnknown: It is not known how a step ended; the evidence is saved.
+    """
+    _require_same(approval, replan())
+    if plan.empty:
+        return ChangeResult(stage=plan.stage, plan_digest=plan.digest)
+    started = time.monotonic()
+    work = Work(boundaries, plan, note=f"{boundaries.note} plan {plan.digest}")
+    done: list[str] = []
+    boundaries.observe(Event(kind="change.started", data={"digest": plan.digest}))
+    try:
+        for step in plan.steps:
+            boundaries.observe(Event(kind="change.step", data={"kind": step.kind, "title": step.title}))
+            _STEPS[step.kind](work, step)
+            done.append(step.title)
+    except BaseException as error:
+        failed = _failure(error, plan, len(done))
+        told = {"step": plan.steps[len(done)].title, "done": done, "summary": failed.summary}
+        boundaries.observe(Event(kind="change.failed", data=told | {"exit_code": failed.exit_code}))
+        _save_evidence(boundaries, failed, save)
+        raise failed from error
+    seconds = round(time.monotonic() - started, 1)
+    result = ChangeResult(
+        stage=plan.stage,
+        plan_digest=plan.digest,
+        done=tuple(done),
+        revision=work.stored.revision if work.stored else None,
+        seconds=seconds,
+    )
+    boundaries.observe(Event(kind="change.ended", data={"digest": plan.digest, "done": done, "seconds": seconds}))
+    return result
+
+
+def _require_same(approval: Approval, now: Plan) -> None:
+    if approval.digest != now.digest:
+        raise ApprovalError(
+            f"What would be done now ({now.digest}) is not what was approved ({approval.digest}): "
+            "the cluster, the chart or the parameters changed since.",
+            next_step="Run the notebook again from *Plan*, read the new plan, and approve it if it is what you want.",
+        )
+
+
+def _failure(error: BaseException, plan: Plan, done: int) -> RunbookError:
+    """The error that a failed step becomes once something may have been changed."""
+    step = plan.steps[done]
+    where = f"Step {done + 1} of {len(plan.steps)} ({step.title}) failed"
+    next_step = "Read *If it fails* in this notebook; 03_verify shows what is there now."
+    if isinstance(error, KeyboardInterrupt | SystemExit | Interrupted):
+        return OutcomeUnknown(f"{where.replace('failed', 'was interrupted')}.", next_step=next_step)
+    if isinstance(error, OutcomeUnknown):
+        return OutcomeUnknown(f"{where}: {error.summary}", next_step=error.next_step or next_step)
+    summary = error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
+    hint = error.next_step if isinstance(error, RunbookError) else ""
+    return ChangeFailed(f"{where}: {summary}", next_step=hint or next_step)
+
+
+def _save_evidence(boundaries: Boundaries, failed: RunbookError, save: Save) -> None:
+    try:
+        files = collect(boundaries, save)
+    except RunbookError as error:
+        failed.evidence = f"could not be saved: {error.summary}"
+    else:
+        failed.evidence = f"{len(files)} files under evidence/ in the record"
+
+
+# ---- the steps
+
+
+def _create_namespace(work: Work, step: Step) -> None:
+    metadata = {"name": step.data["namespace"]}
+    work.boundaries.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+def _create_secret(work: Work, step: Step) -> None:
+    boundaries = work.boundaries
+    name, keys = step.data["name"], step.data["keys"]
+    # Rendered before the Secret exists: the only moment at which its other entries can be read off the chart.
+    template = next(made.secret for made in work.proposed().generated if made.name == name)
+    strong = {key: passwords.strong() for key in keys}
+    for key, value in strong.items():
+        boundaries.redactor.register(value, f"{name}#{key}")
+    boundaries.cluster.create(passwords.owned_secret(boundaries, template, strong), boundaries.namespace)
+    work.secrets[name] = strong
+
+
+def _helm_change(work: Work, step: Step) -> None:
+    boundaries, upgrade = work.boundaries, step.kind == "helm-upgrade"
+    if work.secrets:
+        # The chart must now take our passwords; a chart that does not would be planned with one and run with another.
+        work.proposal = None
+        _require_adopted(work)
+    proposal = work.proposed()
+    planned = work.plan.bindings["manifest"]
+    if fingerprint(boundaries, proposal.rendered) != planned:
+        raise ChangeFailed(
+            "The chart renders other objects now than when the plan was made; Helm was not called.",
+            next_step="Run the notebook again from *Plan* and compare.",
+        )
+    work.stored = boundaries.helm.change(
+        boundaries.release,
+        proposal.chart,
+        proposal.values,
+        upgrade=upgrade,
+        note=work.note,
+        seconds=boundaries.parameters.policy.command_seconds,
+    )
+    if fingerprint(boundaries, work.stored) != planned:
+        raise ChangeFailed(
+            f"Helm stored other objects in revision {work.stored.revision} than the plan names.",
+            next_step="Compare `helm get manifest` with plan.json of this record before anything else is done.",
+        )
+
+
+def _require_adopted(work: Work) -> None:
+    rendered = work.proposed().rendered
+    values = {
+        obj["metadata"]["name"]: dict(passwords.secret_values(obj))
+        for obj in objects_of(rendered.manifest)
+        if obj["kind"] == "Secret"
+    }
+    for name, strong in work.secrets.items():
+        for key, value in strong.items():
+            if values.get(name, {}).get(key) != value:
+                raise ChangeFailed(
+                    f"This chart does not adopt the password in Secret {name}; Helm was not called.",
+                    next_step=f"Delete Secret {name}, and give {key} as a value by reference in the parameters.",
+                )
+
+
+def _await_rollout(work: Work, step: Step) -> None:
+    boundaries = work.boundaries
+    wanted = workloads(work.stored.manifest) if work.stored else []
+    budget = boundaries.parameters.policy.rollout_seconds
+    late = [item for item in await_rollout(boundaries, wanted, seconds=budget) if not item.done]
+    if late:
+        pods = boundaries.cluster.list("v1", "Pod", boundaries.namespace)
+        troubles = {f"{pod['metadata']['name']}: {trouble}" for pod in pods if (trouble := trouble_of(pod))}
+        reasons = "; ".join(sorted(troubles)[:5]) or "no pod says why"
+        states = "; ".join(f"{item.name}: {item.says}" for item in late)
+        raise ChangeFailed(
+            f"Not rolled out within {budget:.0f} s: {states}. {reasons}.",
+            next_step="Mend the cause and run 04_upgrade with the same parameters, or remove it with 05_uninstall.",
+        )
+
+
+def _helm_uninstall(work: Work, step: Step) -> None:
+    boundaries = work.boundaries
+    work.stored = boundaries.helm.status(boundaries.release)
+    boundaries.helm.uninstall(
+        boundaries.release, note=work.note, seconds=boundaries.parameters.policy.command_seconds
+    )
+
+
+def _await_absence(work: Work, step: Step) -> None:
+    boundaries = work.boundaries
+    gone = [obj for obj in objects_of(work.stored.manifest) if not kept(obj)] if work.stored else []
+    budget = boundaries.parameters.policy.rollout_seconds
+    pods = [_pod(pod) for pod in boundaries.cluster.list("v1", "Pod", boundaries.namespace) if _owned(pod, gone)]
+    still = await_absence(boundaries, [*gone, *pods], seconds=budget)
+    if still:
+        raise ChangeFailed(
+            f"Still there {budget:.0f} s after the uninstall: {', '.join(still[:10])}.",
+            next_step="Look at their finalizers; do not strip one before you know what it waits for.",
+        )
+
+
+def _pod(pod: Json) -> Json:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]}
+
+
+def _owned(pod: Json, workloads_: list[Json]) -> bool:
+    """Whether a pod belongs to one of these workloads, by the workload's own selector."""
+    labels = (pod["metadata"].get("labels") or {}).items()
+    selectors = [((obj.get("spec") or {}).get("selector") or {}) for obj in workloads_]
+    wanted = [selector.get("matchLabels") for selector in selectors if isinstance(selector, dict)]
+    return any(selector and selector.items() <= labels for selector in wanted)
+
+
+_STEPS: dict[str, Callable[[Work, Step], None]] = {
+    "create-namespace": _create_namespace,
+    "create-secret": _create_secret,
+    "helm-install": _helm_change,
+    "helm-upgrade": _helm_change,
+    "await-rollout": _await_rollout,
+    "helm-uninstall": _helm_uninstall,
+    "await-absence": _await_absence,
+}

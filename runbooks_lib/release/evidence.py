@@ -1,0 +1,87 @@
+"""What is saved from the cluster when a change fails: before anything else is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.passwords import learn_secret
+from runbooks_lib.results import Event, Json
+
+#: Kinds whose live objects tell what happened. Secrets are read for redaction only and never saved.
+_KINDS = (
+    ("v1", "Pod"),
+    ("v1", "Service"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Event"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "ReplicaSet"),
+    ("batch/v1", "Job"),
+    ("gateway.networking.k8s.io/v1", "Gateway"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+)
+
+#: Lines of each container's log.
+_TAIL = 500
+
+#: Writes one file of the record, given its relative path and text; it redacts.
+Save = Callable[[str, str], None]
+
+
+def collect(boundaries: Boundaries, save: Save) -> tuple[str, ...]:
+    """Save objects, events and logs (of the previous container too) of the target's namespace.
+
+    Nothing that can't be read stops the rest: what is missing is told in ``evidence/missing.json``.
+
+    Returns:
+        The relative paths of the files saved.
+    """
+    cluster, namespace = boundaries.cluster, boundaries.namespace
+    files: list[str] = []
+    missing: dict[str, str] = {}
+
+    def keep(name: str, text: str) -> None:
+        save(f"evidence/{name}", text)
+        files.append(f"evidence/{name}")
+
+    # First of all: pod logs print passwords, also such that nobody handed to the runbook.
+    try:
+        for secret in cluster.list("v1", "Secret", namespace):
+            learn_secret(boundaries.redactor, secret)
+    except RunbookError as error:
+        missing["Secrets, and so all logs"] = error.summary
+    pods: list[Json] = []
+    for api_version, kind in _KINDS:
+        try:
+            found = cluster.list(api_version, kind, namespace)
+        except RunbookError as error:
+            missing[kind] = error.summary
+            continue
+        pods += found if kind == "Pod" else []
+        keep(f"{kind.lower()}s.json", json.dumps(boundaries.redactor.redact_data(found), indent=1, sort_keys=True))
+    if not any(name.startswith("Secrets") for name in missing):
+        for pod in pods:
+            _logs(boundaries, pod, keep, missing)
+    if missing:
+        keep("missing.json", json.dumps(missing, indent=1))
+    boundaries.observe(Event(kind="evidence.saved", data={"files": files}))
+    return tuple(files)
+
+
+def _logs(boundaries: Boundaries, pod: Json, keep: Save, missing: dict[str, str]) -> None:
+    name = pod["metadata"]["name"]
+    for key in ("initContainerStatuses", "containerStatuses"):
+        for container in (pod.get("status") or {}).get(key) or ():
+            for previous in (False, True) if container.get("restartCount") else (False,):
+                label = f"logs/{name}.{container['name']}{'.previous' if previous else ''}.log"
+                try:
+                    text = boundaries.cluster.logs(
+                        boundaries.namespace, name, container["name"], previous=previous, tail=_TAIL
+                    )
+                except RunbookError as error:
+                    missing[label] = error.summary
+                else:
+                    keep(label, text)

@@ -1,0 +1,101 @@
+"""One difference for install, upgrade and uninstall, and what it means in the operator's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from runbooks_lib.release.manifest import ObjectKey, images, key_of
+from runbooks_lib.results import Json, ObjectChange
+
+#: Labels that name the chart's version: they change on every object and say nothing about it.
+_NOISE = ("labels.helm.sh/chart", "labels.app.kubernetes.io/version")
+
+Shown = Callable[[str], str]
+
+
+def difference(
+    old: Iterable[Json], new: Iterable[Json], *, namespace: str, shown: Shown
+) -> tuple[ObjectChange, ...]:
+    """What becomes of each object.
+
+    Args:
+        old: The objects that Helm stored.
+        new: The objects that Helm would store.
+        shown: Makes a value fit to be shown; secrets are replaced by it.
+    """
+    before = {key_of(obj, namespace): obj for obj in old}
+    after = {key_of(obj, namespace): obj for obj in new}
+    changes = []
+    for key in sorted({*before, *after}):
+        if key not in before:
+            changes.append(ObjectChange(action="add", name=str(key), detail=_images(after[key])))
+        elif key not in after:
+            changes.append(ObjectChange(action="remove", name=str(key)))
+        else:
+            detail = _fields(key, before[key], after[key], shown)
+            if detail:
+                changes.append(ObjectChange(action="change", name=str(key), detail=detail))
+    return tuple(changes)
+
+
+def dropped_values(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> tuple[str, ...]:
+    """The keys that the stored values have and the new ones lack: Helm will fall back to the chart's defaults.
+
+    The guide installs with ``--set …database=`` and upgrades with a file only: then the databases' names are
+    forgotten and the pods wait for ever.
+    """
+    dropped: list[str] = []
+    for key, value in old.items():
+        here = f"{path}.{key}" if path else str(key)
+        if key not in new:
+            dropped.append(here)
+        elif isinstance(value, dict) and isinstance(new[key], dict):
+            dropped += dropped_values(value, new[key], here)
+    return tuple(sorted(dropped))
+
+
+def counts(changes: Iterable[ObjectChange]) -> str:
+    """``41 added, 2 changed``: the first sentence of every impact."""
+    words = {"add": "added", "change": "changed", "remove": "removed", "keep": "kept"}
+    actions = [change.action for change in changes]
+    return ", ".join(f"{actions.count(a)} {word}" for a, word in words.items() if a in actions) or "no object changes"
+
+
+def _fields(key: ObjectKey, old: Json, new: Json, shown: Shown) -> tuple[str, ...]:
+    if key.kind == "Secret":
+        # Never a value: only which entries differ.
+        entries = {**(old.get("data") or {}), **(new.get("data") or {})}
+        changed = [
+            name for name in sorted(entries) if (old.get("data") or {}).get(name) != (new.get("data") or {}).get(name)
+        ]
+        return tuple(f"data.{name}: changed" for name in changed)
+    leaves_old = dict(_leaves(old))
+    leaves_new = dict(_leaves(new))
+    lines = []
+    for path in sorted({*leaves_old, *leaves_new}):
+        one, other = leaves_old.get(path), leaves_new.get(path)
+        if one != other and not path.endswith(_NOISE):
+            lines.append(f"{path}: {_text(one, shown)} → {_text(other, shown)}")
+    return tuple(lines)
+
+
+def _leaves(data: Any, path: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(data, list) and data:
+        for index, value in enumerate(data):
+            name = value.get("name") if isinstance(value, dict) else None
+            yield from _leaves(value, f"{path}[{name or index}]")
+    else:
+        yield path, data
+
+
+def _text(value: Any, shown: Shown) -> str:
+    text = "(none)" if value is None else shown(str(value))
+    return text if len(text) <= 120 else f"{text[:120]}…"
+
+
+def _images(obj: Json) -> tuple[str, ...]:
+    return tuple(f"image {name}: {image}" for name, image in images(obj).items())

@@ -1,0 +1,103 @@
+"""What an uninstall leaves behind, and why: claims, kept Secrets, definitions, the namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runbooks_lib.helm import Release
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import (
+    annotation,
+    claim_names,
+    hook_objects,
+    kept,
+    key_of,
+    objects_of,
+    workloads,
+)
+from runbooks_lib.results import Json, ObjectChange
+
+_CLAIM = "made by a StatefulSet, holds its data; Helm does not know it"
+_POLICY = "has helm.sh/resource-policy: keep; pairs with the claim of the same service"
+_HOOK = "made by a hook; Helm does not remove it"
+_DEFINITION = "a definition shared by the whole cluster"
+_NAMESPACE = "Helm never removes a namespace"
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What becomes of each object, with those that belong to the whole cluster named once more."""
+
+    changes: tuple[ObjectChange, ...]
+    cluster_scoped: tuple[str, ...]
+
+
+def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
+    """What goes and what stays when this release is removed."""
+    objects = objects_of(stored.manifest)
+    changes: list[ObjectChange] = []
+    cluster_scoped: list[str] = []
+    for obj in objects:
+        name = str(key_of(obj))
+        if kept(obj):
+            changes.append(ObjectChange(action="keep", name=name, detail=(_POLICY,)))
+            continue
+        scoped = boundaries.cluster.resource(obj["apiVersion"], obj["kind"])
+        detail: tuple[str, ...] = ()
+        if scoped is not None and not scoped.namespaced:
+            detail = _shared(boundaries, obj)
+            cluster_scoped.append(name + (f" — {'; '.join(detail)}" if detail else ""))
+        changes.append(ObjectChange(action="remove", name=name, detail=detail))
+    changes += [ObjectChange(action="keep", name=name, detail=(why,)) for name, why in _kept_besides(boundaries, stored)]
+    return Leftovers(tuple(changes), tuple(cluster_scoped))
+
+
+def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
+    """What stays although the manifest does not name it, as name and reason."""
+    cluster, namespace = boundaries.cluster, boundaries.namespace
+    found: dict[str, str] = {}
+    for workload in workloads(stored.manifest):
+        for claim in claim_names(workload):
+            if cluster.get("v1", "PersistentVolumeClaim", claim, namespace) is not None:
+                found[f"PersistentVolumeClaim {claim}"] = _CLAIM
+    for obj in hook_objects(stored):
+        key = key_of(obj, namespace)
+        if cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace) is not None:
+            found[str(key)] = _HOOK
+    for definition in sorted(_definitions(boundaries, stored)):
+        found[f"CustomResourceDefinition {definition}"] = _DEFINITION
+    found[f"Namespace {namespace}"] = _NAMESPACE
+    return found
+
+
+def _definitions(boundaries: Boundaries, stored: Release) -> set[str]:
+    names = set()
+    for obj in objects_of(stored.manifest):
+        group, _, version = str(obj["apiVersion"]).rpartition("/")
+        # Groups of Kubernetes itself have no dot or end in .k8s.io with no definition of their own.
+        resource = boundaries.cluster.resource(obj["apiVersion"], obj["kind"]) if group and version else None
+        if resource is not None and "." in group:
+            name = f"{resource.plural}.{group}"
+            if boundaries.cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name) is not None:
+                names.add(name)
+    return names
+
+
+def _shared(boundaries: Boundaries, obj: Json) -> tuple[str, ...]:
+    """Who else would miss a cluster-scoped object."""
+    key = key_of(obj)
+    live = boundaries.cluster.get(obj["apiVersion"], key.kind, key.name)
+    if live is None:
+        return ("is gone already",)
+    owner = annotation(live, "meta.helm.sh/release-name")
+    space = annotation(live, "meta.helm.sh/release-namespace")
+    shared = []
+    if owner and (owner, space) != (boundaries.release, boundaries.namespace):
+        shared.append(f"belongs to release {owner} in namespace {space}, and Helm would remove it all the same")
+    if key.kind == "GatewayClass":
+        for gateway in boundaries.cluster.list(obj["apiVersion"], "Gateway"):
+            metadata = gateway["metadata"]
+            used = gateway.get("spec", {}).get("gatewayClassName") == key.name
+            if used and metadata.get("namespace") != boundaries.namespace:
+                shared.append(f"used by Gateway {metadata['namespace']}/{metadata['name']}")
+    return tuple(shared)

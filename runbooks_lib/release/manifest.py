@@ -1,0 +1,99 @@
+"""Rendered objects: from Helm's YAML to keys and dictionaries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import yaml
+
+from runbooks_lib.helm import Release
+from runbooks_lib.results import Json
+
+#: libyaml where it is there: ten times as fast, the same result.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+class ObjectKey(NamedTuple):
+    """Which object it is. ``group`` and not the version: an object keeps its identity when its API ages."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """``Kind name``."""
+        return f"{self.kind} {self.name}"
+
+
+def objects_of(manifest: str) -> list[Json]:
+    """The objects of a manifest, in Helm's order."""
+    documents = yaml.load_all(manifest, Loader=_LOADER)  # noqa: S506 — a safe loader, only faster
+    return [document for document in documents if isinstance(document, dict) and document.get("kind")]
+
+
+def hook_objects(release: Release) -> list[Json]:
+    """The objects of a release's hooks."""
+    return [obj for hook in release.hooks for obj in objects_of(hook.manifest)]
+
+
+def key_of(obj: Json, namespace: str = "") -> ObjectKey:
+    """The key of an object; ``namespace`` stands in where the object names none."""
+    group, _, version = obj.get("apiVersion", "").rpartition("/")
+    metadata = obj.get("metadata") or {}
+    return ObjectKey(group if version else "", obj["kind"], metadata.get("namespace") or namespace, metadata["name"])
+
+
+def annotation(obj: Json, name: str) -> str:
+    """The value of an annotation, or an empty text."""
+    return str(((obj.get("metadata") or {}).get("annotations") or {}).get(name, ""))
+
+
+def kept(obj: Json) -> bool:
+    """Whether Helm leaves this object behind when the release goes."""
+    return annotation(obj, "helm.sh/resource-policy") == "keep"
+
+
+def workloads(manifest: str) -> list[Json]:
+    """The Deployments, StatefulSets and DaemonSets of a manifest."""
+    return [obj for obj in objects_of(manifest) if obj["kind"] in WORKLOAD_KINDS]
+
+
+def images(obj: Json) -> dict[str, str]:
+    """The image of each container of a workload, by container name; init containers included."""
+    spec = (((obj.get("spec") or {}).get("template") or {}).get("spec")) or {}
+    return {
+        container["name"]: str(container.get("image", ""))
+        for key in ("initContainers", "containers")
+        for container in spec.get(key) or ()
+    }
+
+
+def secret_values(obj: Json) -> Iterator[tuple[str, str]]:
+    """Key and decoded value of each entry of a Secret; binary values are left out."""
+    for key, value in (obj.get("stringData") or {}).items():
+        yield key, str(value)
+    for key, value in (obj.get("data") or {}).items():
+        try:
+            yield key, base64.b64decode(str(value)).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+
+
+def claim_names(workload: Json) -> list[str]:
+    """The names of the claims that a StatefulSet makes: ``<template>-<name>-<ordinal>``.
+
+    Helm does not know them, so an uninstall leaves them.
+    """
+    spec = workload.get("spec") or {}
+    replicas = spec.get("replicas")
+    return [
+        f"{template['metadata']['name']}-{workload['metadata']['name']}-{ordinal}"
+        for template in spec.get("volumeClaimTemplates") or ()
+        for ordinal in range(1 if replicas is None else int(replicas))
+    ]

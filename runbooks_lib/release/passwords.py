@@ -1,0 +1,100 @@
+"""Passwords: which ones a chart would make up, and how they are kept out of plans, journals and texts.
+
+The chart derives a default password from the minute of the install: predictable, and other at each render,
+so that no digest would live longer than a minute. It looks the Secret up first, though, and keeps what is
+there. So the plan makes the Secret beforehand, with a strong password and Helm's ownership metadata, and
+the chart adopts it (measured with Helm 3 for PostgreSQL's and MongoDB's).
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple
+
+from runbooks_lib.parameters.components import COMPONENTS
+from runbooks_lib.redaction import Redactor
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, secret_values
+from runbooks_lib.helm import Release
+from runbooks_lib.results import Json
+
+_PUBLIC_KEYS = frozenset(key for component in COMPONENTS for key in component.public_keys)
+_PASSWORD_KEYS = frozenset(component.password_key for component in COMPONENTS if component.password_key)
+
+
+class Generated(NamedTuple):
+    """A password that the chart would make up.
+
+    Attributes:
+        secret: The rendered Secret, whose other entries are kept.
+        key: Which entry of it is the password.
+        rendered: What this render has in its place.
+    """
+
+    secret: Json
+    key: str
+    rendered: str
+
+    @property
+    def name(self) -> str:
+        """The Secret's name."""
+        return str(self.secret["metadata"]["name"])
+
+
+def learn(redactor: Redactor, rendered: Release) -> None:
+    """Make every value of every Secret of a manifest known to the redactor, before anything is stored."""
+    for obj in [*objects_of(rendered.manifest), *hook_objects(rendered)]:
+        if obj["kind"] == "Secret":
+            learn_secret(redactor, obj)
+
+
+def learn_secret(redactor: Redactor, secret: Json) -> None:
+    """Make the values of one Secret known; entries that the components publish (user names) stay readable."""
+    for key, value in secret_values(secret):
+        if key not in _PUBLIC_KEYS:
+            redactor.register(value, f"{secret['metadata']['name']}#{key}")
+
+
+def generated(boundaries: Boundaries, rendered: Release) -> tuple[Generated, ...]:
+    """The passwords in a render that nobody gave and that no live Secret holds yet."""
+    found = []
+    for secret in (obj for obj in objects_of(rendered.manifest) if obj["kind"] == "Secret"):
+        entries = {key: value for key, value in secret_values(secret) if key in _PASSWORD_KEYS and value}
+        # A value that the redactor knows already came from a reference in the parameters: it was given.
+        made_up = {key: value for key, value in entries.items() if not boundaries.redactor.hits(value)}
+        key = key_of(secret, boundaries.namespace)
+        if made_up and boundaries.cluster.get("v1", "Secret", key.name, key.namespace) is None:
+            found += [Generated(secret, name, value) for name, value in made_up.items()]
+    return tuple(found)
+
+
+def strong() -> str:
+    """A password of 32 characters (192 bits) without any that a URL or a shell would need quoted."""
+    return secrets.token_urlsafe(24)
+
+
+def owned_secret(boundaries: Boundaries, template: Json, passwords: dict[str, str]) -> Json:
+    """The Secret to make beforehand: the rendered one with our passwords and Helm's ownership metadata.
+
+    Args:
+        template: The rendered Secret.
+        passwords: The passwords to put in, by entry.
+    """
+    metadata = template["metadata"]
+    entries = dict(secret_values(template)) | passwords
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": template.get("type", "Opaque"),
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": boundaries.namespace,
+            "labels": dict(metadata.get("labels") or {}) | {"app.kubernetes.io/managed-by": "Helm"},
+            "annotations": dict(metadata.get("annotations") or {})
+            | {
+                "meta.helm.sh/release-name": boundaries.release,
+                "meta.helm.sh/release-namespace": boundaries.namespace,
+            },
+        },
+        "stringData": entries,
+    }

@@ -1,0 +1,257 @@
+"""Plans: everything that install, upgrade and uninstall would do, before they do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import runbooks_lib
+from runbooks_lib.errors import TargetRefused, UsageError
+from runbooks_lib.helm import ChartFile, Release
+from runbooks_lib.release import passwords
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.impact import counts, difference, dropped_values
+from runbooks_lib.release.leftovers import Leftovers, leftovers_of
+from runbooks_lib.release.manifest import hook_objects, images, key_of, objects_of, workloads
+from runbooks_lib.release.values import given
+from runbooks_lib.results import Json, Plan, Step, digest_of
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a chart would become with the given values on this cluster."""
+
+    chart: ChartFile
+    values: dict[str, Any]
+    rendered: Release
+    generated: tuple[passwords.Generated, ...]
+
+
+def propose(boundaries: Boundaries, *, upgrade: bool) -> Proposal:
+    """Render the chart against the cluster; secrets in it are known to the redactor afterwards."""
+    chart = boundaries.chart()
+    values = given(boundaries)
+    rendered = boundaries.helm.render(boundaries.release, chart, values, upgrade=upgrade)
+    generated = passwords.generated(boundaries, rendered)
+    passwords.learn(boundaries.redactor, rendered)
+    return Proposal(chart, values, rendered, generated)
+
+
+def plan_install(boundaries: Boundaries) -> Plan:
+    """The plan of a first install.
+
+    Raises:
+        TargetRefused: There is a release of this name already, or the cluster is not the pinned one.
+    """
+    target = boundaries.require_pin()
+    existing = boundaries.helm.status(boundaries.release)
+    if existing is not None:
+        raise TargetRefused(
+            f"The release {boundaries.release} exists already in namespace {boundaries.namespace}: "
+            f"revision {existing.revision}, {existing.status}.",
+            next_step="Run 04_upgrade to change it, or 05_uninstall to remove it first.",
+        )
+    proposal = propose(boundaries, upgrade=False)
+    changes = difference(
+        [], _all_objects(proposal.rendered), namespace=boundaries.namespace, shown=boundaries.redactor.redact
+    )
+    steps = [*_preparation(boundaries, proposal), *_change_steps("helm-install", proposal)]
+    impact = (
+        f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} "
+        f"in namespace {boundaries.namespace}: {counts(changes)}.",
+        *_generated_sentences(proposal),
+        *_claim_sentences(proposal.rendered),
+    )
+    bindings = _bindings(boundaries, proposal, stored=None)
+    return Plan(
+        stage="install", target=target, steps=tuple(steps), changes=changes, impact=impact, bindings=bindings
+    )
+
+
+def plan_upgrade(boundaries: Boundaries) -> Plan:
+    """The plan of an upgrade; without steps when nothing would change.
+
+    Raises:
+        UsageError: There is no release to upgrade.
+        TargetRefused: The release is not in a state to be upgraded, or the cluster is not the pinned one.
+    """
+    target = boundaries.require_pin()
+    stored = require_release(boundaries, "upgrade")
+    proposal = propose(boundaries, upgrade=True)
+    namespace, shown = boundaries.namespace, boundaries.redactor.redact
+    passwords.learn(boundaries.redactor, stored)
+    changes = difference(
+        _all_objects(stored), _all_objects(proposal.rendered), namespace=namespace, shown=shown
+    )
+    bindings = _bindings(boundaries, proposal, stored=stored)
+    last = boundaries.helm.history(boundaries.release)[-1]
+    chart = f"{proposal.chart.name}-{proposal.chart.version}"
+    if last.chart == chart and stored.status == "deployed" and _same(boundaries, stored, proposal):
+        impact = (f"Nothing to do: revision {stored.revision} is {chart} with these values already.",)
+        return Plan(stage="upgrade", target=target, impact=impact, bindings=bindings)
+    dropped = dropped_values(stored.values, proposal.values)
+    impact = (
+        f"Upgrades release {boundaries.release} from {last.chart} (revision {stored.revision}) to {chart}: "
+        f"{counts(changes)}.",
+        *(f"Image: {line}" for line in _image_changes(stored, proposal.rendered)),
+        *(
+            f"DROPPED VALUE: {key} is set in the stored release and not in these parameters; "
+            "Helm forgets it and the chart's default takes its place."
+            for key in dropped
+        ),
+        *_generated_sentences(proposal),
+    )
+    steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal))
+    return Plan(
+        stage="upgrade", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings
+    )
+
+
+def plan_uninstall(boundaries: Boundaries) -> Plan:
+    """The plan of an uninstall: what goes, and what stays and why.
+
+    Raises:
+        UsageError: There is no such release.
+    """
+    target = boundaries.require_pin()
+    stored = require_release(boundaries, "uninstall", any_state=True)
+    passwords.learn(boundaries.redactor, stored)
+    left = leftovers_of(boundaries, stored)
+    removed = [change for change in left.changes if change.action == "remove"]
+    impact = (
+        f"Removes release {boundaries.release} (revision {stored.revision}, {stored.status}) from namespace "
+        f"{boundaries.namespace}: {counts(left.changes)}.",
+        *_leftover_sentences(left),
+    )
+    steps = (
+        Step(kind="helm-uninstall", title=f"Remove the release and its {len(removed)} objects"),
+        Step(
+            kind="await-absence",
+            title="Wait until they are gone",
+            data={"objects": [change.name for change in removed]},
+        ),
+    )
+    bindings = _software(boundaries) | {
+        "revision": stored.revision,
+        "stored_manifest": fingerprint(boundaries, stored),
+        "staying": [change.name for change in left.changes if change.action == "keep"],
+    }
+    return Plan(
+        stage="uninstall", target=target, steps=steps, changes=left.changes, impact=impact, bindings=bindings
+    )
+
+
+def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = False) -> Release:
+    """The stored release.
+
+    Raises:
+        UsageError: There is none.
+        TargetRefused: An operation on it was begun and not ended.
+    """
+    stored = boundaries.helm.status(boundaries.release)
+    if stored is None:
+        raise UsageError(
+            f"There is no release {boundaries.release} in namespace {boundaries.namespace} to {verb}.",
+            next_step="Run 02_install first, or correct target.release and target.namespace.",
+        )
+    if stored.pending and not any_state:
+        raise TargetRefused(
+            f"The release {boundaries.release} is {stored.status} since {stored.updated} "
+            f"(revision {stored.revision}, {stored.description!r}): an operation was begun and has not ended, "
+            "or was killed.",
+            next_step="If no other helm is at work on it, remove it with 05_uninstall, or roll it back by hand "
+            "with `helm rollback`.",
+        )
+    return stored
+
+
+def fingerprint(boundaries: Boundaries, release: Release) -> str:
+    """A digest of all objects and hooks of a release in which every secret is replaced by its name."""
+    return digest_of(boundaries.redactor.redact_data(_all_objects(release)))
+
+
+def _all_objects(release: Release) -> list[Json]:
+    return [*objects_of(release.manifest), *hook_objects(release)]
+
+
+def _same(boundaries: Boundaries, stored: Release, proposal: Proposal) -> bool:
+    if fingerprint(boundaries, stored) != fingerprint(boundaries, proposal.rendered):
+        return False
+    # Compared as they are, not redacted: a changed password is a change.
+    return stored.values == proposal.values and stored.manifest == proposal.rendered.manifest
+
+
+def _preparation(boundaries: Boundaries, proposal: Proposal) -> Iterable[Step]:
+    namespace = boundaries.namespace
+    if boundaries.cluster.get("v1", "Namespace", namespace) is None:
+        yield Step(kind="create-namespace", title=f"Create namespace {namespace}", data={"namespace": namespace})
+    for name in dict.fromkeys(made.name for made in proposal.generated):
+        keys = [made.key for made in proposal.generated if made.name == name]
+        yield Step(
+            kind="create-secret",
+            title=f"Create Secret {name} with a strong {', '.join(keys)}",
+            data={"name": name, "keys": keys},
+        )
+
+
+def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:
+    verb = kind.removeprefix("helm-").capitalize()
+    names = [str(key_of(obj)) for obj in workloads(proposal.rendered.manifest)]
+    chart = f"{proposal.chart.name} {proposal.chart.version}"
+    return (
+        Step(kind=kind, title=f"{verb} {chart} with Helm"),
+        Step(kind="await-rollout", title=f"Wait until {len(names)} workloads are rolled out", data={"workloads": names}),
+    )
+
+
+def _software(boundaries: Boundaries) -> Json:
+    return {"helm": boundaries.helm.version(), "runbooks": runbooks_lib.__version__}
+
+
+def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | None) -> Json:
+    chart = proposal.chart
+    policy = boundaries.parameters.policy
+    return _software(boundaries) | {
+        "chart": {"name": chart.name, "version": chart.version, "digest": chart.digest},
+        "values": digest_of(boundaries.redactor.redact_data(proposal.values)),
+        "manifest": fingerprint(boundaries, proposal.rendered),
+        "revision": stored.revision if stored else 0,
+        "stored_manifest": fingerprint(boundaries, stored) if stored else "",
+        "policy": policy.model_dump(mode="json"),
+    }
+
+
+def _generated_sentences(proposal: Proposal) -> tuple[str, ...]:
+    return tuple(
+        f"The chart would make up {made.key} from the minute of the install; the plan makes Secret {made.name} "
+        "with a strong one first, and the chart adopts it."
+        for made in proposal.generated
+    )
+
+
+def _claim_sentences(rendered: Release) -> tuple[str, ...]:
+    templates = sum(len(obj["spec"].get("volumeClaimTemplates") or ()) for obj in workloads(rendered.manifest))
+    return (f"{templates} volume claims are made by StatefulSets; an uninstall leaves them.",) if templates else ()
+
+
+def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:
+    sentences = [f"Stays: {change.name} ({'; '.join(change.detail)})." for change in left.changes if change.action == "keep"]
+    sentences += [f"Cluster-scoped and removed: {name}." for name in left.cluster_scoped]
+    return tuple(sentences)
+
+
+def _image_changes(old: Release, new: Release) -> list[str]:
+    def table(release: Release) -> dict[str, str]:
+        return {
+            f"{key_of(obj)} {container}": image
+            for obj in workloads(release.manifest)
+            for container, image in images(obj).items()
+        }
+
+    before, after = table(old), table(new)
+    return [
+        f"{name}: {before[name]} → {after[name]}"
+        for name in sorted({*before} & {*after})
+        if before[name] != after[name]
+    ]

@@ -1,0 +1,137 @@
+"""The roll-out watch: when are all workloads really there.
+
+``helm --wait`` comes back when pods are Ready, not when they are Available (``minReadySeconds``), and while
+old pods still run. A workload is rolled out here when its controller has seen the newest spec, all replicas
+are updated *and available*, and no pod of an older revision is left.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import key_of
+from runbooks_lib.results import Event, Json
+
+
+class Progress(NamedTuple):
+    """Where one workload's roll-out stands."""
+
+    name: str
+    done: bool
+    says: str
+
+
+def progress_of(workload: Json) -> Progress:
+    """Read a live workload's roll-out off its own status."""
+    spec, status = workload.get("spec") or {}, workload.get("status") or {}
+    name = str(key_of(workload))
+    if workload["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        total = status.get("currentNumberScheduled", 0)
+        updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+    else:
+        wanted = spec.get("replicas", 1)
+        total = status.get("replicas", 0)
+        updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    done = seen and updated == wanted and available == wanted and total == wanted
+    if not seen:
+        says = "its controller has not seen the newest spec yet"
+    else:
+        says = f"{available} of {wanted} available, {updated} updated"
+        if total > updated:
+            says += f", {total - updated} old still there"
+    return Progress(name, done, says)
+
+
+def trouble_of(pod: Json) -> str:
+    """Why a pod does not get on, in one clause; empty when nothing is known."""
+    status = pod.get("status") or {}
+    for key in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(key) or ():
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            reason = waiting.get("reason", "")
+            if reason and reason not in {"PodInitializing", "ContainerCreating"}:
+                return f"{container['name']}: {reason} {waiting.get('message', '')}".strip()
+        unfinished = [
+            container["name"]
+            for container in status.get("initContainerStatuses") or ()
+            if not (container.get("state") or {}).get("terminated")
+        ]
+        if key == "initContainerStatuses" and unfinished:
+            return f"init container {unfinished[0]} has not ended: what it waits for does not answer"
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return f"not scheduled: {condition.get('message', condition.get('reason', ''))}"
+    return ""
+
+
+def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds: float) -> list[Progress]:
+    """Wait until these workloads are rolled out, or the time is up; tells each change to the observer.
+
+    Args:
+        workloads: Rendered objects; only their kind and name are used.
+        seconds: The budget for all of them together.
+
+    Returns:
+        Where each stands at the end; all ``done`` when it went well.
+    """
+    wanted = {str(key_of(obj)): (str(obj["apiVersion"]), str(obj["kind"])) for obj in workloads}
+    told: dict[str, Progress] = {name: Progress(name, False, "not there yet") for name in wanted}
+    deadline = time.monotonic() + seconds
+    news: queue.Queue[Json | RunbookError] = queue.Queue()
+    for api_version, kind in sorted(set(wanted.values())):
+        watcher = threading.Thread(
+            target=_watch, args=(boundaries, api_version, kind, seconds, news), daemon=True
+        )
+        watcher.start()
+    while not all(progress.done for progress in told.values()):
+        try:
+            item = news.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            break
+        if isinstance(item, RunbookError):
+            raise item
+        progress = progress_of(item)
+        if progress.name in told and progress != told[progress.name]:
+            told[progress.name] = progress
+            data = {"workload": progress.name, "done": progress.done, "says": progress.says}
+            boundaries.observe(Event(kind="change.progress", data=data))
+    return [told[name] for name in sorted(told)]
+
+
+def _watch(
+    boundaries: Boundaries, api_version: str, kind: str, seconds: float, news: queue.Queue[Json | RunbookError]
+) -> None:
+    try:
+        for action, obj in boundaries.cluster.watch(api_version, kind, boundaries.namespace, timeout=seconds):
+            if action != "DELETED":
+                news.put({"apiVersion": api_version, "kind": kind} | obj)
+    except RunbookError as error:
+        news.put(error)
+
+
+def await_absence(boundaries: Boundaries, objects: Iterable[Json], *, seconds: float) -> list[str]:
+    """Wait until none of these objects is there any more.
+
+    Returns:
+        The names of those still there when the time was up.
+    """
+    waiting = list(objects)
+    deadline = time.monotonic() + seconds
+    while True:
+        waiting = [obj for obj in waiting if _live(boundaries, obj)]
+        if not waiting or time.monotonic() > deadline:
+            return [str(key_of(obj)) for obj in waiting]
+        time.sleep(0.2)
+
+
+def _live(boundaries: Boundaries, obj: Json) -> bool:
+    key = key_of(obj, boundaries.namespace)
+    return boundaries.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace) is not None

@@ -1,0 +1,43 @@
+"""The values that Helm is given: the parameters' own, the files', and secrets resolved from references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runbooks_lib import secrets
+from runbooks_lib.errors import UsageError
+from runbooks_lib.parameters import chart_values
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import secret_values
+
+
+def given(boundaries: Boundaries) -> dict[str, Any]:
+    """The complete values for this target; a reference ``{from: …}`` becomes its value.
+
+    Raises:
+        UsageError: A reference can't be resolved.
+    """
+
+    def read_secret(namespace: str, name: str) -> Mapping[str, str]:
+        found = boundaries.cluster.get("v1", "Secret", name, namespace)
+        if found is None:
+            raise UsageError(
+                f"The Secret {name} in namespace {namespace}, which the parameters refer to, does not exist.",
+                next_step="Create it, or correct the reference in the parameters file.",
+            )
+        return dict(secret_values(found))
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, dict):
+            if set(value) == {"from"}:
+                reference = str(value["from"])
+                text = secrets.resolve(reference, read_secret=read_secret, redactor=boundaries.redactor)
+                return text.reveal()
+            return {key: resolved(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [resolved(inner) for inner in value]
+        return value
+
+    values: dict[str, Any] = resolved(chart_values(boundaries.parameters))
+    return values
