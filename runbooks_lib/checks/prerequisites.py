@@ -29,7 +29,8 @@ _SHARED_PROVISIONERS = re.compile(
     re.IGNORECASE,
 )
 _SINGLE_PROVISIONERS = re.compile(
-    r"ebs\.csi|aws-ebs|disk\.csi|azure-disk|pd\.csi|gce-pd|cinder|local-path|no-provisioner|diskplugin|cbs", re.IGNORECASE
+    r"ebs\.csi|aws-ebs|disk\.csi|azure-disk|pd\.csi|gce-pd|cinder|local-path|no-provisioner|diskplugin|cbs",
+    re.IGNORECASE,
 )
 
 _VERBS = ("get", "list", "create", "update", "patch", "delete")
@@ -93,7 +94,11 @@ def _pin(subject: Subject) -> Answer:
         return Answer("pass", f"{cluster.server} has the UID {uid}")
     if not pin:
         line = f'cluster_uid: "{uid}"'
-        return Answer("fail", "no pin in the parameters", remedy=f"If {cluster.server} is right, add under target: {line}")
+        return Answer(
+            "fail",
+            "no pin in the parameters",
+            remedy=f"If {cluster.server} is right, add under target: {line}",
+        )
     return Answer("fail", f"{cluster.server} has the UID {uid}, the pin is {pin}")
 
 
@@ -108,12 +113,22 @@ def _permissions(subject: Subject) -> Answer:
         if resource is None:
             unknown.append(f"{kind} ({api_version})")
             continue
-        verbs = ("get", "list") if kind in {"Pod", "Event"} else ("get", "create") if kind == "Namespace" else _VERBS
+        verbs = (
+            ("get", "list")
+            if kind in {"Pod", "Event"}
+            else ("get", "create")
+            if kind == "Namespace"
+            else _VERBS
+        )
         where = namespace if resource.namespaced else None
         questions += [(verb, resource.group, resource.plural, where) for verb in verbs]
     with ThreadPoolExecutor(8) as pool:
         allowed = list(pool.map(lambda question: cluster.can_i(*question), questions))
-    refused = [f"{verb} {plural}{f'.{group}' if group else ''}" for (verb, group, plural, _), yes in zip(questions, allowed, strict=True) if not yes]
+    refused = [
+        f"{verb} {plural}{f'.{group}' if group else ''}"
+        for (verb, group, plural, _), yes in zip(questions, allowed, strict=True)
+        if not yes
+    ]
     if refused:
         return Answer("fail", f"not allowed: {', '.join(refused[:12])}{' …' if len(refused) > 12 else ''}")
     told = f"{len(questions)} questions, all answered yes"
@@ -127,7 +142,9 @@ def _namespace(subject: Subject) -> Answer:
         return Answer("pass", f"{name} is not there yet; the install makes it")
     phase = (found.get("status") or {}).get("phase", "")
     if phase == "Terminating":
-        return Answer("fail", f"{name} is being removed", remedy="Wait until it is gone, or look at its finalizers.")
+        return Answer(
+            "fail", f"{name} is being removed", remedy="Wait until it is gone, or look at its finalizers."
+        )
     return Answer("pass", f"{name} is there")
 
 
@@ -135,13 +152,27 @@ def _storage(subject: Subject) -> Answer:
     wanted = sorted(_shared_classes(subject.objects))
     if not wanted:
         return Answer("skip", "the chart asks for no ReadWriteMany claim")
-    classes = {item["metadata"]["name"]: item for item in subject.boundaries.cluster.list("storage.k8s.io/v1", "StorageClass")}
-    default = next((name for name, item in classes.items() if (item["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"), "")
+    classes = {
+        item["metadata"]["name"]: item
+        for item in subject.boundaries.cluster.list("storage.k8s.io/v1", "StorageClass")
+    }
+    default = next(
+        (
+            name
+            for name, item in classes.items()
+            if (item["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"
+        ),
+        "",
+    )
     answers = []
     for name in wanted:
         found = classes.get(name or default)
         if found is None:
-            what = f"StorageClass {name} does not exist" if name else "no default StorageClass, and the chart names none"
+            what = (
+                f"StorageClass {name} does not exist"
+                if name
+                else "no default StorageClass, and the chart names none"
+            )
             return Answer("fail", what)
         provisioner = str(found.get("provisioner", ""))
         answers.append(f"{found['metadata']['name']} ({provisioner})")
@@ -155,14 +186,24 @@ def _storage(subject: Subject) -> Answer:
 def _shared_classes(objects: list[Json]) -> set[str]:
     """The classes of all ReadWriteMany claims; the empty name is the default class."""
     claims: list[Any] = [obj["spec"] for obj in objects if obj["kind"] == "PersistentVolumeClaim"]
-    claims += [template["spec"] for obj in objects for template in (obj.get("spec") or {}).get("volumeClaimTemplates") or ()]
-    return {str(spec.get("storageClassName") or "") for spec in claims if "ReadWriteMany" in spec.get("accessModes", ())}
+    claims += [
+        template["spec"]
+        for obj in objects
+        for template in (obj.get("spec") or {}).get("volumeClaimTemplates") or ()
+    ]
+    return {
+        str(spec.get("storageClassName") or "")
+        for spec in claims
+        if "ReadWriteMany" in spec.get("accessModes", ())
+    }
 
 
 def _gateway(subject: Subject) -> Answer:
     missing = [
         f"{kind}.{api_version}"
-        for api_version, kind in sorted({(str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects})
+        for api_version, kind in sorted(
+            {(str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects}
+        )
         if "gateway" in api_version and subject.boundaries.cluster.resource(api_version, kind) is None
     ]
     definition = subject.boundaries.cluster.get(
@@ -172,7 +213,10 @@ def _gateway(subject: Subject) -> Answer:
         return Answer("warn" if definition is None else "fail", f"not there: {', '.join(missing)}")
     annotations = (definition or {}).get("metadata", {}).get("annotations") or {}
     bundle = annotations.get("gateway.networking.k8s.io/bundle-version", "version unknown")
-    return Answer("pass", f"Gateway API bundle {bundle}, {annotations.get('gateway.networking.k8s.io/channel', '?')} channel")
+    return Answer(
+        "pass",
+        f"Gateway API bundle {bundle}, {annotations.get('gateway.networking.k8s.io/channel', '?')} channel",
+    )
 
 
 def _chart(subject: Subject) -> Answer:
@@ -189,8 +233,10 @@ def _external_url(subject: Subject) -> Answer:
     answer = probes.http.answer(url)
     if answer.error:
         return Answer("fail", f"{url}: {answer.error}")
-    status = "pass" if answer.status < 500 else "fail"
-    return Answer(status, f"{url} answered {answer.status} in {answer.seconds:.2f} s (asked from here, not from a node)")
+    return Answer(
+        "pass" if answer.status < 500 else "fail",
+        f"{url} answered {answer.status} in {answer.seconds:.2f} s (asked from here, not from a node)",
+    )
 
 
 CHECKS: tuple[Check[Subject], ...] = (

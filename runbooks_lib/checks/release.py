@@ -45,7 +45,10 @@ class Subject:
     @cached_property
     def pods(self) -> list[Json]:
         """The pods that belong to the release's workloads."""
-        selectors = [obj["spec"]["selector"]["matchLabels"] for obj in workloads(self.stored.manifest if self.stored else "")]
+        selectors = [
+            obj["spec"]["selector"]["matchLabels"]
+            for obj in workloads(self.stored.manifest if self.stored else "")
+        ]
         pods = self.boundaries.cluster.list("v1", "Pod", self.boundaries.namespace)
         return [pod for pod in pods if any(_selects(labels, pod) for labels in selectors)]
 
@@ -66,6 +69,15 @@ def _release(subject: Subject) -> Answer:
     return Answer("pass", observed)
 
 
+def _present(subject: Subject) -> Answer:
+    stored = subject.stored
+    if stored is None:
+        return _release(subject)
+    return Answer(
+        "pass" if stored.status == "deployed" else "warn", f"revision {stored.revision} is {stored.status}"
+    )
+
+
 def _chart(subject: Subject) -> Answer:
     history = subject.boundaries.helm.history(subject.boundaries.release)
     if not history:
@@ -73,11 +85,17 @@ def _chart(subject: Subject) -> Answer:
     chart = subject.boundaries.parameters.chart
     last = history[-1]
     expected = f"{chart.name}-{chart.version}" if not chart.path else last.chart
-    return Answer("pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected)
+    return Answer(
+        "pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected
+    )
 
 
 def _workloads(subject: Subject) -> Answer:
-    wanted = [obj for obj in subject.objects if obj in workloads(subject.stored.manifest)] if subject.stored else []
+    wanted = (
+        [obj for obj in subject.objects if obj in workloads(subject.stored.manifest)]
+        if subject.stored
+        else []
+    )
     late = []
     for obj in wanted:
         live = subject.live(obj)
@@ -96,8 +114,17 @@ def _workloads(subject: Subject) -> Answer:
 def _claims(subject: Subject) -> Answer:
     names = [name for obj in subject.objects for name in claim_names(obj)]
     names += [obj["metadata"]["name"] for obj in subject.rendered("PersistentVolumeClaim")]
-    found = {item["metadata"]["name"]: item for item in subject.boundaries.cluster.list("v1", "PersistentVolumeClaim", subject.boundaries.namespace)}
-    open_ = [f"{name}: {_phase(found[name]) if name in found else 'not there'}" for name in names if name not in found or _phase(found[name]) != "Bound"]
+    found = {
+        item["metadata"]["name"]: item
+        for item in subject.boundaries.cluster.list(
+            "v1", "PersistentVolumeClaim", subject.boundaries.namespace
+        )
+    }
+    open_ = [
+        f"{name}: {_phase(found[name]) if name in found else 'not there'}"
+        for name in names
+        if name not in found or _phase(found[name]) != "Bound"
+    ]
     return Answer("fail", "; ".join(open_)) if open_ else Answer("pass", f"{len(names)} claims, all bound")
 
 
@@ -106,13 +133,23 @@ def _phase(obj: Json) -> str:
 
 
 def _services(subject: Subject) -> Answer:
-    slices = subject.boundaries.cluster.list("discovery.k8s.io/v1", "EndpointSlice", subject.boundaries.namespace)
+    slices = subject.boundaries.cluster.list(
+        "discovery.k8s.io/v1", "EndpointSlice", subject.boundaries.namespace
+    )
     ready: dict[str, int] = {}
     for item in slices:
         owner = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
-        count = sum(1 for endpoint in item.get("endpoints") or () if (endpoint.get("conditions") or {}).get("ready", True))
+        count = sum(
+            1
+            for endpoint in item.get("endpoints") or ()
+            if (endpoint.get("conditions") or {}).get("ready", True)
+        )
         ready[owner] = ready.get(owner, 0) + count
-    wanted = [obj["metadata"]["name"] for obj in subject.rendered("Service") if (obj.get("spec") or {}).get("selector")]
+    wanted = [
+        obj["metadata"]["name"]
+        for obj in subject.rendered("Service")
+        if (obj.get("spec") or {}).get("selector")
+    ]
     without = [name for name in wanted if not ready.get(name)]
     if without:
         return Answer("fail", f"without a ready endpoint: {', '.join(without)}")
@@ -127,9 +164,15 @@ def _gateways(subject: Subject) -> Answer:
     for obj in wanted:
         live = subject.live(obj)
         conditions = _conditions(((live or {}).get("status") or {}).get("conditions"))
-        addresses = [str(item.get("value", "")) for item in ((live or {}).get("status") or {}).get("addresses") or ()]
+        addresses = [
+            str(item.get("value", "")) for item in ((live or {}).get("status") or {}).get("addresses") or ()
+        ]
         if conditions.get("Programmed") != "True" or not addresses:
-            state = "not there" if live is None else f"Programmed={conditions.get('Programmed', 'unset')}, addresses {addresses}"
+            state = (
+                "not there"
+                if live is None
+                else f"Programmed={conditions.get('Programmed', 'unset')}, addresses {addresses}"
+            )
             return Answer("fail", f"{key_of(obj)}: {state}")
         told.append(f"{key_of(obj)} at {', '.join(addresses)}")
     return Answer("pass", "; ".join(told))
@@ -139,12 +182,15 @@ def _routes(subject: Subject) -> Answer:
     wanted = subject.rendered("HTTPRoute")
     if not wanted:
         return Answer("skip", "the release has no HTTPRoute")
-    bad, hosts = [], []
+    bad: list[str] = []
+    hosts: list[str] = []
     for obj in wanted:
         live = subject.live(obj) or {}
         parents = (live.get("status") or {}).get("parents") or ()
         accepted = [_conditions(parent.get("conditions")) for parent in parents]
-        good = accepted and all(item.get("Accepted") == "True" and item.get("ResolvedRefs") == "True" for item in accepted)
+        good = accepted and all(
+            item.get("Accepted") == "True" and item.get("ResolvedRefs") == "True" for item in accepted
+        )
         hosts += (obj.get("spec") or {}).get("hostnames") or []
         if not good:
             bad.append(f"{key_of(obj)}: {accepted or 'no parent has taken it'}")
@@ -161,7 +207,11 @@ def tables(subject: Subject) -> tuple[Table, ...]:
         return ()
     namespace = subject.boundaries.namespace
     services = {obj["metadata"]["name"] for obj in subject.rendered("Service")}
-    live = [item for item in subject.boundaries.cluster.list("v1", "Service", namespace) if item["metadata"]["name"] in services]
+    live = [
+        item
+        for item in subject.boundaries.cluster.list("v1", "Service", namespace)
+        if item["metadata"]["name"] in services
+    ]
     return (
         Table(title="Pods", rows=tuple(_pod_row(pod) for pod in subject.pods)),
         Table(title="Services", rows=tuple(_service_row(item) for item in live)),
@@ -191,7 +241,9 @@ def _service_row(service: Json) -> Row:
         "type": spec.get("type", ""),
         "cluster ip": spec.get("clusterIP", ""),
         "external ip": ", ".join(str(item.get("ip") or item.get("hostname")) for item in ingress),
-        "ports": ", ".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in spec.get("ports") or ()),
+        "ports": ", ".join(
+            f"{port['port']}/{port.get('protocol', 'TCP')}" for port in spec.get("ports") or ()
+        ),
     }
 
 
@@ -251,5 +303,17 @@ CHECKS: tuple[Check[Subject], ...] = (
         "A route that is not accepted sends nobody anywhere.",
         "Look at the route's conditions.",
         _routes,
+    ),
+)
+
+#: What an uninstall needs: a release in any state, also a failed or stuck one.
+PRESENT: tuple[Check[Subject], ...] = (
+    Check(
+        "release.present",
+        "Release",
+        "there, in any state",
+        "What is not there can't be removed.",
+        "Correct target.release and target.namespace; 03_verify with verify.expect=absent proves that it is gone.",
+        _present,
     ),
 )

@@ -55,7 +55,7 @@ class Boundaries:
         if not pin:
             raise TargetRefused(
                 "The parameters pin no cluster, and a stage that changes something works on a pinned one only.",
-                next_step=f'If {self.cluster.server} is the right one, add this line under target: '
+                next_step=f"If {self.cluster.server} is the right one, add this line under target: "
                 f'cluster_uid: "{uid}"',
             )
         if pin != uid:

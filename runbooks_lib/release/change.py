@@ -11,7 +11,7 @@ from runbooks_lib.helm import Release
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save, collect
-from runbooks_lib.release.manifest import kept, objects_of, workloads
+from runbooks_lib.release.manifest import kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
 from runbooks_lib.release.rollout import await_absence, await_rollout, trouble_of
 from runbooks_lib.results import Approval, ChangeResult, Event, Json, Plan, Step
@@ -75,7 +75,9 @@ def carry_out(
         revision=work.stored.revision if work.stored else None,
         seconds=seconds,
     )
-    boundaries.observe(Event(kind="change.ended", data={"digest": plan.digest, "done": done, "seconds": seconds}))
+    boundaries.observe(
+        Event(kind="change.ended", data={"digest": plan.digest, "done": done, "seconds": seconds})
+    )
     return result
 
 
@@ -162,7 +164,7 @@ def _helm_change(work: Work, step: Step) -> None:
 def _require_adopted(work: Work) -> None:
     rendered = work.proposed().rendered
     values = {
-        obj["metadata"]["name"]: dict(passwords.secret_values(obj))
+        obj["metadata"]["name"]: dict(secret_values(obj))
         for obj in objects_of(rendered.manifest)
         if obj["kind"] == "Secret"
     }
@@ -175,7 +177,7 @@ def _require_adopted(work: Work) -> None:
                 )
 
 
-def _await_rollout(work: Work, step: Step) -> None:
+def _await_rollout(work: Work, _: Step) -> None:
     boundaries = work.boundaries
     wanted = workloads(work.stored.manifest) if work.stored else []
     budget = boundaries.parameters.policy.rollout_seconds
@@ -191,7 +193,7 @@ def _await_rollout(work: Work, step: Step) -> None:
         )
 
 
-def _helm_uninstall(work: Work, step: Step) -> None:
+def _helm_uninstall(work: Work, _: Step) -> None:
     boundaries = work.boundaries
     work.stored = boundaries.helm.status(boundaries.release)
     boundaries.helm.uninstall(
@@ -199,11 +201,13 @@ def _helm_uninstall(work: Work, step: Step) -> None:
     )
 
 
-def _await_absence(work: Work, step: Step) -> None:
+def _await_absence(work: Work, _: Step) -> None:
     boundaries = work.boundaries
     gone = [obj for obj in objects_of(work.stored.manifest) if not kept(obj)] if work.stored else []
     budget = boundaries.parameters.policy.rollout_seconds
-    pods = [_pod(pod) for pod in boundaries.cluster.list("v1", "Pod", boundaries.namespace) if _owned(pod, gone)]
+    pods = [
+        _pod(pod) for pod in boundaries.cluster.list("v1", "Pod", boundaries.namespace) if _owned(pod, gone)
+    ]
     still = await_absence(boundaries, [*gone, *pods], seconds=budget)
     if still:
         raise ChangeFailed(

@@ -59,7 +59,10 @@ def counts(changes: Iterable[ObjectChange]) -> str:
     """``41 added, 2 changed``: the first sentence of every impact."""
     words = {"add": "added", "change": "changed", "remove": "removed", "keep": "kept"}
     actions = [change.action for change in changes]
-    return ", ".join(f"{actions.count(a)} {word}" for a, word in words.items() if a in actions) or "no object changes"
+    return (
+        ", ".join(f"{actions.count(a)} {word}" for a, word in words.items() if a in actions)
+        or "no object changes"
+    )
 
 
 def _fields(key: ObjectKey, old: Json, new: Json, shown: Shown) -> tuple[str, ...]:
@@ -67,7 +70,9 @@ def _fields(key: ObjectKey, old: Json, new: Json, shown: Shown) -> tuple[str, ..
         # Never a value: only which entries differ.
         entries = {**(old.get("data") or {}), **(new.get("data") or {})}
         changed = [
-            name for name in sorted(entries) if (old.get("data") or {}).get(name) != (new.get("data") or {}).get(name)
+            name
+            for name in sorted(entries)
+            if (old.get("data") or {}).get(name) != (new.get("data") or {}).get(name)
         ]
         return tuple(f"data.{name}: changed" for name in changed)
     leaves_old = dict(_leaves(old))

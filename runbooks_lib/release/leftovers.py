@@ -48,7 +48,10 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
             detail = _shared(boundaries, obj)
             cluster_scoped.append(name + (f" — {'; '.join(detail)}" if detail else ""))
         changes.append(ObjectChange(action="remove", name=name, detail=detail))
-    changes += [ObjectChange(action="keep", name=name, detail=(why,)) for name, why in _kept_besides(boundaries, stored)]
+    changes += [
+        ObjectChange(action="keep", name=name, detail=(why,))
+        for name, why in _kept_besides(boundaries, stored)
+    ]
     return Leftovers(tuple(changes), tuple(cluster_scoped))
 
 
@@ -73,12 +76,14 @@ def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
 def _definitions(boundaries: Boundaries, stored: Release) -> set[str]:
     names = set()
     for obj in objects_of(stored.manifest):
-        group, _, version = str(obj["apiVersion"]).rpartition("/")
-        # Groups of Kubernetes itself have no dot or end in .k8s.io with no definition of their own.
-        resource = boundaries.cluster.resource(obj["apiVersion"], obj["kind"]) if group and version else None
-        if resource is not None and "." in group:
-            name = f"{resource.plural}.{group}"
-            if boundaries.cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name) is not None:
+        resource = boundaries.cluster.resource(obj["apiVersion"], obj["kind"])
+        # A definition's group always has a dot; most of Kubernetes' own have none.
+        if resource is not None and "." in resource.group:
+            name = f"{resource.plural}.{resource.group}"
+            if (
+                boundaries.cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
+                is not None
+            ):
                 names.add(name)
     return names
 
@@ -93,7 +98,9 @@ def _shared(boundaries: Boundaries, obj: Json) -> tuple[str, ...]:
     space = annotation(live, "meta.helm.sh/release-namespace")
     shared = []
     if owner and (owner, space) != (boundaries.release, boundaries.namespace):
-        shared.append(f"belongs to release {owner} in namespace {space}, and Helm would remove it all the same")
+        shared.append(
+            f"belongs to release {owner} in namespace {space}, and Helm would remove it all the same"
+        )
     if key.kind == "GatewayClass":
         for gateway in boundaries.cluster.list(obj["apiVersion"], "Gateway"):
             metadata = gateway["metadata"]

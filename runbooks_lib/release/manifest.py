@@ -33,7 +33,7 @@ class ObjectKey(NamedTuple):
 
 def objects_of(manifest: str) -> list[Json]:
     """The objects of a manifest, in Helm's order."""
-    documents = yaml.load_all(manifest, Loader=_LOADER)  # noqa: S506 — a safe loader, only faster
+    documents = yaml.load_all(manifest, Loader=_LOADER)
     return [document for document in documents if isinstance(document, dict) and document.get("kind")]
 
 
@@ -46,7 +46,9 @@ def key_of(obj: Json, namespace: str = "") -> ObjectKey:
     """The key of an object; ``namespace`` stands in where the object names none."""
     group, _, version = obj.get("apiVersion", "").rpartition("/")
     metadata = obj.get("metadata") or {}
-    return ObjectKey(group if version else "", obj["kind"], metadata.get("namespace") or namespace, metadata["name"])
+    return ObjectKey(
+        group if version else "", obj["kind"], metadata.get("namespace") or namespace, metadata["name"]
+    )
 
 
 def annotation(obj: Json, name: str) -> str:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import secrets
 from typing import NamedTuple
 
+from runbooks_lib.helm import Release
 from runbooks_lib.parameters.components import COMPONENTS
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, secret_values
-from runbooks_lib.helm import Release
 from runbooks_lib.results import Json
 
 _PUBLIC_KEYS = frozenset(key for component in COMPONENTS for key in component.public_keys)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import runbooks_lib
-from runbooks_lib.errors import TargetRefused, UsageError
+from runbooks_lib.errors import CheckFailed, TargetRefused
 from runbooks_lib.helm import ChartFile, Release
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
@@ -42,12 +42,13 @@ def plan_install(boundaries: Boundaries) -> Plan:
     """The plan of a first install.
 
     Raises:
-        TargetRefused: There is a release of this name already, or the cluster is not the pinned one.
+        CheckFailed: There is a release of this name already.
+        TargetRefused: The cluster is not the pinned one.
     """
     target = boundaries.require_pin()
     existing = boundaries.helm.status(boundaries.release)
     if existing is not None:
-        raise TargetRefused(
+        raise CheckFailed(
             f"The release {boundaries.release} exists already in namespace {boundaries.namespace}: "
             f"revision {existing.revision}, {existing.status}.",
             next_step="Run 04_upgrade to change it, or 05_uninstall to remove it first.",
@@ -73,7 +74,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     """The plan of an upgrade; without steps when nothing would change.
 
     Raises:
-        UsageError: There is no release to upgrade.
+        CheckFailed: There is no release to upgrade.
         TargetRefused: The release is not in a state to be upgraded, or the cluster is not the pinned one.
     """
     target = boundaries.require_pin()
@@ -88,8 +89,8 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     last = boundaries.helm.history(boundaries.release)[-1]
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
     if last.chart == chart and stored.status == "deployed" and _same(boundaries, stored, proposal):
-        impact = (f"Nothing to do: revision {stored.revision} is {chart} with these values already.",)
-        return Plan(stage="upgrade", target=target, impact=impact, bindings=bindings)
+        same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
+        return Plan(stage="upgrade", target=target, impact=(same,), bindings=bindings)
     dropped = dropped_values(stored.values, proposal.values)
     impact = (
         f"Upgrades release {boundaries.release} from {last.chart} (revision {stored.revision}) to {chart}: "
@@ -112,7 +113,7 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
     """The plan of an uninstall: what goes, and what stays and why.
 
     Raises:
-        UsageError: There is no such release.
+        CheckFailed: There is no such release.
     """
     target = boundaries.require_pin()
     stored = require_release(boundaries, "uninstall", any_state=True)
@@ -146,12 +147,12 @@ def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = Fals
     """The stored release.
 
     Raises:
-        UsageError: There is none.
+        CheckFailed: There is none.
         TargetRefused: An operation on it was begun and not ended.
     """
     stored = boundaries.helm.status(boundaries.release)
     if stored is None:
-        raise UsageError(
+        raise CheckFailed(
             f"There is no release {boundaries.release} in namespace {boundaries.namespace} to {verb}.",
             next_step="Run 02_install first, or correct target.release and target.namespace.",
         )
@@ -185,7 +186,9 @@ def _same(boundaries: Boundaries, stored: Release, proposal: Proposal) -> bool:
 def _preparation(boundaries: Boundaries, proposal: Proposal) -> Iterable[Step]:
     namespace = boundaries.namespace
     if boundaries.cluster.get("v1", "Namespace", namespace) is None:
-        yield Step(kind="create-namespace", title=f"Create namespace {namespace}", data={"namespace": namespace})
+        yield Step(
+            kind="create-namespace", title=f"Create namespace {namespace}", data={"namespace": namespace}
+        )
     for name in dict.fromkeys(made.name for made in proposal.generated):
         keys = [made.key for made in proposal.generated if made.name == name]
         yield Step(
@@ -201,7 +204,11 @@ def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:
     chart = f"{proposal.chart.name} {proposal.chart.version}"
     return (
         Step(kind=kind, title=f"{verb} {chart} with Helm"),
-        Step(kind="await-rollout", title=f"Wait until {len(names)} workloads are rolled out", data={"workloads": names}),
+        Step(
+            kind="await-rollout",
+            title=f"Wait until {len(names)} workloads are rolled out",
+            data={"workloads": names},
+        ),
     )
 
 
@@ -231,12 +238,22 @@ def _generated_sentences(proposal: Proposal) -> tuple[str, ...]:
 
 
 def _claim_sentences(rendered: Release) -> tuple[str, ...]:
-    templates = sum(len(obj["spec"].get("volumeClaimTemplates") or ()) for obj in workloads(rendered.manifest))
-    return (f"{templates} volume claims are made by StatefulSets; an uninstall leaves them.",) if templates else ()
+    templates = sum(
+        len(obj["spec"].get("volumeClaimTemplates") or ()) for obj in workloads(rendered.manifest)
+    )
+    return (
+        (f"{templates} volume claims are made by StatefulSets; an uninstall leaves them.",)
+        if templates
+        else ()
+    )
 
 
 def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:
-    sentences = [f"Stays: {change.name} ({'; '.join(change.detail)})." for change in left.changes if change.action == "keep"]
+    sentences = [
+        f"Stays: {change.name} ({'; '.join(change.detail)})."
+        for change in left.changes
+        if change.action == "keep"
+    ]
     sentences += [f"Cluster-scoped and removed: {name}." for name in left.cluster_scoped]
     return tuple(sentences)
 

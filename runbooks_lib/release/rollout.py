@@ -107,7 +107,11 @@ def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds:
 
 
 def _watch(
-    boundaries: Boundaries, api_version: str, kind: str, seconds: float, news: queue.Queue[Json | RunbookError]
+    boundaries: Boundaries,
+    api_version: str,
+    kind: str,
+    seconds: float,
+    news: queue.Queue[Json | RunbookError],
 ) -> None:
     try:
         for action, obj in boundaries.cluster.watch(api_version, kind, boundaries.namespace, timeout=seconds):

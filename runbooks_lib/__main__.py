@@ -1,0 +1,236 @@
+"""The command line: the same functions as the notebooks, for pipelines and terminals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from runbooks_lib.errors import Interrupted, RunbookError
+from runbooks_lib.results import Event, Plan, RunSummary
+
+app = typer.Typer(
+    name="runbooks",
+    help="Runbooks for CSGHub Dataflow on Kubernetes.",
+    epilog="Exit codes: 0 done · 2 usage · 3 a check failed · 4 not approved · 5 the change failed · "
+    "6 unknown · 7 busy or another cluster · 8 record · 130/143 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+records_app = typer.Typer(help="Look at the records that runs leave.", no_args_is_help=True)
+parameters_app = typer.Typer(help="Check parameters files.", no_args_is_help=True)
+app.add_typer(records_app, name="records")
+app.add_typer(parameters_app, name="parameters")
+
+File = Annotated[str, typer.Option("--parameters", "-p", help="Parameters file, relative to the project.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="One key, for example chart.version=1.16.1.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
+Output = Annotated[str, typer.Option("--output-directory", help="Where records go; records/ by default.")]
+
+
+@app.command(epilog="Example: runbooks run install -p parameters/sandbox.yaml --approve sha256:…")
+def run(
+    stage: Annotated[str, typer.Argument(help="prerequisites, install, verify, upgrade or uninstall.")],
+    parameters_file: File,
+    overrides: Set = None,
+    approve: Annotated[str, typer.Option(help="The digest of the plan that you approve, sha256:…")] = "",
+    output_directory: Output = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run a stage's notebook without a front end; it leaves a record."""
+    from runbooks_lib import headless
+
+    summary = headless.run_stage(
+        stage,
+        parameters_file,
+        overrides=overrides or (),
+        approve=approve,
+        output_directory=output_directory,
+        observe=_quiet if as_json else tell,
+    )
+    if as_json:
+        print(summary.model_dump_json(indent=2))
+    else:
+        print(ending(summary))
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command(epilog="Example: runbooks plan upgrade -p parameters/sandbox.yaml --set chart.version=1.16.1")
+def plan(
+    stage: Annotated[str, typer.Argument(help="install, upgrade or uninstall.")],
+    parameters_file: File,
+    overrides: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a stage would do, and the digest to approve. Changes nothing, leaves no record."""
+    from runbooks_lib import headless
+
+    made = headless.preview(stage, parameters_file, overrides=overrides or ())
+    if as_json:
+        print(
+            json.dumps(made.model_dump(mode="json") | {"digest": made.digest}, indent=2, ensure_ascii=False)
+        )
+    else:
+        print(plan_text(made))
+
+
+@records_app.command("list")
+def records_list(output_directory: Output = "", as_json: AsJson = False) -> None:
+    """List all runs, oldest first."""
+    from runbooks_lib import parameters, records
+
+    found = records.listing(parameters.resolve_path(output_directory or "records"))
+    if as_json:
+        print(json.dumps([summary.model_dump(mode="json") for summary in found], indent=2))
+    else:
+        print_rows([summary.row() for summary in found], "No records yet: `runbooks run` makes them.")
+
+
+@records_app.command("show")
+def records_show(
+    run_id: Annotated[str, typer.Argument(help="The run's id, or its beginning.")],
+    output_directory: Output = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show one run: what happened, and whether its files are as they were sealed."""
+    from runbooks_lib import parameters, records
+
+    folder = records.find(parameters.resolve_path(output_directory or "records"), run_id)
+    events = records.read_events(folder)
+    problems = records.verify(folder)
+    if as_json:
+        print(json.dumps({"folder": str(folder), "events": events, "problems": problems}, indent=2))
+    else:
+        print(f"record: {folder}")
+        for event in events:
+            if line := telling(Event(kind=event["kind"], data=event.get("data", {}))):
+                print(f"{event['at']}  {line}")
+        print("\n".join(problems) if problems else "All files are as the manifest says.")
+    if problems:
+        raise typer.Exit(8)
+
+
+@parameters_app.command("check")
+def parameters_check(
+    file: Annotated[str, typer.Argument(help="The parameters file.")], overrides: Set = None
+) -> None:
+    """Say whether a parameters file can be used, without a cluster."""
+    from runbooks_lib import parameters
+
+    made = parameters.load(file, overrides or ())
+    chart = made.chart.path or f"{made.chart.name} {made.chart.version}"
+    target = made.target
+    print(f"{file} is good: {chart} as release {target.release} in namespace {target.namespace}.")
+
+
+def plan_text(made: Plan) -> str:
+    """A plan as plain lines, its digest last."""
+    lines = list(made.impact)
+    lines += [f"  {number}. {step.title}" for number, step in enumerate(made.steps, start=1)]
+    for change in made.changes:
+        lines.append(f"  {change.action:<7} {change.name}")
+        lines += [f"          {detail}" for detail in change.detail]
+    return "\n".join([*lines, f"digest: {made.digest}"])
+
+
+def ending(summary: RunSummary) -> str:
+    """The last lines of a run: outcome, sentence, record."""
+    return f"{summary.stage}: {summary.outcome} (exit code {summary.exit_code}). {summary.summary}\nrecord: {summary.folder}"
+
+
+def telling(event: Event) -> str:
+    """One line for an event that a person wants to see; empty for the others."""
+    data = event.data
+    tellers: dict[str, Callable[[], str]] = {
+        "run.opened": lambda: f"run {data.get('run_id')} of {data.get('stage')} opened",
+        "check.answered": lambda: f"{data['status']:<7} {data['title']}: {data['observed']}",
+        "plan.made": lambda: f"plan {data['digest']}: {len(data['steps'])} steps",
+        "approval.given": lambda: f"approved by {data['by']} ({data['how']})",
+        "approval.missing": lambda: "not approved",
+        "change.step": lambda: f"step: {data['title']}",
+        "change.progress": lambda: f"  {data['workload']}: {data['says']}",
+        "change.ended": lambda: f"done in {data['seconds']} s",
+        "change.failed": lambda: f"FAILED: {data['summary']}",
+        "evidence.saved": lambda: f"evidence: {len(data['files'])} files",
+        "error.raised": lambda: (
+            f"{data['summary']}" + (f"\n  Next: {data['next_step']}" if data.get("next_step") else "")
+        ),
+    }
+    teller = tellers.get(event.kind)
+    return teller() if teller else ""
+
+
+def tell(event: Event) -> None:
+    """Print an event as it happens."""
+    if line := telling(event):
+        print(line, flush=True)
+
+
+def _quiet(event: Event) -> None:
+    """An observer that says nothing: the document at the end says it all."""
+
+
+def print_rows(rows: list[dict[str, str]], otherwise: str) -> None:
+    """A table: drawn on a terminal, plain columns elsewhere."""
+    if not rows:
+        print(otherwise)
+        return
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*rows[0])
+        for row in rows:
+            table.add_row(*row.values())
+        Console().print(table)
+        return
+    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
+    for row in [{key: key for key in widths}, *rows]:
+        print("  ".join(row[key].ljust(width) for key, width in widths.items()).rstrip())
+
+
+def _plug_in() -> None:
+    """Add the commands of other packages (the sandbox's), found by entry point."""
+    for point in entry_points(group="runbooks.commands"):
+        command: Any = point.load()
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=point.name)
+        else:
+            app.command(point.name)(command)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> None:
+    """The console script: every failure a sentence and the exit code of its kind."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    _plug_in()
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except RunbookError as error:
+        print(f"runbooks: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort) as stopped:
+        interrupted = Interrupted(
+            "Stopped before anything was changed.", next_step="Run it again when you want."
+        )
+        print(f"runbooks: {interrupted}", file=sys.stderr)
+        sys.exit(143 if "SIGTERM" in str(stopped) else interrupted.exit_code)
+
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path.cwd())]
+    main()

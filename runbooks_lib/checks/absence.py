@@ -1,0 +1,125 @@
+"""Is the release gone, and is only what the plan named as staying left."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+from runbooks_lib.checks.catalogue import Answer, Check
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import annotation
+from runbooks_lib.results import Json
+
+#: Kinds that controllers make and remove by themselves, shortly after what they belong to.
+_DERIVED = frozenset(
+    {"Event", "Endpoints", "EndpointSlice", "ReplicaSet", "ControllerRevision", "Lease", "PodMetrics"}
+)
+
+
+class Subject:
+    """A target whose release should be gone.
+
+    Args:
+        staying: ``Kind name`` of what an uninstall's plan named as staying; ``None`` when there is no such plan.
+    """
+
+    def __init__(self, boundaries: Boundaries, staying: tuple[str, ...] | None) -> None:
+        self.boundaries = boundaries
+        self.staying = staying
+
+    @cached_property
+    def left(self) -> list[str]:
+        """``Kind name`` of every object, of any kind, that carries the release's name."""
+        cluster, namespace = self.boundaries.cluster, self.boundaries.namespace
+        kinds = [
+            resource
+            for resource in cluster.resources()
+            if "list" in resource.verbs and "/" not in resource.plural and resource.kind not in _DERIVED
+        ]
+
+        def of_kind(number: int) -> list[str]:
+            resource = kinds[number]
+            version = f"{resource.group}/{resource.version}" if resource.group else resource.version
+            where = namespace if resource.namespaced else None
+            found = cluster.list(version, resource.kind, where)
+            return [f"{resource.kind} {obj['metadata']['name']}" for obj in found if self._ours(obj)]
+
+        with ThreadPoolExecutor(8) as pool:
+            return sorted({name for names in pool.map(of_kind, range(len(kinds))) for name in names})
+
+    def _ours(self, obj: Json) -> bool:
+        release, namespace = self.boundaries.release, self.boundaries.namespace
+        by_helm = annotation(obj, "meta.helm.sh/release-name") == release
+        if by_helm and annotation(obj, "meta.helm.sh/release-namespace") == namespace:
+            return True
+        labels = obj["metadata"].get("labels") or {}
+        same_place = obj["metadata"].get("namespace") == namespace
+        return same_place and labels.get("app.kubernetes.io/instance") == release
+
+
+def _release(subject: Subject) -> Answer:
+    found = subject.boundaries.helm.status(subject.boundaries.release)
+    if found is None:
+        return Answer("pass", "no such release")
+    return Answer("fail", f"revision {found.revision} is {found.status}")
+
+
+def _objects(subject: Subject) -> Answer:
+    if subject.staying is None:
+        # Without a plan only what Helm would never remove may be left.
+        unexpected = [
+            name for name in subject.left if not name.startswith(("PersistentVolumeClaim ", "Secret "))
+        ]
+    else:
+        unexpected = [name for name in subject.left if name not in subject.staying]
+    if unexpected:
+        return Answer("fail", f"left behind: {', '.join(unexpected)}")
+    return Answer("pass", f"left, as planned: {', '.join(subject.left) or 'nothing'}")
+
+
+def _staying(subject: Subject) -> Answer:
+    if subject.staying is None:
+        return Answer("skip", "no record of an uninstall of this target was found")
+    cluster_kinds = {resource.kind: resource for resource in subject.boundaries.cluster.resources()}
+    lost = []
+    for name in subject.staying:
+        kind, _, rest = name.partition(" ")
+        resource = cluster_kinds.get(kind)
+        if resource is None:
+            lost.append(name)
+            continue
+        version = f"{resource.group}/{resource.version}" if resource.group else resource.version
+        where = subject.boundaries.namespace if resource.namespaced else None
+        if subject.boundaries.cluster.get(version, kind, rest, where) is None:
+            lost.append(name)
+    if lost:
+        return Answer("fail", f"should have stayed and is gone: {', '.join(lost)}")
+    return Answer("pass", f"{len(subject.staying)} objects")
+
+
+CHECKS: tuple[Check[Subject], ...] = (
+    Check(
+        "release.absent",
+        "Release",
+        "none",
+        "A release that is half gone can neither be upgraded nor installed.",
+        "Run 05_uninstall again.",
+        _release,
+    ),
+    Check(
+        "objects.absent",
+        "Objects left",
+        "only those that the plan named as staying",
+        "What is left unseen gets in the way of the next install, or costs money.",
+        "Look at their finalizers and owners before removing one.",
+        _objects,
+    ),
+    Check(
+        "staying.present",
+        "Objects that stay",
+        "all that the plan named as staying",
+        "Claims and their Secrets hold the data.",
+        "Restore them from a backup before installing again.",
+        _staying,
+    ),
+)

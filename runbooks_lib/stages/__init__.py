@@ -1,0 +1,1 @@
+"""One module for each notebook: what its cells call, in their order."""

@@ -1,0 +1,29 @@
+"""02_install: a first install. Look, plan, approve, act, confirm."""
+
+from __future__ import annotations
+
+from runbooks_lib.checks import install
+from runbooks_lib.release.plan import plan_install
+from runbooks_lib.results import Approval, ChangeResult, Plan, Report
+from runbooks_lib.run import Run
+from runbooks_lib.stages import prerequisites, verify
+
+
+def look(run: Run) -> Report:
+    """The prerequisites, and whether anything is in the way. Reads only."""
+    return prerequisites.look(run, besides=install.CHECKS)
+
+
+def plan(run: Run) -> Plan:
+    """What an install would do. Reads only."""
+    return run.propose(plan_install(run.boundaries))
+
+
+def apply(run: Run, plan: Plan, approval: Approval) -> ChangeResult:
+    """Do what was approved: namespace, Secrets, Helm, roll-out."""
+    return run.carry_out(plan, approval, lambda: plan_install(run.boundaries))
+
+
+def confirm(run: Run) -> Report:
+    """Look at the new release as 03_verify does."""
+    return verify.there(run)

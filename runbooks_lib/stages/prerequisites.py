@@ -1,0 +1,18 @@
+"""01_prerequisites: is everything there that an install needs? Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from runbooks_lib.checks import prerequisites
+from runbooks_lib.checks.catalogue import Check, report
+from runbooks_lib.results import Report
+from runbooks_lib.run import Run
+
+
+def look(run: Run, *, besides: Iterable[Check[Any]] = ()) -> Report:
+    """Ask all prerequisites, and what a mutating stage asks besides."""
+    subject = prerequisites.Subject(run.boundaries)
+    checks = (*prerequisites.CHECKS, *besides)
+    return run.clean(report(run.stage, "Prerequisites", checks, subject, observe=run.observe))

@@ -1,0 +1,33 @@
+"""05_uninstall: remove the release; claims, kept Secrets, definitions and the namespace stay."""
+
+from __future__ import annotations
+
+from runbooks_lib.checks import release
+from runbooks_lib.checks.catalogue import report
+from runbooks_lib.release.plan import plan_uninstall
+from runbooks_lib.results import Approval, ChangeResult, Plan, Report
+from runbooks_lib.run import Run
+from runbooks_lib.stages import verify
+
+
+def look(run: Run) -> Report:
+    """What is there now, as tables; only a missing release is in the way. Reads only."""
+    subject = release.Subject(run.boundaries)
+    return run.clean(
+        report(run.stage, "Release", release.PRESENT, subject, observe=run.observe, tables=release.tables)
+    )
+
+
+def plan(run: Run) -> Plan:
+    """What goes, and what stays and why. Reads only."""
+    return run.propose(plan_uninstall(run.boundaries))
+
+
+def apply(run: Run, plan: Plan, approval: Approval) -> ChangeResult:
+    """Do what was approved, and wait until it is gone."""
+    return run.carry_out(plan, approval, lambda: plan_uninstall(run.boundaries))
+
+
+def confirm(run: Run, plan: Plan) -> Report:
+    """Prove by looking that the release is gone and that what should stay is there."""
+    return verify.gone(run, tuple(plan.bindings["staying"]))

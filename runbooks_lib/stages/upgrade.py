@@ -1,0 +1,28 @@
+"""04_upgrade: another chart version or other values. Look, plan, approve, act, confirm."""
+
+from __future__ import annotations
+
+from runbooks_lib.release.plan import plan_upgrade
+from runbooks_lib.results import Approval, ChangeResult, Plan, Report
+from runbooks_lib.run import Run
+from runbooks_lib.stages import prerequisites, verify
+
+
+def look(run: Run) -> Report:
+    """The prerequisites of the version to be. Reads only."""
+    return prerequisites.look(run)
+
+
+def plan(run: Run) -> Plan:
+    """What an upgrade would do; a plan without steps when nothing would change. Reads only."""
+    return run.propose(plan_upgrade(run.boundaries))
+
+
+def apply(run: Run, plan: Plan, approval: Approval) -> ChangeResult:
+    """Do what was approved: Helm, roll-out."""
+    return run.carry_out(plan, approval, lambda: plan_upgrade(run.boundaries))
+
+
+def confirm(run: Run) -> Report:
+    """Look at the upgraded release as 03_verify does."""
+    return verify.there(run)

@@ -1,0 +1,89 @@
+"""Reports, plans and results as tables: HTML in JupyterLab and on paper, plain text everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from runbooks_lib.results import ChangeResult, Plan, Report, Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Colour is never the only sign: the word stands in the cell too. Dark enough on white for WCAG AA.
+_COLOURS = {
+    "pass": "#1b6e3c",
+    "warn": "#8a5a00",
+    "fail": "#b3261e",
+    "unknown": "#6a3fa0",
+    "skip": "#5f6368",
+    "add": "#1b6e3c",
+    "change": "#8a5a00",
+    "remove": "#b3261e",
+    "keep": "#5f6368",
+}
+_STYLE = "style='text-align:left;white-space:pre-line;vertical-align:top;max-width:46em'"
+
+
+def frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """The rows as a pandas frame, one column a key; empty columns are left out."""
+    import pandas as pd
+
+    table = pd.DataFrame(list(rows))
+    return table.loc[:, [name for name in table.columns if (table[name] != "").any()]]
+
+
+def show(value: Report | Plan | ChangeResult) -> None:
+    """Display a result below the cell."""
+    from IPython.display import display
+
+    html, text = _blocks(value)
+    display({"text/html": "\n".join(html), "text/plain": "\n".join(text)}, raw=True)
+
+
+def _blocks(value: Report | Plan | ChangeResult) -> tuple[list[str], list[str]]:
+    html: list[str] = []
+    text: list[str] = []
+
+    def line(words: str) -> None:
+        html.append(f"<p>{escape(words)}</p>")
+        text.append(words)
+
+    def table(title: str, rows: Sequence[Row]) -> None:
+        html.append(f"<h4>{escape(title)}</h4>{_html(rows)}")
+        text.extend([title, frame(rows).to_string(index=False) if rows else "(none)", ""])
+
+    if isinstance(value, Report):
+        for look in value.tables:
+            table(look.title, look.rows)
+        table(f"{value.title}: {value.verdict}", value.rows())
+    elif isinstance(value, Plan):
+        for sentence in value.impact:
+            line(sentence)
+        table("Steps", [{"step": str(n), "does": step.title} for n, step in enumerate(value.steps, start=1)])
+        table("Objects", value.rows())
+        line(f"Digest of this plan: {value.digest}")
+    elif value.changed:
+        table(f"Done in {value.seconds:.1f} s", value.rows())
+    else:
+        line("Nothing was to be done, and nothing was done.")
+    return html, text
+
+
+def _html(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "<p>(none)</p>"
+    table = frame(rows)
+    head = "".join(f"<th {_STYLE}>{escape(str(name))}</th>" for name in table.columns)
+    body = "".join(
+        f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in table.itertuples(index=False)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    colour = _COLOURS.get(text)
+    inner = f"<b style='color:{colour}'>{escape(text)}</b>" if colour else escape(text)
+    return f"<td {_STYLE}>{inner}</td>"
