@@ -1,0 +1,1 @@
+"""Questions to what runs in the cluster, or beside it: HTTP. A probe answers; it never raises for a network."""
