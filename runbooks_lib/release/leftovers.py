@@ -50,7 +50,7 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
         changes.append(ObjectChange(action="remove", name=name, detail=detail))
     changes += [
         ObjectChange(action="keep", name=name, detail=(why,))
-        for name, why in _kept_besides(boundaries, stored)
+        for name, why in _kept_besides(boundaries, stored).items()
     ]
     return Leftovers(tuple(changes), tuple(cluster_scoped))
 
