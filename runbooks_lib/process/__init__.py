@@ -20,10 +20,16 @@ from typing import IO, Protocol
 import psutil
 
 from runbooks_lib.errors import UsageError
+from runbooks_lib.process.identity import Started, identify, same_start
+
+__all__ = ["Completed", "OnLine", "Runner", "Started", "identify", "run", "same_start", "start", "stop"]
 
 #: Seconds a program has to end after SIGTERM before it is killed. Helm needs under 0.1 s to mark its
 #: release `failed`; a killed helm leaves it `pending-…`, so patience is cheap here.
 GRACE_SECONDS = 10.0
+
+#: Seconds that a pipe may stay silent once its group has ended: whoever holds it then has left the group.
+SILENCE_SECONDS = 1.0
 
 OnLine = Callable[[str], None]
 
@@ -89,46 +95,31 @@ def run(
     Raises:
         UsageError: The program does not exist or may not be run.
 
-    An exception in the caller (Ctrl-C, a kernel's interrupt) also ends and awaits the group.
+    An exception in the caller (Ctrl-C, a kernel's interrupt) also ends and awaits the group; a second one
+    kills it. An error of ``on_line`` does not stop the program: it is raised when the program has ended.
     """
     started = time.monotonic()
     child = _spawn(argv, env=env, cwd=cwd)
     out: list[str] = []
     err: list[str] = []
-    drains = [
-        _drain(child.stdout, out, None),
-        _drain(child.stderr, err, on_line),
-        _feed(child.stdin, stdin),
-    ]
+    failures: list[Exception] = []
+    threads: list[tuple[threading.Thread, list[str]]] = []
     timed_out = False
     try:
-        try:
-            child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            timed_out = True
+        threads.append((_drain(child.stdout, out, None, failures), out))
+        threads.append((_drain(child.stderr, err, on_line, failures), err))
+        threads.append((_feed(child.stdin, stdin), []))
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
     finally:
         _end_group(child)
-        for thread in drains:
-            thread.join()
+        for thread, lines in threads:
+            _await(thread, lines)
+    if failures:
+        raise failures[0]
     seconds = time.monotonic() - started
     return Completed(tuple(argv), child.returncode, "".join(out), "".join(err), seconds, timed_out)
-
-
-@dataclass(frozen=True)
-class Started:
-    """A program that runs on its own: its pid, and the time it started, since pids are used again."""
-
-    pid: int
-    start_time: float
-
-    @property
-    def alive(self) -> bool:
-        """Whether this very process still runs; a zombie does not."""
-        try:
-            found = psutil.Process(self.pid)
-            return same_start(found.create_time(), self.start_time) and found.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
 
 
 def start(
@@ -148,7 +139,7 @@ def start(
         UsageError: The program does not exist or may not be run.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as sink, _sentences(argv):
+    with log.open("ab") as sink, _sentences(argv, cwd):
         child = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
@@ -162,20 +153,6 @@ def start(
     # The daemon outlives this object: without this its __del__ would warn that it still runs.
     child.returncode = 0
     return identify(child.pid)
-
-
-def identify(pid: int | None = None) -> Started:
-    """The identity of a running process, by default of this one."""
-    pid = os.getpid() if pid is None else pid
-    try:
-        return Started(pid, psutil.Process(pid).create_time())
-    except psutil.NoSuchProcess:
-        return Started(pid, 0.0)
-
-
-def same_start(one: float, other: float) -> bool:
-    """Whether two start times are the same moment: clocks of the same boot differ by less than 50 ms."""
-    return abs(one - other) < 0.05
 
 
 def stop(started: Started, *, grace: float = GRACE_SECONDS) -> None:
@@ -202,7 +179,7 @@ def _reap(pid: int) -> None:
 
 
 def _spawn(argv: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[str]:
-    with _sentences(argv):
+    with _sentences(argv, cwd):
         return subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE,
@@ -218,23 +195,30 @@ def _spawn(argv: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | No
 
 
 @contextmanager
-def _sentences(argv: Sequence[str]) -> Iterator[None]:
+def _sentences(argv: Sequence[str], cwd: Path | None) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise UsageError(
+                f"{argv[0]!r} was not started: its working folder {cwd} does not exist.",
+                next_step=f"Look why {cwd} is gone, then try again.",
+            ) from error
         raise UsageError(
             f"The program {argv[0]!r} was not found.",
             next_step=f"Install {Path(argv[0]).name} or put it on PATH, then try again.",
         ) from error
-    except PermissionError as error:
+    except OSError as error:
         raise UsageError(
-            f"The program {argv[0]!r} may not be run: {error.strerror}.",
-            next_step="Look at its file mode, and whether its file system is mounted with noexec.",
+            f"The program {argv[0]!r} can't be run: {error.strerror}.",
+            next_step=f"Look at its mode, at noexec mounts, and whether it was built for this machine: file {argv[0]}",
         ) from error
 
 
-def _drain(pipe: IO[str] | None, into: list[str], on_line: OnLine | None) -> threading.Thread:
-    """Read a pipe to its end in a thread: a full pipe would stop the program."""
+def _drain(
+    pipe: IO[str] | None, into: list[str], on_line: OnLine | None, failures: list[Exception]
+) -> threading.Thread:
+    """Read a pipe to its end in a thread: a full pipe would stop the program, whatever its reader does."""
 
     def read() -> None:
         if pipe is None:
@@ -242,8 +226,12 @@ def _drain(pipe: IO[str] | None, into: list[str], on_line: OnLine | None) -> thr
         with pipe:
             for line in pipe:
                 into.append(line)
-                if on_line is not None:
+                if on_line is None:
+                    continue
+                try:
                     on_line(line.rstrip("\n"))
+                except Exception as error:  # noqa: BLE001 - raised by run() when the program has ended
+                    failures.append(error)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -263,26 +251,48 @@ def _feed(pipe: IO[str] | None, text: str | None) -> threading.Thread:
     return thread
 
 
+def _await(thread: threading.Thread, lines: list[str]) -> None:
+    """Wait until a pipe is read to its end, or is silent because a daemon that left the group holds it."""
+    while thread.is_alive():
+        before = len(lines)
+        thread.join(SILENCE_SECONDS)
+        if len(lines) == before:
+            return
+
+
 def _end_group(child: subprocess.Popen[str]) -> None:
     """End what is left of the child's group: SIGTERM, patience, SIGKILL; the child itself is awaited.
 
     Also after a normal end: a grandchild that kept the pipe open would hold the drains for ever.
     """
-    for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
-        if not _group_alive(child.pid) and child.poll() is not None:
-            return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            if child.poll() is not None and not _group_alive(child.pid):
+    try:
+        for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+            if _group_ended(child):
                 return
-            time.sleep(0.01)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, number)
+            deadline = time.monotonic() + patience
+            while not _group_ended(child) and time.monotonic() < deadline:
+                time.sleep(0.01)
+    except BaseException:
+        # A second Ctrl-C: the person will not wait.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        raise
+
+
+def _group_ended(child: subprocess.Popen[str]) -> bool:
+    return child.poll() is not None and not _group_alive(child.pid)
 
 
 def _group_alive(group: int) -> bool:
+    """Whether a group has a process that runs; a zombie, which may never be collected, does not."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    return True
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
