@@ -1,0 +1,26 @@
+"""Running a notebook without a front end: the same notebook, the same record, an exit code that is true.
+
+``run_stage`` is what ``runbooks run`` and the rehearsal call. :class:`RunbooksEngine` is papermill's engine
+``runbooks``, for pipelines that call papermill themselves. This package alone imports papermill.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runbooks_lib.headless.stage import preview, run_stage
+
+if TYPE_CHECKING:
+    from runbooks_lib.headless.engine import RunbooksEngine
+
+__all__ = ["RunbooksEngine", "preview", "run_stage"]
+
+
+def __getattr__(name: str) -> Any:
+    # papermill imports this package while it is itself half imported (it loads all engines as it starts), so
+    # the module that imports papermill must wait until it is asked for.
+    if name == "RunbooksEngine":
+        from runbooks_lib.headless.engine import RunbooksEngine
+
+        return RunbooksEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,133 @@
+"""A notebook client that tells the truth: a cell that was never run is never called completed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import from_dict
+from papermill.clientwrap import PapermillNotebookClient
+
+from runbooks_lib.errors import UsageError
+from runbooks_lib.headless.stopping import Stop, signal_group
+
+#: A path of a Unix socket may have 107 bytes (103 on macOS); the longest here is `<folder>/k-ipc-5`.
+_LONGEST_FOLDER = 90
+
+#: Seconds for a kernel to close its record after the last cell, before it is killed.
+_SHUTDOWN_SECONDS = 20.0
+
+quiet = logging.getLogger(__name__)
+quiet.addHandler(logging.NullHandler())
+quiet.propagate = False
+
+
+class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
+    """Runs the cells one after the other until one fails, the kernel dies or a signal comes.
+
+    Attributes:
+        ran: The kernel started.
+        died: The kernel ended while a cell ran.
+        failed: The name and the message of the error that a cell ended with; None when none did.
+    """
+
+    def __init__(self, nb_man: Any, stop: Stop, **named: Any) -> None:
+        super().__init__(nb_man, **named)
+        self._stop = stop
+        self.ran = False
+        self.died = False
+        self.failed: tuple[str, str] | None = None
+
+    def execute(self, **named: Any) -> Any:
+        """Run the notebook in a new kernel; ``named`` goes to the kernel's start.
+
+        Returns:
+            The notebook. Look at ``died`` and ``failed``: neither a dead kernel nor a failed cell raises.
+        """
+        before_shutdown = named.pop("before_shutdown")
+        self.reset_execution_trackers()
+        with self.setup_kernel(cleanup_kc=True, **named):
+            self.ran = True
+            self.km.shutdown_wait_time = _SHUTDOWN_SECONDS
+            self.papermill_execute_cells()
+            if not self.died:
+                before_shutdown()
+                info = self.wait_for_reply(self.kc.kernel_info())
+                self.nb.metadata["language_info"] = info["content"]["language_info"]
+            self.set_widgets_metadata()
+        return self.nb
+
+    def papermill_execute_cells(self) -> None:
+        """Run the cells; the first that does not end well is the last."""
+        for index, cell in enumerate(self.nb.cells):
+            self.nb_man.cell_start(cell, index)
+            try:
+                self._run_cell(cell, index)
+            finally:
+                self._stop.leave_cell()
+                self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
+            if self.died or self.failed:
+                return
+
+    def process_message(self, msg: Any, *rest: Any, **named: Any) -> Any:
+        """Take in what the kernel says; once a cell has begun it can be interrupted."""
+        if msg["msg_type"] == "execute_input":
+            pid = self.km.provisioner.pid
+            self._stop.enter_cell(
+                lambda: signal_group(pid, signal.SIGINT), lambda: signal_group(pid, signal.SIGKILL)
+            )
+        return super().process_message(msg, *rest, **named)
+
+    def _run_cell(self, cell: Any, index: int) -> None:
+        code = cell.cell_type == "code" and cell.source.strip()
+        if code and self._stop.wanted:
+            self._mark(index, "Interrupted", "The run was interrupted before this cell.")
+            return
+        try:
+            self.execute_cell(cell, index)
+        except CellExecutionError as error:
+            self.failed = (error.ename, error.evalue)
+            self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
+        except DeadKernelError:
+            self.died = True
+            self._mark(index, "DeadKernelError", "The kernel ended while this cell ran.")
+
+    def _mark(self, index: int, name: str, message: str) -> None:
+        """Say in the notebook itself why nothing more was run."""
+        self.failed = (name, message)
+        cell = self.nb.cells[index]
+        error = {"output_type": "error", "ename": name, "evalue": message, "traceback": [message]}
+        cell.outputs.append(from_dict(error))  # type: ignore[no-untyped-call]
+        self.nb_man.cell_exception(cell, cell_index=index)
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A short, private folder for the kernel's sockets: a network port could be read by others."""
+    places = [place for place in (tempfile.gettempdir(), "/tmp") if len(place) < _LONGEST_FOLDER - 12]  # noqa: S108 - mkdtemp makes it private
+    if not places:
+        raise UsageError(
+            f"The folder for temporary files has too long a path: {tempfile.gettempdir()}.",
+            next_step="Set TMPDIR to a shorter one.",
+        )
+    with tempfile.TemporaryDirectory(prefix="rb-", dir=places[0]) as folder:
+        yield Path(folder)
+
+
+def kernel_manager(kernel_name: str, place: Path) -> AsyncKernelManager:
+    """A kernel that listens on sockets in a private folder."""
+    return AsyncKernelManager(kernel_name=kernel_name, transport="ipc", connection_file=str(place / "k.json"))
+
+
+def kernel_environment(**ours: str) -> dict[str, str]:
+    """The kernel's environment: this process's own and what we tell it."""
+    # Without it a kernel of Python 3.11 and later warns that debugging may miss breakpoints.
+    return {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **ours}

@@ -1,0 +1,126 @@
+"""Ending what was begun: a signal stops the running cell first, and what a dead kernel left behind is ended."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
+
+import psutil
+
+from runbooks_lib.process import GRACE_SECONDS
+
+#: Seconds for a cell to end after it was interrupted: it ends its own helm first, with patience (twice
+#: GRACE_SECONDS at most), and saves evidence. Then the kernel is killed; so it is on a second signal.
+PATIENCE_SECONDS = 60.0
+
+_SET_CHILD_SUBREAPER = 36
+
+
+class Stop:
+    """SIGINT and SIGTERM while notebooks run: taken as a wish, answered between two steps.
+
+    Nothing is raised from the handler: the cell's own program would outlive an exception here. Outside the
+    main thread signals can't be taken, and the caller's handling stays.
+
+    Attributes:
+        signal: The first signal that came; 0 while none has.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._interrupt: Callable[[], None] | None = None
+        self._kill: Callable[[], None] | None = None
+        self._timer: threading.Timer | None = None
+        self._before: dict[int, object] = {}
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a signal came."""
+        return self.signal != 0
+
+    def __enter__(self) -> Stop:
+        """Take the signals."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the signals back."""
+        self.leave_cell()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned itself
+
+    def enter_cell(self, interrupt: Callable[[], None], kill: Callable[[], None]) -> None:
+        """A cell has begun: a signal interrupts it, also one that came before (an idle kernel ignores it)."""
+        self._interrupt, self._kill = interrupt, kill
+        if self.wanted:
+            self._stop_cell()
+
+    def leave_cell(self) -> None:
+        """No cell runs any more."""
+        self._interrupt = self._kill = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        again = self.wanted
+        self.signal = self.signal or number
+        if again and self._kill is not None:
+            self._kill()
+        elif self._interrupt is not None:
+            self._stop_cell()
+
+    def _stop_cell(self) -> None:
+        if self._interrupt is None or self._kill is None or self._timer is not None:
+            return
+        self._timer = threading.Timer(PATIENCE_SECONDS, self._kill)
+        self._timer.daemon = True
+        self._timer.start()
+        self._interrupt()
+
+
+@contextmanager
+def adopting_orphans() -> Iterator[Callable[[], None]]:
+    """Adopt the children of a kernel that dies; yields what ends them.
+
+    A killed kernel can't end the helm it started, and helm has a session of its own: nobody else would.
+    On Linux this process takes the place of init for them; elsewhere there is no such thing, and what a
+    killed kernel leaves is not found.
+    """
+    myself = psutil.Process()
+    known = {child.pid for child in myself.children(recursive=True)}
+    _be_subreaper(adopt=True)
+
+    def end() -> None:
+        left = [child for child in myself.children(recursive=True) if child.pid not in known]
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for child in left:
+                with suppress(psutil.NoSuchProcess):
+                    child.send_signal(number)
+            _, left = psutil.wait_procs(left, timeout=GRACE_SECONDS)
+
+    try:
+        yield end
+    finally:
+        _be_subreaper(adopt=False)
+
+
+def _be_subreaper(*, adopt: bool) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Signal a kernel, which leads a group of its own; one that has gone is no error."""
+    with suppress(ProcessLookupError):
+        os.killpg(os.getpgid(pid), number)

@@ -1,0 +1,172 @@
+"""The folder of one run: its name, and how files get into it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runbooks_lib.errors import RecordError
+from runbooks_lib.redaction import Redactor
+
+EVENTS = "events.jsonl"
+INPUT = "input.ipynb"
+MANIFEST = "manifest.json"
+NOTEBOOK = "notebook.ipynb"
+
+#: What a file is called while it is being written; `close` clears away those of a killed writer.
+PART = ".part"
+
+_NAME = re.compile(r"^(?P<at>\d{8}T\d{6}Z)-(?P<stage>.+)-(?P<run>[0-9a-f]{8})$")
+
+
+class RecordClosed(RecordError):
+    """Something was to be added to a record after it was closed."""
+
+
+def create(records_root: Path, *, target: str, stage: str) -> Path:
+    """Make ``<records_root>/<target>/<UTC time>-<stage>-<run id>/``; never an existing one.
+
+    The process that makes the folder is its first writer: should it die before anyone else has written,
+    :func:`runbooks_lib.records.sweep` can tell.
+
+    Raises:
+        RecordError: The folder can't be made (read-only, disk full, a file in the way).
+    """
+    from runbooks_lib.records.journal import Journal
+
+    shelf = re.sub(r"[^A-Za-z0-9._-]+", "-", target).strip(".") or "unnamed"
+    folder = records_root / shelf / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stage}-{os.urandom(4).hex()}"
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    Journal(folder, Redactor(), role="creator").close()
+    return folder
+
+
+def is_record(folder: Path) -> bool:
+    """Whether a folder is named as a record is."""
+    return _NAME.match(folder.name) is not None and folder.is_dir()
+
+
+def run_id(folder: Path) -> str:
+    """The eight hexadecimal digits at the end of the folder's name."""
+    return _parts(folder)["run"]
+
+
+def stage_of(folder: Path) -> str:
+    """The stage that the run is of."""
+    return _parts(folder)["stage"]
+
+
+def started_of(folder: Path) -> datetime:
+    """When the folder was made, to the second, in UTC."""
+    return datetime.strptime(_parts(folder)["at"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def is_closed(folder: Path) -> bool:
+    """Whether the record has its manifest; from then on nothing in it may change."""
+    return (folder / MANIFEST).exists()
+
+
+def write_json(folder: Path, relative: str, content: Any, redactor: Redactor) -> Path:
+    """Write plain data, redacted leaf by leaf, as indented JSON; see :func:`write_text`."""
+    redacted = redactor.redact_data(content)
+    text = json.dumps(redacted, indent=1, ensure_ascii=False, default=str) + "\n"
+    return write_text(folder, relative, text, redactor)
+
+
+def write_text(folder: Path, relative: str, content: str, redactor: Redactor) -> Path:
+    """Write a file of an open record, redacted, whole or not at all.
+
+    Args:
+        relative: The path inside the record, for example ``evidence/pods.json``.
+
+    Raises:
+        RecordError: The record is closed, the path leaves it, or the file can't be written.
+    """
+    path = folder / relative
+    if not path.resolve().is_relative_to(folder.resolve()) or path.resolve() == folder.resolve():
+        raise RecordError(
+            f"{relative!r} is not a path inside the record {folder.name}.",
+            next_step="Report this: a runbook may only write into its own record.",
+        )
+    with locked(folder):
+        refuse_closed(folder)
+        replace(path, redactor.redact(content).encode("utf-8", "backslashreplace"))
+    return path
+
+
+def refuse_closed(folder: Path) -> None:
+    """Raise :class:`RecordClosed` if the record is closed."""
+    if is_closed(folder):
+        raise RecordClosed(
+            f"The record {folder.name} is closed; nothing can be added to it.",
+            next_step="Start a new run: run the notebook again from its first cell.",
+            evidence=str(folder),
+        )
+
+
+def replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file durably and at once: a reader sees the old content or the new, never half of it."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            with suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[int]:
+    """Hold the record's lock; yields the journal, opened for appending."""
+    with writing(folder / EVENTS):
+        handle = open_events(folder)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def open_events(folder: Path) -> int:
+    """The journal's file descriptor, for appending and for the lock; the caller closes it."""
+    return os.open(folder / EVENTS, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system says into a sentence about the record."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(
+            f"The record could not be written: {path}: {error.strerror or error}.",
+            next_step="Free some space or make the folder writable, or name another with output_directory.",
+            evidence=str(path),
+        ) from error
+
+
+def _parts(folder: Path) -> dict[str, str]:
+    match = _NAME.match(folder.name)
+    if match is None:
+        raise RecordError(
+            f"{folder} is not a record: its name is not <UTC time>-<stage>-<run id>.",
+            next_step="List the records with `runbooks records list`.",
+        )
+    return match.groupdict()

@@ -1,0 +1,145 @@
+"""Records on the shelf: finding, listing and checking those that are there."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runbooks_lib.errors import RecordError, UsageError
+from runbooks_lib.records.folder import MANIFEST, is_closed, is_record, run_id, stage_of, started_of
+from runbooks_lib.records.journal import read_events
+from runbooks_lib.results import Json, RunSummary, digest_bytes
+
+
+def folders(records_root: Path) -> list[Path]:
+    """Every record under a root, oldest first."""
+    if not records_root.is_dir():
+        return []
+    found = [folder for folder in records_root.glob("*/*") if is_record(folder)]
+    return sorted(found, key=lambda folder: (folder.name, folder.parent.name))
+
+
+def listing(records_root: Path) -> list[RunSummary]:
+    """How each run ended, oldest first; one that is not closed yet is ``open``.
+
+    Raises:
+        RecordError: A manifest or a journal can't be read.
+    """
+    return [summary_of(folder) for folder in folders(records_root)]
+
+
+def find(records_root: Path, run_id_prefix: str) -> Path:
+    """The record whose run id begins with these digits.
+
+    Raises:
+        UsageError: There is none, or more than one.
+    """
+    found = [folder for folder in folders(records_root) if run_id(folder).startswith(run_id_prefix)]
+    if not found:
+        raise UsageError(
+            f"There is no record {run_id_prefix!r} under {records_root}.",
+            next_step="List the records with `runbooks records list`.",
+        )
+    if len(found) > 1:
+        names = ", ".join(run_id(folder) for folder in found)
+        raise UsageError(
+            f"{run_id_prefix!r} is the beginning of {len(found)} records: {names}.",
+            next_step="Give more of the run id.",
+        )
+    return found[0]
+
+
+def summary_of(folder: Path) -> RunSummary:
+    """One record: from its manifest, or, while it is open, from its journal."""
+    if is_closed(folder):
+        manifest = read_manifest(folder)
+        return RunSummary(
+            run_id=manifest["run_id"],
+            stage=manifest["stage"],
+            target=manifest["target"],
+            outcome=manifest["outcome"],
+            exit_code=manifest["exit_code"],
+            started=manifest["started"],
+            seconds=_seconds(manifest["started"], manifest["ended"]),
+            folder=str(folder),
+            summary=manifest["summary"],
+        )
+    events = read_events(folder)
+    started = started_at(folder, events)
+    return RunSummary(
+        run_id=run_id(folder),
+        stage=stage_of(folder),
+        target=folder.parent.name,
+        outcome="open",
+        exit_code=6,
+        started=started,
+        seconds=_seconds(started, str(events[-1]["at"])) if events else 0.0,
+        folder=str(folder),
+        summary="The run has not ended, or nobody has closed its record yet.",
+    )
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with a closed record: files that are missing, altered, or were added later.
+
+    Returns:
+        One sentence a problem; none when every file is as it was when the record was closed.
+
+    Raises:
+        RecordError: The manifest can't be read.
+    """
+    if not is_closed(folder):
+        return [f"{folder.name} has no {MANIFEST}: it was never closed."]
+    expected: Json = read_manifest(folder)["files"]
+    found = {str(path.relative_to(folder)): path for path in files_of(folder)}
+    problems = [f"{name} is missing." for name in expected if name not in found]
+    for name, path in sorted(found.items()):
+        if name not in expected:
+            problems.append(f"{name} was added after the record was closed.")
+        elif digest_bytes(path.read_bytes()) != expected[name]["sha256"]:
+            problems.append(f"{name} was altered after the record was closed.")
+    return problems
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Every file of a record but its manifest, in the order of their names; links count as files."""
+    found = []
+    for directory, _, names in os.walk(folder):
+        found += [Path(directory, name) for name in names]
+    return sorted(path for path in found if path != folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> Json:
+    """The manifest of a closed record.
+
+    Raises:
+        RecordError: It can't be read, or is not a manifest.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest: Json = json.loads(path.read_text(encoding="utf-8"))
+        run_id(folder), manifest["files"], manifest["ended"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(
+            f"The manifest of the record {folder.name} can't be read: {error}.",
+            next_step="Compare the record with a copy of it; it was altered or the disk is damaged.",
+            evidence=str(path),
+        ) from error
+    return manifest
+
+
+def started_at(folder: Path, events: list[Json]) -> str:
+    """When the run began: the first event, else the time in the folder's name."""
+    if events:
+        return str(events[0].get("at", ""))
+    return started_of(folder).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _seconds(started: str, ended: str) -> float:
+    try:
+        begin, end = datetime.fromisoformat(started), datetime.fromisoformat(ended)
+    except ValueError:
+        return 0.0
+    return max(0.0, (end.astimezone(UTC) - begin.astimezone(UTC)).total_seconds())
