@@ -278,6 +278,7 @@ def _end_group(child: subprocess.Popen[str]) -> None:
         # A second Ctrl-C: the person will not wait.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
+        child.wait(GRACE_SECONDS)
         raise
 
 
