@@ -9,7 +9,7 @@ from typing import Any
 
 from runbooks_lib import probes
 from runbooks_lib.checks.catalogue import Answer, Check
-from runbooks_lib.errors import RunbookError
+from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import hook_objects, objects_of
 from runbooks_lib.release.plan import Proposal, propose
@@ -33,6 +33,11 @@ _SINGLE_PROVISIONERS = re.compile(
     re.IGNORECASE,
 )
 
+#: Asked for when the chart can't be rendered, and so can't say what it uses.
+_GATEWAY_KINDS = tuple(
+    ("gateway.networking.k8s.io/v1", kind) for kind in ("GatewayClass", "Gateway", "HTTPRoute")
+)
+
 _VERBS = ("get", "list", "create", "update", "patch", "delete")
 
 
@@ -52,10 +57,15 @@ class Subject:
 
     @property
     def proposal(self) -> Proposal:
-        """The chart as it would be applied; raises the same error each time it is asked for."""
+        """The chart as it would be applied."""
         if isinstance(self._proposal, RunbookError):
-            raise self._proposal
+            raise OutcomeUnknown("the chart could not be rendered, so there is nothing to compare with")
         return self._proposal
+
+    @property
+    def refusal(self) -> RunbookError | None:
+        """Why the chart can't be rendered."""
+        return self._proposal if isinstance(self._proposal, RunbookError) else None
 
     @property
     def objects(self) -> list[Json]:
@@ -199,32 +209,30 @@ def _shared_classes(objects: list[Json]) -> set[str]:
 
 
 def _gateway(subject: Subject) -> Answer:
-    missing = [
-        f"{kind}.{api_version}"
-        for api_version, kind in sorted(
-            {(str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects}
-        )
-        if "gateway" in api_version and subject.boundaries.cluster.resource(api_version, kind) is None
-    ]
-    definition = subject.boundaries.cluster.get(
+    cluster = subject.boundaries.cluster
+    kinds = _GATEWAY_KINDS
+    if subject.refusal is None:
+        rendered = {(str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects}
+        kinds = tuple(sorted(item for item in rendered if "gateway" in item[0]))
+        if not kinds:
+            return Answer("skip", "the chart uses no Gateway API kind")
+    missing = [f"{kind} ({version})" for version, kind in kinds if cluster.resource(version, kind) is None]
+    if missing:
+        return Answer("fail", f"not known to this cluster: {', '.join(missing)}")
+    definition = cluster.get(
         "apiextensions.k8s.io/v1", "CustomResourceDefinition", "gateways.gateway.networking.k8s.io"
     )
-    if missing:
-        return Answer("warn" if definition is None else "fail", f"not there: {', '.join(missing)}")
     annotations = (definition or {}).get("metadata", {}).get("annotations") or {}
-    bundle = annotations.get("gateway.networking.k8s.io/bundle-version", "version unknown")
-    return Answer(
-        "pass",
-        f"Gateway API bundle {bundle}, {annotations.get('gateway.networking.k8s.io/channel', '?')} channel",
-    )
+    bundle = annotations.get("gateway.networking.k8s.io/bundle-version", "of an unknown version")
+    channel = annotations.get("gateway.networking.k8s.io/channel", "unknown")
+    return Answer("pass", f"Gateway API bundle {bundle}, channel {channel}")
 
 
 def _chart(subject: Subject) -> Answer:
-    try:
-        proposal = subject.proposal
-    except RunbookError as error:
-        return Answer("fail", error.summary, remedy=error.next_step)
-    chart = proposal.chart
+    refusal = subject.refusal
+    if refusal is not None:
+        return Answer("fail", refusal.summary, remedy=refusal.next_step)
+    chart = subject.proposal.chart
     return Answer("pass", f"{chart.name} {chart.version} from {chart.source}: {len(subject.objects)} objects")
 
 
@@ -301,7 +309,7 @@ CHECKS: tuple[Check[Subject], ...] = (
         "Gateway API definitions",
         "the kinds that the chart uses are known to the cluster",
         "Dataflow is reached through a Gateway; without the kinds its objects are refused.",
-        "The published chart brings them with a first install; else install the Gateway API first.",
+        "Install them first: `helm show crds CHART | kubectl apply --server-side -f -`, or the Gateway API's own.",
         _gateway,
     ),
     Check(

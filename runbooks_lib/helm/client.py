@@ -59,7 +59,7 @@ class Helm:
     def version(self) -> str:
         """Helm's own version, for example ``v3.19.5``."""
         text = self._call(["version", "--template", "{{.Version}}"], cluster=False).strip()
-        found = re.search(r"v?\d+\.\d+\.\d+", text)
+        found = re.search(r"v?\d+\.\d+(\.\d+)?", text)
         if found is None:
             raise UsageError(
                 f"{self.executable!r} does not answer like Helm: {text[:80]!r}.",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runbooks_lib.errors import OutcomeUnknown, RunbookError, TargetRefused, Unreachable, UsageError
+from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, TargetRefused, Unreachable, UsageError
 from runbooks_lib.process import Completed
 
 
@@ -81,6 +81,12 @@ _KNOWN = (
         UsageError,
         "The chart was not found where the parameters say.",
         "Correct chart.repository, chart.name or chart.path.",
+    ),
+    _Known(
+        r"resource mapping not found|no matches for kind",
+        CheckFailed,
+        "The cluster does not know a kind that the chart uses.",
+        "Install its definitions first: `helm show crds CHART | kubectl apply --server-side -f -`.",
     ),
     _Known(
         r"values don't meet the specifications",

@@ -9,7 +9,8 @@ the chart adopts it (measured with Helm 3 for PostgreSQL's and MongoDB's).
 from __future__ import annotations
 
 import secrets
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from runbooks_lib.helm import Release
 from runbooks_lib.parameters.components import COMPONENTS
@@ -55,17 +56,30 @@ def learn_secret(redactor: Redactor, secret: Json) -> None:
             redactor.register(value, f"{secret['metadata']['name']}#{key}")
 
 
-def generated(boundaries: Boundaries, rendered: Release) -> tuple[Generated, ...]:
-    """The passwords in a render that nobody gave and that no live Secret holds yet."""
+def generated(
+    boundaries: Boundaries, rendered: Release, values: Mapping[str, Any]
+) -> tuple[Generated, ...]:
+    """The passwords in a render that are not among the values given and that no live Secret holds yet."""
+    given = set(_leaves(values))
     found = []
     for secret in (obj for obj in objects_of(rendered.manifest) if obj["kind"] == "Secret"):
         entries = {key: value for key, value in secret_values(secret) if key in _PASSWORD_KEYS and value}
-        # A value that the redactor knows already came from a reference in the parameters: it was given.
-        made_up = {key: value for key, value in entries.items() if not boundaries.redactor.hits(value)}
+        made_up = {key: value for key, value in entries.items() if value not in given}
         key = key_of(secret, boundaries.namespace)
         if made_up and boundaries.cluster.get("v1", "Secret", key.name, key.namespace) is None:
             found += [Generated(secret, name, value) for name, value in made_up.items()]
     return tuple(found)
+
+
+def _leaves(data: Any) -> Iterator[str]:
+    if isinstance(data, Mapping):
+        for value in data.values():
+            yield from _leaves(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _leaves(value)
+    else:
+        yield str(data)
 
 
 def strong() -> str:

@@ -33,7 +33,7 @@ def propose(boundaries: Boundaries, *, upgrade: bool) -> Proposal:
     chart = boundaries.chart()
     values = given(boundaries)
     rendered = boundaries.helm.render(boundaries.release, chart, values, upgrade=upgrade)
-    generated = passwords.generated(boundaries, rendered)
+    generated = passwords.generated(boundaries, rendered, values)
     passwords.learn(boundaries.redactor, rendered)
     return Proposal(chart, values, rendered, generated)
 
