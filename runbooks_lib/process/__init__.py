@@ -20,6 +20,7 @@ from typing import IO, Protocol
 import psutil
 
 from runbooks_lib.errors import UsageError
+from runbooks_lib.process.completed import Completed, OnLine, Runner
 from runbooks_lib.process.identity import Started, identify, same_start
 
 __all__ = ["Completed", "OnLine", "Runner", "Started", "identify", "run", "same_start", "start", "stop"]
@@ -30,48 +31,6 @@ GRACE_SECONDS = 10.0
 
 #: Seconds that a pipe may stay silent once its group has ended: whoever holds it then has left the group.
 SILENCE_SECONDS = 1.0
-
-OnLine = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Completed:
-    """How a program ended.
-
-    Attributes:
-        returncode: As the operating system gives it; negative for a signal.
-        seconds: Wall time.
-        timed_out: It was ended by us because its time was up.
-    """
-
-    argv: tuple[str, ...]
-    returncode: int
-    stdout: str
-    stderr: str
-    seconds: float
-    timed_out: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether it ended by itself with 0."""
-        return self.returncode == 0 and not self.timed_out
-
-
-class Runner(Protocol):
-    """What boundaries call to run a program; tests hand in a fake of this."""
-
-    def __call__(
-        self,
-        argv: Sequence[str],
-        *,
-        timeout: float,
-        stdin: str | None = None,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        on_line: OnLine | None = None,
-    ) -> Completed:
-        """See :func:`run`."""
-        ...
 
 
 def run(
@@ -116,6 +75,7 @@ def run(
         _end_group(child)
         for thread, lines in threads:
             _await(thread, lines)
+        _close(child, threads)
     if failures:
         raise failures[0]
     seconds = time.monotonic() - started
@@ -258,6 +218,16 @@ def _await(thread: threading.Thread, lines: list[str]) -> None:
         thread.join(SILENCE_SECONDS)
         if len(lines) == before:
             return
+
+
+def _close(child: subprocess.Popen[str], threads: list[tuple[threading.Thread, list[str]]]) -> None:
+    """Close what no thread has closed, because an interrupt came before its thread was there."""
+    if any(thread.is_alive() for thread, _ in threads):
+        return
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 def _end_group(child: subprocess.Popen[str]) -> None:
