@@ -51,5 +51,5 @@ def chart_repository(helm_executable: str, tmp_path_factory: pytest.TempPathFact
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Requests are no news in a test."""

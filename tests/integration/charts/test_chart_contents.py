@@ -68,7 +68,13 @@ def test_the_objects_are_of_these_kinds(installed_by_default):
         ("StatefulSet", "dataflow-redis", "redis", "docker.io/redis:7.2.5", [6379]),
         ("StatefulSet", "dataflow-mongo", "mongo", "docker.io/opencsghq/mongo:8.0.12", [27017]),
         ("Deployment", "dataflow-reloader", "reloader", "docker.io/opencsghq/stakater-reloader:v1.4.2", []),
-        ("Deployment", "envoy-gateway", "envoy-gateway", "docker.io/envoyproxy/gateway:v1.6.3", [18000, 9443]),
+        (
+            "Deployment",
+            "envoy-gateway",
+            "envoy-gateway",
+            "docker.io/envoyproxy/gateway:v1.6.3",
+            [18000, 9443],
+        ),
     ],
 )
 def test_a_service_is_this_workload(installed_by_default, kind, name, container, image, ports):
