@@ -85,13 +85,10 @@ class Ask:
 
     def __str__(self) -> str:
         """In words: ``get secrets/mine in the namespace csghub``."""
-        what = self.resource or self.path
-        named = f"{what}/{self.name}" if self.name else what
-        return (
-            f"{self.verb} {named} in the namespace {self.namespace}"
-            if self.namespace
-            else f"{self.verb} {named}"
-        )
+        kind, _, subresource = self.resource.partition("/") if self.resource else (self.path, "", "")
+        what = "/".join(part for part in (kind, self.name, subresource) if part)
+        place = f" in the namespace {self.namespace}" if self.namespace else ""
+        return f"{self.verb} {what}{place}"
 
 
 LOOK_FIRST = (
@@ -148,7 +145,9 @@ def unreachable(server: str, error: BaseException) -> Unreachable:
         return Untrusted(
             f"The cluster at {server} does not accept the credentials: {clause}.", next_step=advice
         )
-    return Unreachable(f"The cluster at {server} did not answer: {clause}.", next_step=advice or look(server))
+    return Unreachable(
+        f"The cluster at {server} did not answer: {clause}.", next_step=advice or _look(server)
+    )
 
 
 def answer_lost(server: str, ask: Ask, error: BaseException) -> OutcomeUnknown:
@@ -176,8 +175,7 @@ def not_served(api_version: str, kind: str) -> NotServed:
     )
 
 
-def look(server: str) -> str:
-    """Where to look when a server does not answer."""
+def _look(server: str) -> str:
     parts = urlsplit(server)
     place = parts.netloc.rpartition("@")[2]
     if parts.hostname in {"127.0.0.1", "localhost", "::1"}:

@@ -179,7 +179,8 @@ def dry_run_apply(
         query={"dryRun": "All", "fieldManager": field_manager, "force": "true"},
         body=obj,
         method="PATCH",
-        content_type="application/apply-patch+json",
+        # JSON is YAML, and 1.33 knows this name only.
+        content_type="application/apply-patch+yaml",
     )
     return connection.json(ask)
 

@@ -17,7 +17,6 @@ from runbooks_lib.cluster.failures import (
     Invalid,
     NotFound,
     Untrusted,
-    look,
 )
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 
@@ -34,34 +33,34 @@ class _Refusal(NamedTuple):
 
 #: By status; 403 and everything from 500 on have functions of their own.
 REFUSALS: dict[int, _Refusal] = {
-    400: _Refusal(Invalid, "The cluster finds «{ask}» invalid (400)", "Correct what it names."),
-    401: _Refusal(Untrusted, "The cluster at {server} does not accept the credentials (401)", LOGIN),
-    404: _Refusal(NotFound, "The cluster can't «{ask}» (404)", "03_verify shows what is there."),
+    400: _Refusal(Invalid, "The cluster finds «{ask}» invalid ({status})", "Correct what it names."),
+    401: _Refusal(Untrusted, "The cluster at {server} does not accept the credentials ({status})", LOGIN),
+    404: _Refusal(NotFound, "The cluster can't «{ask}» ({status})", "03_verify shows what is there."),
     409: _Refusal(
         Conflict,
-        "The cluster can't «{ask}»: it exists already, or someone else changed it meanwhile (409)",
+        "The cluster can't «{ask}»: it exists already, or someone else changed it meanwhile ({status})",
         "Look at it, then plan again.",
     ),
-    410: _Refusal(Expired, "The cluster no longer has what «{ask}» asked for (410)", "Ask again."),
-    422: _Refusal(Invalid, "The cluster finds «{ask}» invalid (422)", "Correct what it names."),
-    429: _Refusal(OutcomeUnknown, "The cluster at {server} was too busy for «{ask}» (429)", AGAIN),
+    410: _Refusal(Expired, "The cluster no longer has what «{ask}» asked for ({status})", "Ask again."),
+    422: _Refusal(Invalid, "The cluster finds «{ask}» invalid ({status})", "Correct what it names."),
+    429: _Refusal(OutcomeUnknown, "The cluster at {server} was too busy for «{ask}» ({status})", AGAIN),
 }
 
 
 def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
     """The error for an answer that is not a success."""
     message, details = _read_status(content)
-    said = spoken(message, details, secret=ask.resource == "secrets")
+    said = spoken(message, details, secret=ask.resource == "secrets" and status not in {404, 409})
     tail = f": {said}" if said else "."
     if status == 403:
         return _forbidden(server, ask, message, tail)
     known = REFUSALS.get(422 if _is_typed_patch_fault(status, message) else status)
     if known is not None:
-        sentence = known.sentence.format(server=server, ask=ask)
+        sentence = known.sentence.format(server=server, ask=ask, status=status)
         return known.kind(sentence + tail, next_step=known.next_step)
     if status < 500:
         sentence = f"The cluster at {server} answered {status} to «{ask}»"
-        return RunbookError(sentence + tail, next_step=look(server))
+        return RunbookError(sentence + tail, next_step="The API server's own log says more.")
     if ask.safe:
         return OutcomeUnknown(f"The cluster at {server} failed on «{ask}» ({status}){tail}", next_step=AGAIN)
     return OutcomeUnknown(
@@ -81,6 +80,7 @@ _ECHO = re.compile(
     r'("(?:[^"\\]|\\.)*"|[\w.*\[\]]*\{.*\}|[^\s:"{][^:\n]*)',
     re.DOTALL,
 )
+_STRUCT = re.compile(r"&?\w[\w.*\[\]]*\{.*\}", re.DOTALL)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _RBAC = re.compile(r'User "([^"]*)" cannot (\w+) ')
 LONGEST = 600
@@ -98,7 +98,8 @@ def spoken(message: str, details: Mapping[str, Any], *, secret: bool = False) ->
     if causes and all(cause.get("field") for cause in causes):
         message = "; ".join(f"{cause['field']}: {cause.get('message', '')}" for cause in causes)
     text = _ECHO.sub(r"\1 value", message)
-    # What a decoder could not read it may quote whole.
+    # What a decoder could not read it may show whole, as Go writes a value or quoted.
+    text = _STRUCT.sub("…", text)
     text = _QUOTED.sub(lambda hit: hit[0] if len(hit[0]) <= 100 else '"…"', text)
     text = " ".join(text.split())
     return _sentence(text if len(text) <= LONGEST else text[:LONGEST] + "…")

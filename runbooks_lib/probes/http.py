@@ -80,7 +80,7 @@ def answer(url: str, *, timeout: float = 10, verify: bool = True) -> HttpAnswer:
     Proxies of the environment are used, but never for this machine.
 
     Args:
-        timeout: Seconds for the whole question, redirects included.
+        timeout: Seconds for connecting, and again for each answer; a body that trickles in is not waited for.
         verify: Whether the certificate has to be trusted.
     """
     import httpx
@@ -127,10 +127,11 @@ def _beginning(response: httpx.Response, deadline: float) -> str:
 
 
 def _clause(error: BaseException) -> str:
-    said, each = "", error
+    said = ""
+    each: BaseException | None = error
     while each is not None:
         said += f" {type(each).__name__} {each}".lower()
-        each = each.__cause__ or each.__context__  # type: ignore[assignment]
+        each = each.__cause__ or each.__context__
     for pattern, clause in CLAUSES:
         if pattern in said:
             return clause
