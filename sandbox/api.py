@@ -18,18 +18,18 @@ Json = dict[str, Any]
 
 
 class Api:
-    """The API server on one loopback port, asked as administrator."""
+    """A server of the sandbox on one loopback port, by default asked as administrator."""
 
-    def __init__(self, port: int, certificates: Path, *, timeout: float = 5.0) -> None:
+    def __init__(self, port: int, certificates: Path, *, holder: str = "admin", timeout: float = 5.0) -> None:
         self._port = port
         self._timeout = timeout
         self._context = ssl.create_default_context(cafile=certificates / "ca.crt")
-        self._context.load_cert_chain(certificates / "admin.crt", certificates / "admin.key")
+        self._context.load_cert_chain(certificates / f"{holder}.crt", certificates / f"{holder}.key")
 
-    def ready(self) -> bool:
+    def ready(self, path: str = "/readyz") -> bool:
         """Whether the server says that it is ready."""
         try:
-            return self._request("GET", "/readyz")[0] == 200
+            return self._request("GET", path)[0] == 200
         except (OSError, http.client.HTTPException):
             return False
 
@@ -41,8 +41,13 @@ class Api:
             return None
         return json.loads(content) if status == 200 else None
 
-    def create(self, path: str, body: Json) -> bool:
+    def create(self, path: str, body: str, *, name: str) -> bool:
         """Create an object; says whether it was new.
+
+        Args:
+            path: The path of its collection.
+            body: The object as YAML or JSON: the server reads both, so nothing is parsed here.
+            name: What to call it if it is refused.
 
         Raises:
             RunbookError: The server refused it.
@@ -53,8 +58,7 @@ class Api:
         if status not in {200, 201}:
             answer = json.loads(content) if content.startswith(b"{") else {}
             raise RunbookError(
-                f"The sandbox's API server refused {body['kind']} {body['metadata']['name']}: "
-                f"{answer.get('message', status)}",
+                f"The sandbox's API server refused {name}: {answer.get('message', status)}",
                 next_step="Run `runbooks sandbox down`, then `runbooks sandbox up`.",
             )
         return True
@@ -63,13 +67,12 @@ class Api:
         """Delete an object; one that is not there is fine."""
         self._request("DELETE", path)
 
-    def _request(self, method: str, path: str, body: Json | None = None) -> tuple[int, bytes]:
+    def _request(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self._port, timeout=self._timeout, context=self._context
         )
         try:
-            content = json.dumps(body) if body is not None else None
-            connection.request(method, path, content, {"Content-Type": "application/json"})
+            connection.request(method, path, body, {"Content-Type": "application/yaml"})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

@@ -83,6 +83,9 @@ def kube_controller_manager(state: State) -> list[str]:
         "--use-service-account-credentials",
         f"--root-ca-file={pki}/ca.crt",
         f"--service-account-private-key-file={pki}/sa.key",
+        # The default of 20 requests a second makes a fresh cluster wait for its first accounts.
+        "--kube-api-qps=300",
+        "--kube-api-burst=600",
         "--enable-hostpath-provisioner",  # binds ReadWriteOnce and ReadWriteMany claims
         "--profiling=false",
     ]
@@ -114,6 +117,7 @@ def kwok(state: State) -> list[str]:
         f"--server-address={LOOPBACK}:{state.ports['kwok']}",
         f"--tls-cert-file={pki}/kwok.crt",
         f"--tls-private-key-file={pki}/kwok.key",
+        "-v=WARN",  # else a line for each lease, every ten seconds
         # Forwards, exec and logs are objects that can be added while it runs; none may be in --config too.
         "--enable-crds=ClusterPortForward,PortForward,ClusterExec,Exec,ClusterLogs,Logs",
     ]

@@ -5,6 +5,7 @@ Run as ``python -m sandbox.daemon SETTINGS``. It imports little, since it lives 
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -54,9 +55,11 @@ class _Charts(SimpleHTTPRequestHandler):
     """The chart repository: files, no listings of folders."""
 
     def list_directory(self, path: Any) -> None:
+        """There is none."""
+        del path
         self.send_error(404)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
         """Say nothing: each request of a healthy Helm in a log would be noise."""
 
 
@@ -64,6 +67,7 @@ class _StandIn(BaseHTTPRequestHandler):
     """A page that says what it is; nothing else is promised of CSGHub."""
 
     def do_GET(self) -> None:
+        """Answer with the page, or with 404."""
         found = self.path.split("?")[0] == "/"
         body = (STAND_IN_PAGE if found else "not found\n").encode()
         self.send_response(200 if found else 404)
@@ -73,9 +77,11 @@ class _StandIn(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the page itself."""
+        self.do_GET()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
         """Say nothing, as above."""
 
 
@@ -180,7 +186,7 @@ def main() -> int:
     try:
         serve(settings)
     except OSError as error:
-        print(f"{PORT_TAKEN}: {error}" if error.errno == 98 else error, file=sys.stderr)  # noqa: T201
+        print(f"{PORT_TAKEN}: {error}" if error.errno == errno.EADDRINUSE else error, file=sys.stderr)
         return 1
     return 0
 
