@@ -11,11 +11,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import psutil
 
@@ -72,10 +71,12 @@ def run(
     except subprocess.TimeoutExpired:
         timed_out = True
     finally:
-        _end_group(child)
-        for thread, lines in threads:
-            _await(thread, lines)
-        _close(child, threads)
+        try:
+            _end_group(child)
+        finally:
+            for thread, lines in threads:
+                _await(thread, lines)
+            _close(child, threads)
     if failures:
         raise failures[0]
     seconds = time.monotonic() - started
