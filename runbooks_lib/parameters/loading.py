@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from runbooks_lib.errors import ParametersError
 from runbooks_lib.parameters import documents, problems
 from runbooks_lib.parameters.helm_values import read_values_file
 from runbooks_lib.parameters.merging import merge
 from runbooks_lib.parameters.model import Parameters
-from runbooks_lib.parameters.overrides import Overrides, parse, paths
+from runbooks_lib.parameters.overrides import Overrides, field_type, parse, paths
 from runbooks_lib.parameters.places import project_root, resolve_path
 from runbooks_lib.parameters.secret_references import secrets_in_clear
 
@@ -35,7 +35,7 @@ def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
     shown = str(path)
     document = documents.read(_existing(path), shown)
     chosen = parse(overrides, Parameters)
-    data = merge(_without_empty(document.data), chosen)
+    data = merge(_without_empty(document.data, Parameters), chosen)
     places = problems.Places(document, paths(chosen))
     lines: list[str] = []
     parameters: Parameters | None = None
@@ -74,19 +74,22 @@ def _existing(path: str | FilePath) -> FilePath:
     )
 
 
-def _without_empty(data: Mapping[str, Any]) -> Json:
-    """The data without keys that have nothing after the colon: a commented-out section is a default.
+def _without_empty(data: Mapping[str, Any], model: type[BaseModel]) -> Json:
+    """The data without known keys that have nothing after the colon: what is commented out is a default.
 
-    Chart values are left alone: for Helm, nothing is a value that removes a default.
+    Inside of ``values`` nothing is a value: for Helm it removes a default of the chart.
     """
     kept: Json = {}
     for key, value in data.items():
-        if key == "values":
-            kept[key] = {} if value is None else value
-        elif isinstance(value, Mapping):
-            kept[key] = _without_empty(value)
-        elif value is not None or key == "target":
-            kept[key] = {} if value is None else value
+        kind = field_type((key,), model)
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, BaseModel)
+            and (value is None or isinstance(value, Mapping))
+        ):
+            kept[key] = _without_empty(value or {}, kind)
+        elif value is not None or key not in model.model_fields:
+            kept[key] = value
     return kept
 
 
