@@ -18,7 +18,7 @@ from runbooks_lib.parameters.secret_references import Path
 
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
 #: The name of an alias may be a password that begins with a star.
-_QUOTED = re.compile(r"'[^']{3,}'")
+_QUOTED = re.compile(r"'[^'\s]{3,}'")
 _CHECK = "Mend the file, then try `runbooks parameters check FILE`."
 
 
