@@ -232,7 +232,9 @@ class RunSummary(Value):
 
 def canonical(data: Any) -> str:
     """JSON with sorted keys and no white space: the same data, the same text."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    # Through JSON once: YAML also makes numbers of keys, which can't be sorted among texts.
+    plain = json.loads(json.dumps(data))
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def digest_of(data: Any) -> str:
