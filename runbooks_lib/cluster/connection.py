@@ -40,8 +40,8 @@ class Connection:
         self._observe = observe
         self.timeout = timeout
         parts = urlsplit(client.configuration.host)
-        self._base = urlunsplit(parts).rstrip("/")
-        self.server = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+        self._base: str = urlunsplit(parts).rstrip("/")
+        self.server: str = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
 
     @classmethod
     def open(cls, path: Path | None, context: str, *, observe: Observe, timeout: float) -> Connection:

@@ -182,7 +182,8 @@ def _apply(settings: Configuration, paths: list[Path], name: str, shown: str, us
             raise _unusable(shown, f"an entry is malformed ({type(error).__name__})") from None
     if "exec" in user and not settings.api_key and not settings.cert_file:
         program = str((user.get("exec") or {}).get("command", "?"))
-        clause = f": {said[0].splitlines()[0][:200]}" if said and said[0] else ""
+        first = said[0].splitlines()[0][:200].rstrip(".") if said and said[0] else ""
+        clause = f": {first}" if first else ""
         raise Unreachable(
             f"The program {program}, which fetches the credentials of the context {name}, failed{clause}.",
             next_step="Run it by hand; most often it wants a new login.",

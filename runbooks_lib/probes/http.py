@@ -71,6 +71,7 @@ CLAUSES: tuple[tuple[str, str], ...] = (
     ("disconnected", "the connection was closed without an answer"),
     ("reset by peer", "the connection was reset"),
     ("remoteprotocolerror", "what it answers is not HTTP"),
+    ("valueerror", "it is no http or https address"),
 )
 
 
@@ -87,7 +88,9 @@ def answer(url: str, *, timeout: float = 10, verify: bool = True) -> HttpAnswer:
 
     started = time.monotonic()
     try:
-        here = urlsplit(url).hostname in LOOPBACK
+        parts = urlsplit(url)
+        # A port out of range is an error here; the system would take it modulo 65536.
+        here = parts.port != 0 and parts.hostname in LOOPBACK
         with (
             httpx.Client(
                 verify=verify,

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import pytest
+from scripted_api import Answer, ScriptedApi, page, status, thing
+
+from runbooks_lib.cluster import Cluster, NotServed
+from runbooks_lib.errors import OutcomeUnknown, UsageError
+from runbooks_lib.results import Event
+
+PODS = "/api/v1/namespaces/ns/pods"
+
+
+def _names(objects: list[dict[str, dict[str, str]]]) -> list[str]:
+    return [obj["metadata"]["name"] for obj in objects]
+
+
+def test_a_list_is_read_to_its_last_page(api: ScriptedApi, cluster: Cluster) -> None:
+    api.script("GET", PODS, page(thing("a"), more="next"), page(thing("b"), more="last"), page(thing("c")))
+    assert _names(cluster.list("v1", "Pod", "ns", labels="app=x,tier!=y", fields="status.phase=Running")) == [
+        "a",
+        "b",
+        "c",
+    ]
+    asked = api.requests(PODS)
+    assert [each.query.get("continue") for each in asked] == [None, "next", "last"]
+    assert {each.query["limit"] for each in asked} == {"500"}
+    assert {each.query["labelSelector"] for each in asked} == {"app=x,tier!=y"}
+    assert {each.query["fieldSelector"] for each in asked} == {"status.phase=Running"}
+
+
+def test_a_list_whose_next_page_is_gone_is_begun_again(api: ScriptedApi, cluster: Cluster) -> None:
+    gone = status(410, "The provided continue parameter is too old")
+    api.script(
+        "GET", PODS, page(thing("old"), more="next"), gone, page(thing("a"), more="next"), page(thing("b"))
+    )
+    assert _names(cluster.list("v1", "Pod", "ns")) == ["a", "b"]
+
+
+def test_a_list_that_never_reaches_its_end_is_unknown_and_not_handed_out(
+    api: ScriptedApi, cluster: Cluster
+) -> None:
+    gone = status(410, "too old")
+    api.script("GET", PODS, *[page(thing("a"), more="next"), gone] * 4)
+    with pytest.raises(OutcomeUnknown) as caught:
+        cluster.list("v1", "Pod", "ns")
+    assert (
+        caught.value.summary
+        == "The list of pods could not be read to its end: the cluster forgot it 4 times."
+    )
+
+
+def test_items_say_what_they_are_and_keep_fields_that_no_model_knows(
+    api: ScriptedApi, cluster: Cluster
+) -> None:
+    api.script("GET", PODS, page(thing("a", brandNew={"x": 1})))
+    found = cluster.list("v1", "Pod", "ns")[0]
+    assert (found["apiVersion"], found["kind"], found["brandNew"]) == ("v1", "Pod", {"x": 1})
+
+
+def test_without_a_namespace_every_namespace_is_listed(api: ScriptedApi, cluster: Cluster) -> None:
+    api.script("GET", "/api/v1/pods", page(thing("a")))
+    assert _names(cluster.list("v1", "Pod")) == ["a"]
+
+
+def test_what_does_not_exist_is_none(api: ScriptedApi, cluster: Cluster) -> None:
+    assert cluster.get("v1", "Pod", "nope", "ns") is None
+    assert cluster.get("example.org/v1", "Thing", "nope", "ns") is None
+    assert cluster.delete("v1", "Pod", "nope", "ns") is False
+
+
+def test_one_object_of_a_namespace_needs_the_namespace(cluster: Cluster) -> None:
+    with pytest.raises(UsageError, match="The Pod a needs a namespace"):
+        cluster.get("v1", "Pod", "a")
+
+
+def test_a_namespace_is_left_out_for_what_belongs_to_the_cluster(api: ScriptedApi, cluster: Cluster) -> None:
+    api.script("GET", "/api/v1/namespaces/ns", Answer(body=thing("ns")))
+    assert cluster.get("v1", "Namespace", "ns", "elsewhere") is not None
+
+
+def test_a_kind_that_is_not_served_can_neither_be_listed_nor_created(cluster: Cluster) -> None:
+    with pytest.raises(NotServed) as caught:
+        cluster.list("example.org/v1", "Thing")
+    assert caught.value.summary == "The cluster does not serve the kind Thing of example.org/v1."
+    with pytest.raises(NotServed):
+        cluster.create({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "a"}}, "ns")
+
+
+def test_writes_send_what_they_are_given_and_are_told(
+    api: ScriptedApi, cluster: Cluster, told: list[Event]
+) -> None:
+    api.script("POST", PODS, Answer(201, thing("a")))
+    api.script("PATCH", f"{PODS}/a", Answer(body=thing("a")))
+    api.script("DELETE", f"{PODS}/a", Answer(body=thing("a")))
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "ns"}}
+    cluster.create(pod)
+    cluster.patch("v1", "Pod", "a", {"metadata": {"labels": {"x": None}}}, "ns")
+    assert cluster.delete("v1", "Pod", "a", "ns") is True
+    create, patch, delete = (asked for asked in api.asked if asked.method != "GET")
+    assert (create.body, create.headers["content-type"]) == (pod, "application/json")
+    assert patch.body == {"metadata": {"labels": {"x": None}}}
+    assert patch.headers["content-type"] == "application/merge-patch+json"
+    assert delete.body["propagationPolicy"] == "Background"
+    assert [(event.data["verb"], event.data["status"]) for event in told] == [
+        ("create", 201),
+        ("patch", 200),
+        ("delete", 200),
+    ]
+
+
+def test_a_dry_run_says_so_and_is_not_told(api: ScriptedApi, cluster: Cluster, told: list[Event]) -> None:
+    api.script("POST", PODS, Answer(201, thing("a")))
+    cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}, "ns", dry_run=True)
+    assert api.asked[-1].query == {"dryRun": "All"}
+    assert told == []
+
+
+def test_events_come_oldest_first_whatever_field_holds_their_time(api: ScriptedApi, cluster: Cluster) -> None:
+    def at(name: str, **fields: object) -> dict[str, object]:
+        return thing(name, **fields)
+
+    third = at(
+        "third", series={"lastObservedTime": "2026-11-22T03:00:00.5Z"}, eventTime="2026-11-22T00:00:00Z"
+    )
+    first = at("first", lastTimestamp="2026-11-22T01:00:00Z", eventTime=None)
+    second = at("second", eventTime="2026-11-22T02:00:00.1Z", lastTimestamp=None)
+    api.script(
+        "GET",
+        "/api",
+        Answer(
+            body={
+                "kind": "APIGroupDiscoveryList",
+                "items": [
+                    {
+                        "metadata": {},
+                        "versions": [
+                            {
+                                "version": "v1",
+                                "resources": [
+                                    {
+                                        "resource": "events",
+                                        "responseKind": {"kind": "Event"},
+                                        "scope": "Namespaced",
+                                        "verbs": ["list"],
+                                    }
+                                ],
+                            }
+                        ],
+                    }
+                ],
+            }
+        ),
+    )
+    api.script("GET", "/api/v1/namespaces/ns/events", page(third, first, second))
+    assert _names(cluster.events("ns")) == ["first", "second", "third"]
+
+
+def test_logs_are_text_and_their_absence_is_a_sentence(api: ScriptedApi, cluster: Cluster) -> None:
+    from runbooks_lib.cluster import Invalid
+
+    api.script("GET", f"{PODS}/a/log", Answer(body=b"one\ntwo \xff\n"))
+    assert cluster.logs("ns", "a", "c", previous=True, tail=2) == "one\ntwo �\n"
+    assert api.asked[-1].query == {"container": "c", "previous": "true", "tailLines": "2"}
+    api.script(
+        "GET", f"{PODS}/a/log", status(400, 'container "c" in pod "a" is waiting to start: ContainerCreating')
+    )
+    with pytest.raises(Invalid, match=r"«get pods/a/log in the namespace ns» .*is waiting to start"):
+        cluster.logs("ns", "a", "c")

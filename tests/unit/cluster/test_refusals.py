@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbooks_lib.cluster.failures import Ask
+from runbooks_lib.cluster.refusals import LONGEST, refusal, spoken
+
+SCHEMA = (
+    'EnvoyProxy "e" is invalid: spec.x: Invalid value: "null": spec.x in body must be of type object: "null"'
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (SCHEMA, SCHEMA + "."),
+        ('a.b: Invalid value: "hunter2": must be short', "a.b: Invalid value: must be short."),
+        ('a.b: Duplicate value: "hunter2"', "a.b: Duplicate value."),
+        (
+            'a: Unsupported value: "hunter2": supported values: "A", "B"',
+            'a: Unsupported value: supported values: "A", "B".',
+        ),
+        ('a: Invalid value: v1.EnvVar{Name:"P", Value:"hunter2"}: no', "a: Invalid value: no."),
+        ("a: Invalid value: 12: must be less than 9", "a: Invalid value: must be less than 9."),
+        ("a: expected string, got &value.valueUnstructured{Value:hunter2}", "a: expected string, got …"),
+        ('error when decoding "' + "hunter2 " * 40 + '" as a Pod', 'error when decoding "…" as a Pod.'),
+        ("a: Required value: must be set", "a: Required value: must be set."),
+        ('a: Forbidden: may not "change"', 'a: Forbidden: may not "change".'),
+        ("", ""),
+    ],
+)
+def test_a_servers_words_are_told_without_the_values_they_echo(said: str, told: str) -> None:
+    assert spoken(said, {}) == told
+
+
+@given(
+    value=st.text(min_size=1, max_size=200), reason=st.sampled_from(["must be short", "field is immutable"])
+)
+def test_no_rejected_text_is_ever_told(value: str, reason: str) -> None:
+    marked = f"«{value}»"
+    said = spoken(f"a.b: Invalid value: {json.dumps(marked)}: {reason}", {})
+    assert said == ("a.b: Invalid value: " + reason + ".")
+
+
+@given(value=st.text(alphabet=st.characters(exclude_characters='"\\'), max_size=200))
+def test_nothing_of_a_secret_is_told_but_field_names_and_reasons(value: str) -> None:
+    causes = [{"field": "data[x]", "reason": "FieldValueInvalid", "message": value}]
+    body = {"kind": "Status", "message": value, "details": {"causes": causes}}
+    ask = Ask("patch", "/x", resource="secrets", name="s", namespace="ns")
+    for code in (400, 422, 500):
+        plain = refusal("https://c", ask, code, json.dumps({**body, "message": "", "details": {}}).encode())
+        told = refusal("https://c", ask, code, json.dumps({**body, "details": {}}).encode())
+        assert str(told) == str(plain)
+    told = refusal("https://c", ask, 422, json.dumps(body).encode())
+    assert (
+        told.summary
+        == "The cluster finds «patch secrets/s in the namespace ns» invalid (422): data[x] (FieldValueInvalid)."
+    )
+
+
+@given(content=st.binary(max_size=300), code=st.integers(300, 599))
+def test_any_answer_at_all_becomes_a_short_sentence_with_a_next_step(content: bytes, code: int) -> None:
+    error = refusal("https://c", Ask("get", "/x"), code, content)
+    assert error.summary[-1] in ".…"
+    assert error.next_step
+    assert len(error.summary) < LONGEST + 200

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbooks_lib.probes.http import HttpAnswer, answer
+
+
+class Site(BaseHTTPRequestHandler):
+    """``/STATUS`` answers with it, ``/hops/N`` redirects N times, ``/hang`` never answers."""
+
+    def do_GET(self) -> None:
+        what, _, count = self.path.strip("/").partition("/")
+        if what == "hang":
+            self.server.closing.wait()  # type: ignore[attr-defined]
+        elif what == "shut":
+            self.close_connection = True
+        elif what == "noise":
+            self.wfile.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
+        elif what == "hops" and int(count) > 0:
+            self.send_response(302)
+            self.send_header("Location", f"/hops/{int(count) - 1}")
+            self.end_headers()
+        elif what == "trickle":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"begun")
+            self.server.closing.wait()  # type: ignore[attr-defined]
+        else:
+            self.send_response(int(what) if what.isdigit() else 200)
+            self.send_header("Content-Type", "text/HTML; charset=utf-8")
+            self.end_headers()
+            self.wfile.write("é".encode() * 500)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that goes away is expected here."""
+
+
+def _serve(certificate: Path | None = None) -> Server:
+    server = Server(("127.0.0.1", 0), Site)
+    server.closing = threading.Event()  # type: ignore[attr-defined]
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    return server
+
+
+def _stop(server: Server) -> None:
+    server.closing.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    server = _serve()
+    yield f"http://127.0.0.1:{server.server_port}"
+    _stop(server)
+
+
+@pytest.fixture(scope="module")
+def secure_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = _serve(_self_signed(tmp_path_factory.mktemp("tls") / "server.pem"))
+    yield f"https://127.0.0.1:{server.server_port}"
+    _stop(server)
+
+
+def _self_signed(path: Path) -> Path:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "site")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("code", [200, 404, 503])
+def test_an_answer_tells_its_status_type_and_beginning(site: str, code: int) -> None:
+    found = answer(f"{site}/{code}")
+    assert (found.status, found.ok, found.error) == (code, code == 200, "")
+    assert found.content_type == "text/html"
+    assert found.body_start == "é" * 200
+    assert 0 < found.seconds < 10
+    assert HttpAnswer.model_validate_json(found.model_dump_json()) == found
+
+
+def test_redirects_are_followed_to_where_they_lead_but_not_for_ever(site: str) -> None:
+    found = answer(f"{site}/hops/5")
+    assert (found.status, found.final_url) == (200, f"{site}/hops/0")
+    assert answer(f"{site}/hops/6").error == "more than 5 redirects"
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("hang", "no answer in time"),
+        ("shut", "the connection was closed without an answer"),
+        ("noise", "what it answers is not HTTP"),
+    ],
+)
+def test_no_answer_has_a_reason(site: str, path: str, error: str) -> None:
+    found = answer(f"{site}/{path}", timeout=0.3)
+    assert (found.status, found.error) == (0, error)
+
+
+def test_a_body_that_never_ends_is_not_waited_for(site: str) -> None:
+    found = answer(f"{site}/trickle", timeout=0.3)
+    assert (found.status, found.body_start, found.error) == (200, "begun", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("http://csghub.invalid/", "its name does not resolve"),
+        ("ftp://127.0.0.1/", "it is no http or https address"),
+        ("csghub.example.com", "it is no http or https address"),
+        ("http://[::1", "it is no http or https address"),
+        ("http://127.0.0.1:99999/", "it is no http or https address"),
+        ("", "it is no http or https address"),
+    ],
+)
+def test_an_address_that_leads_nowhere_has_a_reason(
+    url: str, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    assert answer(url, timeout=5).error == error
+
+
+def test_a_port_where_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert answer(f"http://127.0.0.1:{port}").error == "connection refused"
+
+
+def test_a_certificate_that_nobody_vouches_for(secure_site: str) -> None:
+    assert answer(secure_site).error == "its certificate is not trusted"
+    assert answer(secure_site, verify=False).status == 200
+
+
+def test_plain_http_behind_an_https_address(site: str) -> None:
+    assert answer(site.replace("http:", "https:")).error == "it does not speak TLS on this port"
+
+
+def test_a_proxy_is_asked_for_the_world_outside_and_never_for_this_machine(
+    site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", site)
+    monkeypatch.setenv("http_proxy", site)
+    assert answer("http://csghub.invalid/200").final_url == "http://csghub.invalid/200"
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert answer(f"{site}/200").status == 200
+    assert answer("http://csghub.invalid/200").error == "connection refused"
