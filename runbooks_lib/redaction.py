@@ -21,6 +21,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import yaml
+
 #: Shorter ones would turn ordinary words into markers.
 SHORTEST = 4
 #: Of the lines of a multi-line value; shorter ones are `data:` and `true`.
@@ -36,10 +38,11 @@ _IDENTITY = re.compile(
 )
 _ARMOUR = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 _KEY_KINDS = ("", "RSA ", "EC ", "DSA ", "OPENSSH ", "ENCRYPTED ")
-#: 57 bytes are a line of base64; a multiple of three ends on a character of its own.
-_ENCODED_KEYS = sorted(
-    {base64.b64encode(f"-----BEGIN {kind}PRIVATE KEY-".encode()[:24]).decode() for kind in _KEY_KINDS}
-)
+#: How a private key begins when all of it stands in base64, as in a kubeconfig.
+_ENCODED_KEYS = [
+    base64.b64encode(armour[: len(armour) // 3 * 3]).decode()
+    for armour in (f"-----BEGIN {kind}PRIVATE KEY".encode() for kind in _KEY_KINDS)
+]
 
 #: Name and pattern; the group ``secret`` is what goes, the rest stays for the reader.
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -181,7 +184,7 @@ def forms_of(value: str) -> tuple[str, ...]:
     if len(lines) > 1:
         telling = [line for line in lines if len(line) >= SHORTEST_LINE] or lines
         values |= {line for line in telling if not _ARMOUR.fullmatch(line)}
-    forms = {form for one in values if len(one) >= SHORTEST for form in _encoded(one)}
+    forms = {form for one in values if len(one.strip()) >= SHORTEST for form in _encoded(one)}
     return tuple(
         sorted((form for form in forms if len(form) >= SHORTEST), key=lambda form: (-len(form), form))
     )
@@ -213,28 +216,12 @@ def _escaped(value: str, content: bytes) -> Iterator[str]:
     yield from (repr(value)[1:-1], ascii(value)[1:-1], repr(content)[2:-1])
     yield value.encode("unicode_escape").decode()
     yield value.replace("'", "''")
-    yield from _yaml_escaped(value)
+    for letters in (True, False):
+        written = yaml.safe_dump(value, default_style='"', allow_unicode=letters, width=sys.maxsize)
+        yield written.rstrip("\n")[1:-1]
     for quotes in (True, False):
         escaped = html.escape(value, quote=quotes)
         yield from (escaped, escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))
-
-
-def _yaml_escaped(value: str) -> Iterator[str]:
-    """YAML's double quotes: JSON's escapes, but two digits where two are enough, in both spellings."""
-    for upper in (True, False):
-        escaped = ""
-        for character in value:
-            code = ord(character)
-            if character in '"\\':
-                escaped += "\\" + character
-            elif 32 <= code < 127:
-                escaped += character
-            else:
-                spelt = (
-                    f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-                )
-                escaped += spelt[:2] + (spelt[2:].upper() if upper else spelt[2:])
-        yield escaped
 
 
 def _looks(text: str) -> Iterator[tuple[int, int, str]]:

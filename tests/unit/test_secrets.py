@@ -1,0 +1,93 @@
+"""A reference becomes its secret, which nothing shows; what is missing becomes a sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from runbooks_lib.errors import UsageError
+from runbooks_lib.redaction import Redactor
+from runbooks_lib.secrets import SecretText, resolve
+
+SECRET = "hunter22"
+CLUSTER = {("csghub", "db"): {"password": SECRET, "user": "csghub", "empty": ""}}
+
+
+def read_secret(namespace: str, name: str) -> Mapping[str, str]:
+    return CLUSTER.get((namespace, name), {})
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RUNBOOKS_HOME", str(tmp_path))
+    monkeypatch.setenv("DB_PASSWORD", SECRET)
+    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.delenv("UNSET", raising=False)
+    for name, content, mode in (
+        ("mine", f"{SECRET}\n".encode(), 0o600),
+        ("group", f"{SECRET}\r\n".encode(), 0o640),
+        ("open", f"{SECRET}\n".encode(), 0o644),
+        ("empty", b"\n", 0o600),
+        ("binary", b"\xff\xfe", 0o600),
+    ):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(mode)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "reference", ["env:DB_PASSWORD", "file:mine", "file:group", "k8s:csghub/db#password"]
+)
+def test_a_reference_is_resolved_and_the_redactor_knows_it_at_once(reference: str) -> None:
+    redactor = Redactor()
+    assert resolve(reference, read_secret=read_secret, redactor=redactor).reveal() == SECRET
+    assert redactor.redact(f"log in with {SECRET}") == f"log in with «redacted:{reference}»"
+
+
+@pytest.mark.parametrize(
+    ("reference", "sentence", "next_step"),
+    [
+        ("env:UNSET", "The environment variable UNSET is not set.", "export UNSET=…"),
+        ("env:EMPTY", "The environment variable EMPTY is empty.", "export EMPTY=…"),
+        ("file:gone", "can't be read: No such file or directory.", "starts at the project's folder"),
+        ("file:.", "can't be read: Is a directory.", "Mend the path"),
+        ("file:empty", "is empty.", "Write the secret into it."),
+        ("file:binary", "is not text in UTF-8.", "Save it as UTF-8"),
+        ("file:open", "can be read by every user of this machine.", "chmod 600"),
+        ("k8s:csghub/gone#x", "The Secret csghub/gone does not exist, or holds no keys.", "kubectl get secrets -n csghub"),
+        ("k8s:csghub/db#pass", "has no key pass; its keys are empty, password, user.", "after # in k8s:csghub/db#pass"),
+        ("k8s:csghub/db#empty", "holds nothing under the key empty; its keys are", "after #"),
+        (SECRET, "A reference to a secret is not a reference; write {from:", "Mend it"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_resolved_is_a_sentence_without_the_secret(
+    reference: str, sentence: str, next_step: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(reference, read_secret=read_secret, redactor=Redactor())
+    assert sentence in caught.value.summary
+    assert next_step in caught.value.next_step
+    assert SECRET not in str(caught.value)
+
+
+def test_without_a_cluster_a_reference_to_it_says_what_to_do() -> None:
+    with pytest.raises(UsageError, match="does not talk to a cluster") as caught:
+        resolve("k8s:csghub/db#password", read_secret=None, redactor=Redactor())
+    assert "run a stage" in caught.value.next_step
+
+
+def test_a_secret_does_not_show_itself() -> None:
+    secret = SecretText(SECRET)
+    shown = [str(secret), repr(secret), f"{secret}", f"{[secret]}", "%s" % secret, str(dir(secret))]  # noqa: UP031
+    assert not any(SECRET in text for text in shown)
+    assert str(secret) == "***"
+    with pytest.raises(TypeError):
+        json.dumps(secret)
+    for write in (pickle.dumps, copy.deepcopy, vars):
+        with pytest.raises(TypeError):
+            write(secret)  # type: ignore[operator]
