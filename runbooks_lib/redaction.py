@@ -27,6 +27,8 @@ import yaml
 SHORTEST = 4
 #: Of the lines of a multi-line value; shorter ones are `data:` and `true`.
 SHORTEST_LINE = 8
+#: Of a longer value, such as a bundle of certificates, single lines are searched for as they stand only.
+MANY_LINES = 100
 
 #: Start, stop, name, and 0 for a registered secret, 1 for what only looks like one.
 Hit = tuple[int, int, str, int]
@@ -179,15 +181,13 @@ class Redactor:
 
 def forms_of(value: str) -> tuple[str, ...]:
     """Every form of a secret that is searched for, the longest first."""
-    values = {value, value.strip()}
     lines = [line.strip() for line in value.strip().splitlines()]
-    if len(lines) > 1:
-        telling = [line for line in lines if len(line) >= SHORTEST_LINE] or lines
-        values |= {line for line in telling if not _ARMOUR.fullmatch(line)}
+    telling = [line for line in lines if len(line) >= SHORTEST_LINE] or lines
+    secret_lines = {line for line in telling if not _ARMOUR.fullmatch(line)}
+    values = {value, value.strip()} | (secret_lines if len(lines) <= MANY_LINES else set())
     forms = {form for one in values if len(one.strip()) >= SHORTEST for form in _encoded(one)}
-    return tuple(
-        sorted((form for form in forms if len(form) >= SHORTEST), key=lambda form: (-len(form), form))
-    )
+    found = (form for form in forms | secret_lines if len(form) >= SHORTEST)
+    return tuple(sorted(found, key=lambda form: (-len(form), form)))
 
 
 def _encoded(value: str) -> Iterator[str]:

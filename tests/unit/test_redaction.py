@@ -125,6 +125,14 @@ def test_each_line_of_a_value_with_many_is_found_but_no_armour() -> None:
     assert knowing("data:\n  long-enough-line").redact("data:") == "data:"
 
 
+def test_of_a_bundle_of_many_lines_each_is_found_but_not_in_twenty_forms() -> None:
+    bundle = "\n".join(f"line of a bundle, <number> {number}" for number in range(3000))
+    assert len(forms_of(bundle)) < 3000 + 50
+    redactor = knowing(bundle)
+    assert redactor.redact("  line of a bundle, <number> 2999") == "  «redacted:s1»"
+    assert redactor.redact(json.dumps({"ca": bundle})) == '{"ca": "«redacted:s1»"}'
+
+
 def test_a_value_is_found_without_the_line_end_of_its_file() -> None:
     assert knowing("hunter22\n").redact("'hunter22'") == "'«redacted:s1»'"
 
