@@ -217,9 +217,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     _plug_in()
     try:
-        app(standalone_mode=False)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
+        # Outside of its standalone mode typer gives the code of `raise typer.Exit` back.
+        code = app(standalone_mode=False)
     except RunbookError as error:
         print(f"runbooks: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -229,6 +228,8 @@ def main() -> None:
         )
         print(f"runbooks: {interrupted}", file=sys.stderr)
         sys.exit(143 if "SIGTERM" in str(stopped) else interrupted.exit_code)
+
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

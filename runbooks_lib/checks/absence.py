@@ -21,11 +21,15 @@ class Subject:
 
     Args:
         staying: ``Kind name`` of what an uninstall's plan named as staying; ``None`` when there is no such plan.
+        passing: ``Kind name`` of what it named as removing itself later.
     """
 
-    def __init__(self, boundaries: Boundaries, staying: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, boundaries: Boundaries, staying: tuple[str, ...] | None, passing: tuple[str, ...] = ()
+    ) -> None:
         self.boundaries = boundaries
         self.staying = staying
+        self.passing = passing
 
     @cached_property
     def left(self) -> list[str]:
@@ -52,6 +56,9 @@ class Subject:
         by_helm = annotation(obj, "meta.helm.sh/release-name") == release
         if by_helm and annotation(obj, "meta.helm.sh/release-namespace") == namespace:
             return True
+        if any(owner.get("controller") for owner in obj["metadata"].get("ownerReferences") or ()):
+            # Goes with its controller, which is looked at itself.
+            return False
         labels = obj["metadata"].get("labels") or {}
         same_place = obj["metadata"].get("namespace") == namespace
         return same_place and labels.get("app.kubernetes.io/instance") == release
@@ -71,7 +78,7 @@ def _objects(subject: Subject) -> Answer:
             name for name in subject.left if not name.startswith(("PersistentVolumeClaim ", "Secret "))
         ]
     else:
-        unexpected = [name for name in subject.left if name not in subject.staying]
+        unexpected = [name for name in subject.left if name not in (*subject.staying, *subject.passing)]
     if unexpected:
         return Answer("fail", f"left behind: {', '.join(unexpected)}")
     return Answer("pass", f"left, as planned: {', '.join(subject.left) or 'nothing'}")

@@ -20,16 +20,29 @@ from runbooks_lib.results import Json, ObjectChange
 _CLAIM = "made by a StatefulSet, holds its data; Helm does not know it"
 _POLICY = "has helm.sh/resource-policy: keep; pairs with the claim of the same service"
 _HOOK = "made by a hook; Helm does not remove it"
+_PASSING = "made by a hook; removes itself some time after it ended"
 _DEFINITION = "a definition shared by the whole cluster"
 _NAMESPACE = "Helm never removes a namespace"
 
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What becomes of each object, with those that belong to the whole cluster named once more."""
+    """What becomes of each object.
+
+    Attributes:
+        cluster_scoped: Those of the removed that belong to the whole cluster, and who else would miss them.
+        passing: Names of those that stay for a while and then remove themselves.
+    """
 
     changes: tuple[ObjectChange, ...]
     cluster_scoped: tuple[str, ...]
+    passing: tuple[str, ...]
+
+    @property
+    def staying(self) -> tuple[str, ...]:
+        """Names of those that are there until somebody removes them."""
+        kept_names = (change.name for change in self.changes if change.action == "keep")
+        return tuple(name for name in kept_names if name not in self.passing)
 
 
 def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
@@ -52,7 +65,14 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
         ObjectChange(action="keep", name=name, detail=(why,))
         for name, why in _kept_besides(boundaries, stored).items()
     ]
-    return Leftovers(tuple(changes), tuple(cluster_scoped))
+    # Whether such a Job is still there depends on the minute: a plan that looked would not keep its digest.
+    passing = tuple(str(key_of(obj)) for obj in hook_objects(stored) if _removes_itself(obj))
+    changes += [ObjectChange(action="keep", name=name, detail=(_PASSING,)) for name in passing]
+    return Leftovers(tuple(changes), tuple(cluster_scoped), passing)
+
+
+def _removes_itself(obj: Json) -> bool:
+    return "ttlSecondsAfterFinished" in (obj.get("spec") or {})
 
 
 def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
@@ -64,6 +84,8 @@ def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
             if cluster.get("v1", "PersistentVolumeClaim", claim, namespace) is not None:
                 found[f"PersistentVolumeClaim {claim}"] = _CLAIM
     for obj in hook_objects(stored):
+        if _removes_itself(obj):
+            continue
         key = key_of(obj, namespace)
         if cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace) is not None:
             found[str(key)] = _HOOK

@@ -56,9 +56,7 @@ def learn_secret(redactor: Redactor, secret: Json) -> None:
             redactor.register(value, f"{secret['metadata']['name']}#{key}")
 
 
-def generated(
-    boundaries: Boundaries, rendered: Release, values: Mapping[str, Any]
-) -> tuple[Generated, ...]:
+def generated(boundaries: Boundaries, rendered: Release, values: Mapping[str, Any]) -> tuple[Generated, ...]:
     """The passwords in a render that are not among the values given and that no live Secret holds yet."""
     given = set(_leaves(values))
     found = []

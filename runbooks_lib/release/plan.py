@@ -136,7 +136,8 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
     bindings = _software(boundaries) | {
         "revision": stored.revision,
         "stored_manifest": fingerprint(boundaries, stored),
-        "staying": [change.name for change in left.changes if change.action == "keep"],
+        "staying": list(left.staying),
+        "passing": list(left.passing),
     }
     return Plan(
         stage="uninstall", target=target, steps=steps, changes=left.changes, impact=impact, bindings=bindings
@@ -249,13 +250,12 @@ def _claim_sentences(rendered: Release) -> tuple[str, ...]:
 
 
 def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:
-    sentences = [
-        f"Stays: {change.name} ({'; '.join(change.detail)})."
-        for change in left.changes
-        if change.action == "keep"
-    ]
-    sentences += [f"Cluster-scoped and removed: {name}." for name in left.cluster_scoped]
-    return tuple(sentences)
+    reasons: dict[str, list[str]] = {}
+    for change in left.changes:
+        if change.action == "keep":
+            reasons.setdefault("; ".join(change.detail), []).append(change.name)
+    stays = [f"Stays, {reason}: {', '.join(names)}." for reason, names in reasons.items()]
+    return (*stays, *(f"Cluster-scoped and removed: {name}." for name in left.cluster_scoped))
 
 
 def _image_changes(old: Release, new: Release) -> list[str]:

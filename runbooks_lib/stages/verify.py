@@ -8,7 +8,7 @@ from pathlib import Path
 from runbooks_lib import records
 from runbooks_lib.checks import absence, release
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.results import Report
+from runbooks_lib.results import Plan, Report
 from runbooks_lib.run import Run
 
 
@@ -25,22 +25,28 @@ def there(run: Run) -> Report:
     )
 
 
-def gone(run: Run, staying: tuple[str, ...] | None = None) -> Report:
-    """No release, and nothing left but what the uninstall's plan named as staying."""
-    subject = absence.Subject(run.boundaries, _planned(run) if staying is None else staying)
+def gone(run: Run, plan: Plan | None = None) -> Report:
+    """No release, and nothing left but what the uninstall's plan named as staying.
+
+    Args:
+        plan: The uninstall's; without one the last uninstall of this target is looked up in the records.
+    """
+    plan = plan or _planned(run)
+    if plan is None:
+        subject = absence.Subject(run.boundaries, None)
+    else:
+        bindings = plan.bindings
+        subject = absence.Subject(run.boundaries, tuple(bindings["staying"]), tuple(bindings["passing"]))
     return run.clean(report(run.stage, "Absence", absence.CHECKS, subject, observe=run.observe))
 
 
-def _planned(run: Run) -> tuple[str, ...] | None:
-    """What the last uninstall of this target planned to leave, from its record."""
+def _planned(run: Run) -> Plan | None:
+    """The plan of the last uninstall of this target that was carried out, from its record."""
     target = run.parameters.target
     for summary in reversed(records.listing(run.records_root)):
         if (summary.stage, summary.target, summary.outcome) == ("uninstall", target.name, "done"):
-            plan = json.loads((Path(summary.folder) / "plan.json").read_text())
-            same = (plan["target"]["namespace"], plan["target"]["release"]) == (
-                target.namespace,
-                target.release,
-            )
-            if same:
-                return tuple(plan["bindings"]["staying"])
+            content = json.loads((Path(summary.folder) / "plan.json").read_text())
+            plan = Plan.model_validate({key: value for key, value in content.items() if key != "digest"})
+            if (plan.target["namespace"], plan.target["release"]) == (target.namespace, target.release):
+                return plan
     return None
