@@ -10,14 +10,14 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runbooks_lib import process
-from runbooks_lib.errors import UsageError
-from runbooks_lib.helm.failures import failure
+from runbooks_lib.errors import OutcomeUnknown, UsageError
+from runbooks_lib.helm.failures import error_text, failure, shortened
 from runbooks_lib.helm.values import (
     ChartFile,
     Release,
@@ -25,13 +25,17 @@ from runbooks_lib.helm.values import (
     file_digest,
     folder_digest,
     release_of,
+    revisions_of,
     yaml_mapping,
 )
+from runbooks_lib.parameters import resolve_path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Observe, digest_of, unobserved
 
 #: Seconds for a call that asks the cluster or a repository one question.
 QUESTION_SECONDS = 60.0
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Helm:
     """Helm for one release; holds settings only, no state.
 
     Attributes:
-        executable: A name on PATH, or a path.
+        executable: A name on PATH, or a path; a relative one starts at the project's folder.
         home: The project's own Helm home (repositories, caches); made when needed.
         kubeconfig: ``None`` is the user's default.
         redactor: What may stand in an error's text is decided by it.
@@ -70,12 +74,12 @@ class Helm:
     def status(self, release: str) -> Release | None:
         """The stored release with its manifest, or ``None`` when there is none."""
         text = self._ask(["status", release, "--output", "json"])
-        return release_of(json.loads(text)) if text is not None else None
+        return _parsed("status", text, release_of) if text is not None else None
 
     def history(self, release: str) -> tuple[Revision, ...]:
         """The stored revisions, oldest first; empty when there is no release."""
         text = self._ask(["history", release, "--output", "json", "--max", "20"])
-        return tuple(Revision.model_validate(line) for line in json.loads(text)) if text is not None else ()
+        return _parsed("history", text, revisions_of) if text is not None else ()
 
     # ---- charts
 
@@ -125,7 +129,7 @@ class Helm:
         """
         verb = "upgrade" if upgrade else "install"
         argv = [verb, release, chart.path, "--dry-run=server", "--values", "-", "--output", "json"]
-        return release_of(json.loads(self._call(argv, stdin=json.dumps(values))))
+        return _parsed(verb, self._call(argv, stdin=json.dumps(values)), release_of)
 
     def change(
         self,
@@ -150,7 +154,7 @@ class Helm:
         argv = [verb, release, chart.path, "--values", "-", "--output", "json"]
         argv += ["--description", note, "--timeout", f"{int(seconds)}s"]
         text = self._call(argv, stdin=json.dumps(values), timeout=seconds + process.GRACE_SECONDS)
-        return release_of(json.loads(text))
+        return _parsed(verb, text, release_of)
 
     def uninstall(self, release: str, *, note: str, seconds: float) -> None:
         """Remove a release and its history; what has the resource policy ``keep`` stays."""
@@ -162,7 +166,7 @@ class Helm:
     def _ask(self, argv: Sequence[str]) -> str | None:
         """A question about a release; ``None`` when Helm says that there is none."""
         done = self._run(argv, stdin=None, timeout=QUESTION_SECONDS, cluster=True)
-        if not done.ok and re.search(r"release: not found", done.stderr):
+        if not done.ok and "release: not found" in error_text(done.stderr):
             return None
         return self._checked(done)
 
@@ -183,14 +187,19 @@ class Helm:
         # An empty folder: a folder named as the chart in the current one would win over the repository.
         nowhere = self.home / "nowhere"
         nowhere.mkdir(exist_ok=True)
-        full = [self.executable, *argv, *(self._where() if cluster else ())]
+        full = [self._program(), *argv, *(self._where() if cluster else ())]
         self.observe(Event(kind="command.started", data={"argv": full}))
         done = self.run(full, timeout=timeout, stdin=stdin, env=self._environment(), cwd=nowhere)
         ended = {"argv": full, "returncode": done.returncode, "seconds": round(done.seconds, 3)}
         if not done.ok:
-            ended["stderr"] = self._shown(done.stderr)
+            ended["stderr"] = shortened(self._redacted(done.stderr))
         self.observe(Event(kind="command.ended", data=ended))
         return done
+
+    def _program(self) -> str:
+        # The empty folder is no place for a relative path to start.
+        path = "/" in self.executable
+        return str(resolve_path(self.executable)) if path else self.executable
 
     def _where(self) -> list[str]:
         where = ["--namespace", self.namespace]
@@ -208,13 +217,28 @@ class Helm:
             "HELM_CACHE_HOME": str(self.home / "cache"),
             "HELM_DATA_HOME": str(self.home / "data"),
         }
+        # Relative to the caller's folder, as every other reader of it takes it.
+        paths = [part for part in inherited.get("KUBECONFIG", "").split(os.pathsep) if part]
+        if paths:
+            absolute = (str(Path(part).expanduser().absolute()) for part in paths)
+            inherited["KUBECONFIG"] = os.pathsep.join(absolute)
         return inherited | home
 
     def _checked(self, done: process.Completed) -> str:
         if not done.ok:
-            raise failure(done, self._shown)
+            raise failure(done, self._redacted)
         return done.stdout
 
-    def _shown(self, text: str) -> str:
-        shown = self.redactor.redact(text) if self.redactor is not None else text
-        return shown if len(shown) <= 2000 else shown[:2000] + " …"
+    def _redacted(self, text: str) -> str:
+        return self.redactor.redact(text) if self.redactor is not None else text
+
+
+def _parsed(verb: str, text: str, parse: Callable[[Any], Parsed]) -> Parsed:
+    try:
+        return parse(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # Its words may hold secrets, and so are not shown.
+        raise OutcomeUnknown(
+            f"`helm {verb}` ended well, but its answer can't be read: {type(error).__name__}.",
+            next_step="Run notebook 03_verify to see what is there; a hook that prints its log can spoil the answer.",
+        ) from None

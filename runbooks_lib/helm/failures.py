@@ -6,8 +6,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, TargetRefused, Unreachable, UsageError
+from runbooks_lib.errors import (
+    CheckFailed,
+    OutcomeUnknown,
+    RunbookError,
+    TargetRefused,
+    Unreachable,
+    UsageError,
+)
 from runbooks_lib.process import Completed
+
+#: Characters of Helm's words in an error or an event: a schema error may repeat all values.
+LONGEST = 2000
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,12 @@ _KNOWN = (
         Unreachable,
         "A server showed a certificate that is not trusted.",
         "Compare certificate-authority-data in the kubeconfig with the cluster's CA, or the repository's CA.",
+    ),
+    _Known(
+        r"40[13] (Unauthorized|Forbidden)|unexpected status.*: 40[13]|unauthorized: ",
+        Unreachable,
+        "The chart repository did not accept the credentials.",
+        "Log in to it outside of the runbook and fetch the chart to a file; name that in chart.path.",
     ),
     _Known(
         r"provide credentials|Unauthorized",
@@ -107,6 +123,18 @@ _KNOWN = (
         "Its annotation meta.helm.sh/release-name names the owner; rename the release or remove it.",
     ),
     _Known(
+        r'namespaces ".*" not found',
+        CheckFailed,
+        "The namespace does not exist.",
+        "Run the notebook again from *Plan*, whose first step makes it, or correct target.namespace.",
+    ),
+    _Known(
+        r"context deadline exceeded|timed out waiting|not ready\. status: ",
+        OutcomeUnknown,
+        "Helm's time was up before everything was ready.",
+        "Run notebook 03_verify to see what is there; policy.command_seconds is Helm's time.",
+    ),
+    _Known(
         r"context canceled",
         OutcomeUnknown,
         "Helm was stopped before it was done.",
@@ -115,12 +143,12 @@ _KNOWN = (
 )
 
 
-def failure(done: Completed, shown: Callable[[str], str]) -> RunbookError:
+def failure(done: Completed, redacted: Callable[[str], str]) -> RunbookError:
     """The error for a helm call that did not end well.
 
     Args:
         done: The call.
-        shown: Makes a text fit to be shown: redacted, and of bounded length.
+        redacted: Takes the secrets out of a text.
     """
     verb = next((word for word in done.argv[1:] if not word.startswith("-")), "")
     if done.timed_out:
@@ -128,9 +156,11 @@ def failure(done: Completed, shown: Callable[[str], str]) -> RunbookError:
             f"`helm {verb}` did not end within {done.seconds:.0f} s and was stopped (SIGTERM).",
             next_step="Run notebook 03_verify to see what is there.",
         )
-    text = shown(_error_text(done.stderr))
+    # Redacted while its lines are as they came: a secret may hold white space.
+    text = shortened(" ".join(error_text(redacted(done.stderr)).split()))
+    said = error_text(done.stderr)
     for known in _KNOWN:
-        if re.search(known.pattern, done.stderr, re.IGNORECASE):
+        if re.search(known.pattern, said, re.IGNORECASE):
             return known.error(f"{known.summary} Helm says: {text}", next_step=known.next_step)
     return RunbookError(
         f"`helm {verb}` failed. Helm says: {text}",
@@ -138,7 +168,12 @@ def failure(done: Completed, shown: Callable[[str], str]) -> RunbookError:
     )
 
 
-def _error_text(stderr: str) -> str:
-    """Helm's ``Error:`` and what follows; Helm 4 logs other lines before it."""
+def error_text(stderr: str) -> str:
+    """Helm's ``Error:`` and what follows; Helm 4 logs other lines before it, which may speak of other things."""
     found = re.search(r"^Error: (.*)", stderr, re.MULTILINE | re.DOTALL)
-    return " ".join((found.group(1) if found else stderr).split())
+    return found.group(1) if found else stderr
+
+
+def shortened(text: str) -> str:
+    """A text of bounded length."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"

@@ -102,6 +102,14 @@ def release_of(data: Json) -> Release:
     )
 
 
+def revisions_of(lines: list[Json]) -> tuple[Revision, ...]:
+    """Parse the JSON of ``history``; a field that a newer Helm adds is left out."""
+    return tuple(
+        Revision.model_validate({key: line[key] for key in Revision.model_fields if key in line})
+        for line in lines
+    )
+
+
 def yaml_mapping(text: str) -> Json:
     """Parse a YAML mapping; anything else is an empty one."""
     parsed = yaml.safe_load(text)
