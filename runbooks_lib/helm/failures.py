@@ -99,6 +99,12 @@ _KNOWN = (
         "Correct chart.repository, chart.name or chart.path.",
     ),
     _Known(
+        r"does not appear to be a gzipped archive|not a gzip|chart archive",
+        UsageError,
+        "The file is no chart archive.",
+        "Name the archive (.tgz) that `helm package` or `helm pull` made in chart.path.",
+    ),
+    _Known(
         r"resource mapping not found|no matches for kind",
         CheckFailed,
         "The cluster does not know a kind that the chart uses.",

@@ -119,6 +119,12 @@ TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
     ("repo csghub not found", UsageError, 2, "not found where the parameters say"),
     ('path "./dataflow" not found', UsageError, 2, "not found where the parameters say"),
     ("no chart name found", UsageError, 2, "not found where the parameters say"),
+    (
+        "file 'c.tgz' does not appear to be a gzipped archive; got 'text/plain'",
+        UsageError,
+        2,
+        "no chart archive",
+    ),
     ("Chart.yaml file is missing", UsageError, 2, "not found where the parameters say"),
     (
         'INSTALLATION FAILED: unable to build kubernetes objects from release manifest: resource mapping not found for name: "g" '
