@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import from_dict
 from papermill.clientwrap import PapermillNotebookClient
@@ -22,8 +25,9 @@ from runbooks_lib.headless.stopping import Stop, signal_group
 #: A path of a Unix socket may have 107 bytes (103 on macOS); the longest here is `<folder>/k-ipc-5`.
 _LONGEST_FOLDER = 90
 
-#: Seconds for a kernel to close its record after the last cell, before it is killed.
+#: Seconds for a kernel to close its record after the last cell, and, when that is done, to end.
 _SHUTDOWN_SECONDS = 20.0
+_LINGER_SECONDS = 1.0
 
 quiet = logging.getLogger(__name__)
 quiet.addHandler(logging.NullHandler())
@@ -47,23 +51,44 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         self.failed: tuple[str, str] | None = None
 
     def execute(self, **named: Any) -> Any:
-        """Run the notebook in a new kernel; ``named`` goes to the kernel's start.
+        """Run the notebook in a new kernel.
+
+        Args:
+            named: ``before_shutdown`` is called while the kernel still lives; ``settled`` says whether it
+                has nothing left to do; the rest goes to the kernel's start.
 
         Returns:
             The notebook. Look at ``died`` and ``failed``: neither a dead kernel nor a failed cell raises.
         """
-        before_shutdown = named.pop("before_shutdown")
+        before_shutdown, settled = named.pop("before_shutdown"), named.pop("settled")
         self.reset_execution_trackers()
         with self.setup_kernel(cleanup_kc=True, **named):
             self.ran = True
-            self.km.shutdown_wait_time = _SHUTDOWN_SECONDS
+            # Asked first: after a cell that failed, the kernel may drop what it is asked.
+            info = self.wait_for_reply(self.kc.kernel_info())
+            self.nb.metadata["language_info"] = info["content"]["language_info"]
             self.papermill_execute_cells()
+            self.set_widgets_metadata()
             if not self.died:
                 before_shutdown()
-                info = self.wait_for_reply(self.kc.kernel_info())
-                self.nb.metadata["language_info"] = info["content"]["language_info"]
-            self.set_widgets_metadata()
+                run_sync(self._end_kernel)(settled)
         return self.nb
+
+    async def _end_kernel(self, settled: Callable[[], bool]) -> None:
+        """Let the kernel end by itself, so that it can close its record.
+
+        It is asked to, not interrupted first as nbclient does: a signal between two messages can break its
+        loop. And ipykernel 7.4 sometimes waits ten seconds for a thread of its own that has ended already
+        (``OutStream.flush``, seen under load): once there is nothing left for it to do, it is not waited for.
+        """
+        await self.km.request_shutdown()
+        begun = time.monotonic()
+        while await self.km.is_alive():
+            patience = _LINGER_SECONDS if settled() else _SHUTDOWN_SECONDS
+            if time.monotonic() - begun > patience:
+                await self.km.finish_shutdown(waittime=_LINGER_SECONDS)
+                return
+            await asyncio.sleep(0.02)
 
     def papermill_execute_cells(self) -> None:
         """Run the cells; the first that does not end well is the last."""

@@ -21,6 +21,9 @@ from runbooks_lib.results import Event, Json
 FOLDER_VARIABLE = "RUNBOOKS_RUN_FOLDER"
 POINTER_VARIABLE = "RUNBOOKS_RUN_POINTER"
 
+#: An error that was raised before the last cell began is not about this end.
+_TELLING = frozenset({"error.raised", "cell.started"})
+
 _DIED = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
 
 
@@ -73,6 +76,7 @@ class Session:
                     stdout=output,
                     stderr=output,
                     before_shutdown=lambda: self._tell(client),
+                    settled=lambda: self.folder is None or records.is_closed(self.folder),
                     **started,
                 )
             except (RuntimeError, NoSuchKernel, OSError) as error:
@@ -95,10 +99,12 @@ class Session:
     def _tell(self, client: TruthfulClient) -> None:
         """Add to the journal what the kernel could not know, or could not write any more."""
         self._find_folder()
-        told = self._untold(client)
-        if told is not None:
-            self.ending = told
-            self._append(told)
+        events = records.read_events(self.folder) if self.folder else []
+        last = next((event for event in reversed(events) if event["kind"] in _TELLING), None)
+        told = last["data"] if last and last["kind"] == "error.raised" else None
+        self.ending = self._judged(client, events, told)
+        if self.ending is not None and self.ending is not told:
+            self._append(self.ending)
 
     def _append(self, told: Json) -> None:
         if self.folder is None or records.is_closed(self.folder):
@@ -109,14 +115,10 @@ class Session:
         journal(Event(kind="error.raised", data=told))
         journal.close()
 
-    def _untold(self, client: TruthfulClient) -> Json | None:
+    def _judged(self, client: TruthfulClient, events: list[Json], told: Json | None) -> Json | None:
+        """Why the notebook ended early; ``told`` is the error that its kernel journalled last, if it did."""
         if client.failed is None:
             return None
-        events = records.read_events(self.folder) if self.folder else []
-        last = next(
-            (event for event in reversed(events) if event["kind"] in {"error.raised", "cell.started"}), None
-        )
-        told = last["data"] if last and last["kind"] == "error.raised" else None
         if self.stop.wanted and (told is None or told.get("type") == "Interrupted"):
             return _interrupted(self.stop.signal)
         if client.died:
@@ -162,7 +164,7 @@ def _executed(folder: Path, nb: Any, redactor: Redactor) -> bytes:
     seen = [
         Execution(cell.source, cell.get("id", ""), cell.execution_count, [dict(out) for out in cell.outputs])
         for cell in nb.cells
-        if cell.cell_type == "code" and cell.outputs and cell.source.rstrip() not in told
+        if cell.cell_type == "code" and cell.execution_count and cell.source.rstrip() not in told
     ]
     source = folder / "input.ipynb"
     template = read(source.read_bytes()) if source.exists() else None

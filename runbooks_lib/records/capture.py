@@ -33,6 +33,7 @@ class Capture:
         self._shell: Any = None
         self._pid = os.getpid()
         self._current = ""
+        self._count = 0
         self._undo: list[Callable[[], object]] = []
 
     @property
@@ -73,6 +74,7 @@ class Capture:
         sources = list(self._shell.history_manager.input_hist_raw)
         for count, source in enumerate(sources[1:-1], start=1):
             self._messages.begin(f"before-{count}", Execution(source, count=count))
+        self._count = len(sources) - 1
         self._start(sources[-1] if len(sources) > 1 else "", "")
 
     def _watch_session(self, session: Any) -> None:
@@ -91,6 +93,9 @@ class Capture:
         if os.getpid() != self._pid:
             return
         kind = message["header"]["msg_type"] if isinstance(message, dict) else message
+        if kind == "execute_input":
+            # The number that front ends show; the shell's own is one ahead before the cell begins.
+            self._count = content["execution_count"]
         if kind not in KINDS:
             return
         if isinstance(message, dict):
@@ -106,7 +111,7 @@ class Capture:
     def _start(self, source: str, cell_id: str) -> None:
         parent = self._shell.kernel.get_parent() or {}
         cell_id = cell_id or (parent.get("metadata") or {}).get("cellId") or ""
-        execution = Execution(source, cell_id, self._shell.execution_count, ended=False)
+        execution = Execution(source, cell_id, self._count, ended=False)
         self._current = (parent.get("header") or {}).get("msg_id", "")
         with self._lock:
             self._messages.begin(self._current, execution)
