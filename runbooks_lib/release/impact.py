@@ -11,6 +11,8 @@ from runbooks_lib.results import Json, ObjectChange
 #: Labels that name the chart's version: they change on every object and say nothing about it.
 _NOISE = ("labels.helm.sh/chart", "labels.app.kubernetes.io/version")
 
+_SECRET_FIELDS = ("data", "stringData")
+
 Shown = Callable[[str], str]
 
 
@@ -28,14 +30,15 @@ def difference(
     after = {key_of(obj, namespace): obj for obj in new}
     changes = []
     for key in sorted({*before, *after}):
+        name = str(key) if key.namespace == namespace else f"{key} in namespace {key.namespace}"
         if key not in before:
-            changes.append(ObjectChange(action="add", name=str(key), detail=_images(after[key])))
+            changes.append(ObjectChange(action="add", name=name, detail=_images(after[key])))
         elif key not in after:
-            changes.append(ObjectChange(action="remove", name=str(key)))
+            changes.append(ObjectChange(action="remove", name=name))
         else:
             detail = _fields(key, before[key], after[key], shown)
             if detail:
-                changes.append(ObjectChange(action="change", name=str(key), detail=detail))
+                changes.append(ObjectChange(action="change", name=name, detail=detail))
     return tuple(changes)
 
 
@@ -66,18 +69,14 @@ def counts(changes: Iterable[ObjectChange]) -> str:
 
 
 def _fields(key: ObjectKey, old: Json, new: Json, shown: Shown) -> tuple[str, ...]:
+    lines: list[str] = []
     if key.kind == "Secret":
         # Never a value: only which entries differ.
-        entries = {**(old.get("data") or {}), **(new.get("data") or {})}
-        changed = [
-            name
-            for name in sorted(entries)
-            if (old.get("data") or {}).get(name) != (new.get("data") or {}).get(name)
-        ]
-        return tuple(f"data.{name}: changed" for name in changed)
+        for field in _SECRET_FIELDS:
+            lines += _entries(field, old.get(field) or {}, new.get(field) or {})
+        old, new = ({k: v for k, v in obj.items() if k not in _SECRET_FIELDS} for obj in (old, new))
     leaves_old = dict(_leaves(old))
     leaves_new = dict(_leaves(new))
-    lines = []
     for path in sorted({*leaves_old, *leaves_new}):
         one, other = leaves_old.get(path), leaves_new.get(path)
         if one != other and not path.endswith(_NOISE):
@@ -85,14 +84,23 @@ def _fields(key: ObjectKey, old: Json, new: Json, shown: Shown) -> tuple[str, ..
     return tuple(lines)
 
 
+def _entries(field: str, old: Json, new: Json) -> Iterable[str]:
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            word = "added" if name not in old else "removed" if name not in new else "changed"
+            yield f"{field}.{name}: {word}"
+
+
 def _leaves(data: Any, path: str = "") -> Iterable[tuple[str, Any]]:
     if isinstance(data, dict) and data:
         for key, value in data.items():
             yield from _leaves(value, f"{path}.{key}" if path else str(key))
     elif isinstance(data, list) and data:
-        for index, value in enumerate(data):
-            name = value.get("name") if isinstance(value, dict) else None
-            yield from _leaves(value, f"{path}[{name or index}]")
+        names = [value.get("name") if isinstance(value, dict) else None for value in data]
+        for index, (name, value) in enumerate(zip(names, data, strict=True)):
+            # One volume may be mounted twice: then its name alone would hide the first.
+            label = index if name is None else name if names.count(name) == 1 else f"{name} {index}"
+            yield from _leaves(value, f"{path}[{label}]")
     else:
         yield path, data
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from runbooks_lib.errors import RunbookError
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.results import Event, Json
@@ -53,6 +52,8 @@ def progress_of(workload: Json) -> Progress:
 def trouble_of(pod: Json) -> str:
     """Why a pod does not get on, in one clause; empty when nothing is known."""
     status = pod.get("status") or {}
+    init_containers = (pod.get("spec") or {}).get("initContainers") or ()
+    sidecars = {item["name"] for item in init_containers if item.get("restartPolicy") == "Always"}
     for key in ("initContainerStatuses", "containerStatuses"):
         for container in status.get(key) or ():
             waiting = (container.get("state") or {}).get("waiting") or {}
@@ -62,7 +63,7 @@ def trouble_of(pod: Json) -> str:
         unfinished = [
             container["name"]
             for container in status.get("initContainerStatuses") or ()
-            if not (container.get("state") or {}).get("terminated")
+            if (container.get("state") or {}).get("running") is not None and container["name"] not in sidecars
         ]
         if key == "initContainerStatuses" and unfinished:
             return f"init container {unfinished[0]} has not ended: what it waits for does not answer"
@@ -85,7 +86,7 @@ def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds:
     wanted = {str(key_of(obj)): (str(obj["apiVersion"]), str(obj["kind"])) for obj in workloads}
     told: dict[str, Progress] = {name: Progress(name, False, "not there yet") for name in wanted}
     deadline = time.monotonic() + seconds
-    news: queue.Queue[Json | RunbookError] = queue.Queue()
+    news: queue.Queue[Json | Exception] = queue.Queue()
     for api_version, kind in sorted(set(wanted.values())):
         watcher = threading.Thread(
             target=_watch, args=(boundaries, api_version, kind, seconds, news), daemon=True
@@ -96,7 +97,7 @@ def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds:
             item = news.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             break
-        if isinstance(item, RunbookError):
+        if isinstance(item, Exception):
             raise item
         progress = progress_of(item)
         if progress.name in told and progress != told[progress.name]:
@@ -111,13 +112,13 @@ def _watch(
     api_version: str,
     kind: str,
     seconds: float,
-    news: queue.Queue[Json | RunbookError],
+    news: queue.Queue[Json | Exception],
 ) -> None:
     try:
         for action, obj in boundaries.cluster.watch(api_version, kind, boundaries.namespace, timeout=seconds):
             if action != "DELETED":
                 news.put({"apiVersion": api_version, "kind": kind} | obj)
-    except RunbookError as error:
+    except Exception as error:  # noqa: BLE001 - raised by the waiting thread, which would else wait for ever
         news.put(error)
 
 
