@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from runbooks_lib.errors import Interrupted, RunbookError
-from runbooks_lib.results import Event, Plan, RunSummary
+from runbooks_lib.results import Event, Plan, RunSummary, telling, unobserved
 
 app = typer.Typer(
     name="runbooks",
@@ -55,7 +54,7 @@ def run(
         overrides=overrides or (),
         approve=approve,
         output_directory=output_directory,
-        observe=_quiet if as_json else tell,
+        observe=unobserved if as_json else tell,
     )
     if as_json:
         print(summary.model_dump_json(indent=2))
@@ -147,36 +146,10 @@ def ending(summary: RunSummary) -> str:
     return f"{summary.stage}: {summary.outcome} (exit code {summary.exit_code}). {summary.summary}\nrecord: {summary.folder}"
 
 
-def telling(event: Event) -> str:
-    """One line for an event that a person wants to see; empty for the others."""
-    data = event.data
-    tellers: dict[str, Callable[[], str]] = {
-        "run.opened": lambda: f"run {data.get('run_id')} of {data.get('stage')} opened",
-        "check.answered": lambda: f"{data['status']:<7} {data['title']}: {data['observed']}",
-        "plan.made": lambda: f"plan {data['digest']}: {len(data['steps'])} steps",
-        "approval.given": lambda: f"approved by {data['by']} ({data['how']})",
-        "approval.missing": lambda: "not approved",
-        "change.step": lambda: f"step: {data['title']}",
-        "change.progress": lambda: f"  {data['workload']}: {data['says']}",
-        "change.ended": lambda: f"done in {data['seconds']} s",
-        "change.failed": lambda: f"FAILED: {data['summary']}",
-        "evidence.saved": lambda: f"evidence: {len(data['files'])} files",
-        "error.raised": lambda: (
-            f"{data['summary']}" + (f"\n  Next: {data['next_step']}" if data.get("next_step") else "")
-        ),
-    }
-    teller = tellers.get(event.kind)
-    return teller() if teller else ""
-
-
 def tell(event: Event) -> None:
     """Print an event as it happens."""
     if line := telling(event):
         print(line, flush=True)
-
-
-def _quiet(event: Event) -> None:
-    """An observer that says nothing: the document at the end says it all."""
 
 
 def print_rows(rows: list[dict[str, str]], otherwise: str) -> None:

@@ -43,6 +43,33 @@ class Event(Value):
 
 Observe = Callable[[Event], None]
 
+#: What a person is told of an event as it happens; kinds that are not here are for the journal only.
+_TOLD = {
+    "run.opened": "run {run_id} of {stage} opened",
+    "check.answered": "{status:<7} {title}: {observed}",
+    "plan.made": "plan {digest}",
+    "approval.given": "approved by {by} ({how})",
+    "approval.missing": "not approved",
+    "change.step": "step: {title}",
+    "change.progress": "  {workload}: {says}",
+    "change.ended": "done in {seconds} s",
+    "change.failed": "FAILED: {summary}",
+    "error.raised": "{summary}\nNext: {next_step}",
+}
+
+
+def telling(event: Event) -> str:
+    """The line for a person about an event; empty for those that are for the journal only."""
+    template = _TOLD.get(event.kind, "")
+    return template.format_map(_Blanks(event.data)).removesuffix("\nNext: ")
+
+
+class _Blanks(dict[str, Any]):
+    """Keys that an event lacks are blank: an older journal is told too."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
 
 def unobserved(event: Event) -> None:
     """An observer for callers that keep no journal."""

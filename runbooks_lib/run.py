@@ -8,7 +8,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import runbooks_lib
 from runbooks_lib import parameters, records
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import (
-    ApprovalError,
     ChangeFailed,
     CheckFailed,
     OutcomeUnknown,
@@ -25,6 +25,7 @@ from runbooks_lib.errors import (
 )
 from runbooks_lib.helm import Helm
 from runbooks_lib.redaction import Redactor
+from runbooks_lib.release.approval import Given, approved
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.results import (
@@ -36,7 +37,6 @@ from runbooks_lib.results import (
     Plan,
     Report,
     RunSummary,
-    unobserved,
 )
 
 #: The folder that our engine made for this run, and the file in which it wants to be told of ours.
@@ -69,8 +69,8 @@ class Run:
         self.id = records.run_id(folder) if folder else "preview"
         self.summary: RunSummary | None = None
         self._journal = records.Journal(folder, redactor, role="kernel") if folder else None
-        self.observe: Observe = self._journal or unobserved
-        self._approved: tuple[str, str] | None = (approve, "parameter") if approve else None
+        self._listeners: list[Observe] = []
+        self._given: Given | None = ("parameter", approve) if approve else None
         self._changing = False
         self._boundaries: Boundaries | None = None
         self._capture: records.Capture | None = None
@@ -206,6 +206,22 @@ class Run:
 
     # ---- what a stage does with it
 
+    def observe(self, event: Event) -> None:
+        """Journal an event, then tell it to whoever listens."""
+        if self._journal is not None:
+            self._journal(event)
+        for listener in self._listeners:
+            listener(event)
+
+    @contextmanager
+    def listening(self, listener: Observe) -> Iterator[None]:
+        """Tell a listener all events of a block, for example to show progress."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
     def clean(self, report: Report) -> Report:
         """The same report with every known secret replaced."""
         return Report.model_validate(self.redactor.redact_data(report.model_dump(mode="json")))
@@ -245,32 +261,11 @@ class Run:
 
     def approve(self, digest: str) -> None:
         """Say yes to one digest (what the button of the *Approve* cell does)."""
-        self._approved = (digest, "button")
+        self._given = ("button", digest)
 
     def approval(self, plan: Plan) -> Approval:
-        """The approval of exactly this plan.
-
-        Raises:
-            ApprovalError: Nobody approved it, or another one was approved.
-        """
-        by = f"{getpass.getuser()}@{platform.node()}"
-        if plan.empty:
-            return Approval(digest=plan.digest, by=by, how="nothing to approve")
-        if self._approved is None:
-            self.observe(Event(kind="approval.missing", data={"digest": plan.digest}))
-            raise ApprovalError(
-                f"This plan was not approved: {plan.digest}. Nothing was changed.",
-                next_step=f"Read the plan; then press the button above, or run again with approve={plan.digest}",
-            )
-        digest, how = self._approved
-        if digest != plan.digest:
-            self.observe(Event(kind="approval.missing", data={"digest": plan.digest, "given": digest}))
-            raise ApprovalError(
-                f"Another plan was approved ({digest}) than the one made now ({plan.digest}). Nothing was changed.",
-                next_step=f"Read the plan; approve this one if it is what you want: approve={plan.digest}",
-            )
-        self.observe(Event(kind="approval.given", data={"digest": digest, "by": by, "how": how}))
-        return Approval.model_validate({"digest": digest, "by": by, "how": how})
+        """The approval of exactly this plan; see :func:`runbooks_lib.release.approval.approved`."""
+        return approved(plan, self._given, self.observe)
 
     def carry_out(self, plan: Plan, approval: Approval, replan: Callable[[], Plan]) -> ChangeResult:
         """Carry out an approved plan; see :func:`runbooks_lib.release.change.carry_out`."""

@@ -7,6 +7,7 @@ from runbooks_lib.release.plan import plan_install
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
 from runbooks_lib.stages import prerequisites, verify
+from runbooks_lib.views import told
 
 
 def look(run: Run) -> Report:
@@ -21,7 +22,8 @@ def plan(run: Run) -> Plan:
 
 def apply(run: Run, plan: Plan, approval: Approval) -> ChangeResult:
     """Do what was approved: namespace, Secrets, Helm, roll-out."""
-    return run.carry_out(plan, approval, lambda: plan_install(run.boundaries))
+    with told(run):
+        return run.carry_out(plan, approval, lambda: plan_install(run.boundaries))
 
 
 def confirm(run: Run) -> Report:

@@ -8,6 +8,7 @@ from runbooks_lib.release.plan import plan_uninstall
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
 from runbooks_lib.stages import verify
+from runbooks_lib.views import told
 
 
 def look(run: Run) -> Report:
@@ -25,7 +26,8 @@ def plan(run: Run) -> Plan:
 
 def apply(run: Run, plan: Plan, approval: Approval) -> ChangeResult:
     """Do what was approved, and wait until it is gone."""
-    return run.carry_out(plan, approval, lambda: plan_uninstall(run.boundaries))
+    with told(run):
+        return run.carry_out(plan, approval, lambda: plan_uninstall(run.boundaries))
 
 
 def confirm(run: Run, plan: Plan) -> Report:

@@ -1,6 +1,7 @@
 """What people see: tables, plans and the approval button. The only importer of pandas and ipywidgets."""
 
 from runbooks_lib.views.forms import ask
+from runbooks_lib.views.progress import told
 from runbooks_lib.views.tables import show
 
-__all__ = ["ask", "show"]
+__all__ = ["ask", "show", "told"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from runbooks_lib.results import ChangeResult, Plan, Report, Row
+from runbooks_lib.results import ChangeResult, Plan, Report, Row, RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,10 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
     return table.loc[:, [name for name in table.columns if (table[name] != "").any()]]
 
 
-def show(value: Report | Plan | ChangeResult) -> None:
+Shown = Report | Plan | ChangeResult | RunSummary
+
+
+def show(value: Shown) -> None:
     """Display a result below the cell."""
     from IPython.display import display
 
@@ -42,7 +45,7 @@ def show(value: Report | Plan | ChangeResult) -> None:
     display({"text/html": "\n".join(html), "text/plain": "\n".join(text)}, raw=True)
 
 
-def _blocks(value: Report | Plan | ChangeResult) -> tuple[list[str], list[str]]:
+def _blocks(value: Shown) -> tuple[list[str], list[str]]:
     html: list[str] = []
     text: list[str] = []
 
@@ -64,6 +67,9 @@ def _blocks(value: Report | Plan | ChangeResult) -> tuple[list[str], list[str]]:
         table("Steps", [{"step": str(n), "does": step.title} for n, step in enumerate(value.steps, start=1)])
         table("Objects", value.rows())
         line(f"Digest of this plan: {value.digest}")
+    elif isinstance(value, RunSummary):
+        line(f"{value.stage} {value.run_id}: {value.outcome}, exit code {value.exit_code}. {value.summary}.")
+        line(f"Record: {value.folder}")
     elif value.changed:
         table(f"Done in {value.seconds:.1f} s", value.rows())
     else:
