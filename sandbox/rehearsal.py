@@ -84,6 +84,7 @@ def _runs(state: State, say: Say) -> tuple[RunSummary, ...]:
         summaries.append(summary)
         say(f"  {summary.outcome} after {summary.seconds:.1f} s. {summary.summary}".rstrip())
         if summary.exit_code:
+            say(f"  record: {summary.folder}")
             break
     return tuple(summaries)
 
@@ -120,7 +121,6 @@ _LINES = {
     "change.step": "step: {title}",
     "change.progress": "  {workload}: {says}",
     "change.failed": "failed: {summary}",
-    "error.raised": "{summary}",
 }
 
 

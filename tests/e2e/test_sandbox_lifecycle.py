@@ -1,0 +1,246 @@
+"""A sandbox's whole life: up, mended, reset and gone without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runbooks_lib import parameters
+from runbooks_lib.cluster import Cluster, Invalid
+from runbooks_lib.errors import UsageError
+from runbooks_lib.results import Json
+from sandbox import lifecycle, ports
+from sandbox.parts import kwok_of
+from sandbox.state import State
+from sandbox.toolchain import Toolchain
+
+GATEWAY = "gateway.networking.k8s.io/v1"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project's root of its own: its sandboxes and parameters files are nobody else's."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNBOOKS_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def made(root: Path, tools: Toolchain) -> Iterator[State]:
+    try:
+        yield lifecycle.up("life")
+    finally:
+        lifecycle.down("life")
+
+
+@pytest.fixture
+def cluster(made: State) -> Iterator[Cluster]:
+    with Cluster.connect(made.kubeconfig, "sandbox") as connected:
+        yield connected
+
+
+def eventually(question: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether it becomes true; asked often, given up late."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if question():
+            return True
+    return False
+
+
+def condition(found: Json, kind: str) -> str:
+    conditions = found.get("status", {}).get("conditions") or []
+    return next((item["status"] for item in conditions if item["type"] == kind), "")
+
+
+def test_up_says_that_it_is_already_running_and_starts_nothing(made: State) -> None:
+    said: list[str] = []
+    again = lifecycle.up("life", say=said.append)
+    assert said == [f"The sandbox life is already running: {made.parameters_file}"]
+    assert again.parts == made.parts
+
+
+def test_status_finds_every_part_running(made: State) -> None:
+    status = lifecycle.status("life")
+    assert status.ready
+    assert [row["state"] for row in status.rows()] == ["running"] * 6
+
+
+def test_its_parameters_file_loads_and_pins_its_cluster(made: State, cluster: Cluster) -> None:
+    loaded = parameters.load(str(made.parameters_file))
+    assert loaded.target.cluster_uid == cluster.uid()
+    assert loaded.target.name == "life"
+    assert loaded.probes == "write"
+
+
+def test_it_reports_the_pinned_kubernetes_version(cluster: Cluster) -> None:
+    assert cluster.version() == "v1.33.13"
+
+
+def test_its_kubeconfig_and_keys_are_the_users_alone(made: State) -> None:
+    secrets = [made.kubeconfig, *(made.folder / "pki").glob("*.key")]
+    assert {file.stat().st_mode & 0o777 for file in secrets} == {0o600}
+
+
+def test_everything_listens_on_loopback_only(made: State) -> None:
+    kwok = kwok_of(made)
+    assert kwok is not None
+    pids = [part.pid for part in made.parts.values()] + [kwok.pid]
+    listening = [
+        link.laddr
+        for pid in pids
+        for link in psutil.Process(pid).net_connections("inet")
+        if link.status == psutil.CONN_LISTEN
+    ]
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    assert {address.port for address in listening} == set(made.ports.values())
+
+
+def test_the_stand_in_and_the_chart_repository_answer(made: State) -> None:
+    with urllib.request.urlopen(made.url("csghub"), timeout=5) as page:
+        assert "CSGHub stand-in" in page.read().decode()
+    with urllib.request.urlopen(made.url("charts") + "/index.yaml", timeout=5) as index:
+        assert "1.16.1" in index.read().decode()
+
+
+@pytest.mark.parametrize("mode", ["ReadWriteOnce", "ReadWriteMany"])
+def test_a_claim_of_the_default_class_binds(cluster: Cluster, mode: str) -> None:
+    name = f"claim-{mode.lower()}"
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+    cluster.create(claim, "default")
+
+    def bound() -> bool:
+        found = cluster.get("v1", "PersistentVolumeClaim", name, "default") or {}
+        return found["status"].get("phase") == "Bound"
+
+    assert eventually(bound)
+
+
+def test_gateway_objects_and_load_balancers_get_their_status(cluster: Cluster) -> None:
+    listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+    backend = {"backendRefs": [{"name": "web", "port": 80}]}
+    for api_version, kind, name, spec in (
+        (GATEWAY, "GatewayClass", "of-test", {"controllerName": "example.com/controller"}),
+        (GATEWAY, "Gateway", "door", {"gatewayClassName": "of-test", "listeners": [listener]}),
+        (GATEWAY, "HTTPRoute", "way", {"parentRefs": [{"name": "door"}], "rules": [backend]}),
+        ("v1", "Service", "web", {"type": "LoadBalancer", "ports": [{"port": 80}]}),
+    ):
+        metadata = {"name": name}
+        cluster.create(
+            {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}, "default"
+        )
+
+    def got(api_version: str, kind: str, name: str) -> Json:
+        return cluster.get(api_version, kind, name, "default") or {}
+
+    assert eventually(lambda: condition(got(GATEWAY, "GatewayClass", "of-test"), "Accepted") == "True")
+    assert eventually(lambda: condition(got(GATEWAY, "Gateway", "door"), "Programmed") == "True")
+    assert got(GATEWAY, "Gateway", "door")["status"]["addresses"][0]["value"]
+    assert eventually(lambda: "status" in got(GATEWAY, "HTTPRoute", "way"))
+    (parent,) = got(GATEWAY, "HTTPRoute", "way")["status"]["parents"]
+    told = {item["type"]: item["status"] for item in parent["conditions"]}
+    assert told == {"Accepted": "True", "ResolvedRefs": "True"}
+    assert eventually(lambda: bool(got("v1", "Service", "web")["status"]["loadBalancer"].get("ingress")))
+
+
+def test_a_changed_route_is_accepted_anew(cluster: Cluster) -> None:
+    spec = {"parentRefs": [{"name": "door"}], "hostnames": ["one.example.com"]}
+    metadata = {"name": "changing"}
+    route = {"apiVersion": GATEWAY, "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
+    cluster.create(route, "default")
+    two = [{"name": "door"}, {"name": "other"}]
+    cluster.patch(GATEWAY, "HTTPRoute", "changing", {"spec": {"parentRefs": two}}, "default")
+
+    def accepted() -> list[int]:
+        found = cluster.get(GATEWAY, "HTTPRoute", "changing", "default") or {}
+        parents = found.get("status", {}).get("parents", [])
+        return [parent["conditions"][0]["observedGeneration"] for parent in parents]
+
+    assert eventually(lambda: accepted() == [2, 2])
+
+
+def test_an_envoy_proxy_with_a_null_provider_is_refused_by_a_dry_run(cluster: Cluster) -> None:
+    provider = {"type": "Kubernetes", "kubernetes": None}
+    proxy = {
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+        "kind": "EnvoyProxy",
+        "metadata": {"name": "custom", "namespace": "default"},
+        "spec": {"provider": provider},
+    }
+    with pytest.raises(Invalid, match=r"spec\.provider\.kubernetes"):
+        cluster.dry_run_apply(proxy, "default")
+
+
+def test_nodes_keep_their_leases_renewed(cluster: Cluster) -> None:
+    leases = cluster.list("coordination.k8s.io/v1", "Lease", "kube-node-lease")
+    assert {lease["metadata"]["name"] for lease in leases} == {"sandbox-1", "sandbox-2", "sandbox-3"}
+    assert {lease["spec"]["leaseDurationSeconds"] for lease in leases} == {40}
+
+
+def test_a_killed_kwok_is_started_again_at_once(made: State) -> None:
+    before = kwok_of(made)
+    assert before is not None
+    os.kill(before.pid, signal.SIGKILL)
+    assert eventually(lambda: (now := kwok_of(made)) is not None and now != before and now.alive)
+    assert json.loads((made.folder / "daemon.json").read_text())["restarts"] >= 1
+
+
+def test_a_killed_daemon_is_mended_and_takes_over_the_kwok_that_lived_on(made: State) -> None:
+    kwok = kwok_of(made)
+    assert kwok is not None
+    os.kill(made.parts["daemon"].pid, signal.SIGKILL)
+    assert eventually(lambda: not made.parts["daemon"].started.alive)
+    mended = lifecycle.up("life", say=lambda _: None)
+    assert mended.parts["daemon"].started.alive
+    assert kwok_of(mended) == kwok
+    assert lifecycle.status("life").ready
+
+
+def test_a_killed_scheduler_is_told_by_status_and_mended_by_up(made: State) -> None:
+    before = lifecycle.up("life", say=lambda _: None)
+    os.kill(before.parts["kube-scheduler"].pid, signal.SIGKILL)
+    assert eventually(lambda: lifecycle.status("life").dead == ("kube-scheduler",))
+    said: list[str] = []
+    after = lifecycle.up("life", say=said.append)
+    assert lifecycle.status("life").ready
+    changed = {name for name in after.parts if after.parts[name].pid != before.parts[name].pid}
+    assert changed == {"kube-scheduler"}
+    assert any(line.endswith("kube-scheduler started") for line in said)
+
+
+def test_reset_leaves_no_object_and_makes_another_cluster_at_the_same_address(made: State) -> None:
+    with Cluster.connect(made.kubeconfig, "sandbox") as before:
+        uid = before.uid()
+        assert before.list("v1", "PersistentVolumeClaim")
+        volumes = [Path(item["spec"]["hostPath"]["path"]) for item in before.list("v1", "PersistentVolume")]
+    after = lifecycle.reset("life", say=lambda _: None)
+    assert after.ports == made.ports
+    with Cluster.connect(made.kubeconfig, "sandbox") as cluster:
+        assert cluster.uid() != uid
+        assert cluster.list("v1", "PersistentVolumeClaim") == []
+        assert parameters.load(str(after.parameters_file)).target.cluster_uid == cluster.uid()
+    assert not [path for path in volumes if path.exists()]
+
+
+def test_down_leaves_no_process_no_port_and_no_file(made: State, root: Path) -> None:
+    state = lifecycle.up("life", say=lambda _: None)
+    kwok = kwok_of(state)
+    assert kwok is not None
+    begun = [kwok, *(part.started for part in state.parts.values())]
+    assert lifecycle.down("life", say=lambda _: None)
+    assert [one for one in begun if one.alive] == []
+    assert [port for port in state.ports.values() if not ports.is_free(port)] == []
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+    assert not lifecycle.down("life", say=lambda _: None), "a second time there is nothing to do"
+    with pytest.raises(UsageError, match="There is no sandbox called life"):
+        lifecycle.status("life")
