@@ -107,8 +107,9 @@ def _failure(error: BaseException, plan: Plan, done: int) -> RunbookError:
 def _save_evidence(boundaries: Boundaries, failed: RunbookError, save: Save) -> None:
     try:
         files = collect(boundaries, save)
-    except RunbookError as error:
-        failed.evidence = f"could not be saved: {error.summary}"
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide the failure itself
+        why = error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
+        failed.evidence = f"could not be saved: {why}"
     else:
         failed.evidence = f"{len(files)} files under evidence/ in the record"
 

@@ -19,6 +19,8 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, secret_values
 from runbooks_lib.results import Json
 
+#: The type of the Secrets in which Helm keeps its revisions.
+_RELEASE = "helm.sh/release.v1"
 _PUBLIC_KEYS = frozenset(key for component in COMPONENTS for key in component.public_keys)
 _PASSWORD_KEYS = frozenset(component.password_key for component in COMPONENTS if component.password_key)
 
@@ -51,6 +53,9 @@ def learn(redactor: Redactor, rendered: Release) -> None:
 
 def learn_secret(redactor: Redactor, secret: Json) -> None:
     """Make the values of one Secret known; entries that the components publish (user names) stay readable."""
+    if secret.get("type") == _RELEASE:
+        # A packed megabyte a revision, in dozens of forms; no log prints it.
+        return
     for key, value in secret_values(secret):
         if key not in _PUBLIC_KEYS:
             redactor.register(value, f"{secret['metadata']['name']}#{key}")
@@ -93,7 +98,8 @@ def owned_secret(boundaries: Boundaries, template: Json, passwords: dict[str, st
         passwords: The passwords to put in, by entry.
     """
     metadata = template["metadata"]
-    entries = dict(secret_values(template)) | passwords
+    # As they are: an entry may be no text.
+    data = {key: value for key, value in (template.get("data") or {}).items() if key not in passwords}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -108,5 +114,6 @@ def owned_secret(boundaries: Boundaries, template: Json, passwords: dict[str, st
                 "meta.helm.sh/release-namespace": boundaries.namespace,
             },
         },
-        "stringData": entries,
+        "data": data,
+        "stringData": dict(template.get("stringData") or {}) | passwords,
     }

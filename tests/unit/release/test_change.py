@@ -1,0 +1,305 @@
+"""A change is exactly the approved plan; when a step fails, evidence is saved before anything else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from runbooks_lib.errors import (
+    ApprovalError,
+    ChangeFailed,
+    Interrupted,
+    OutcomeUnknown,
+    TargetRefused,
+    Unreachable,
+)
+from runbooks_lib.helm import Helm
+from runbooks_lib.process import Completed
+from runbooks_lib.release import change
+from runbooks_lib.release.change import carry_out
+from runbooks_lib.release.plan import plan_install, plan_uninstall
+from runbooks_lib.results import Approval, ChangeResult, Plan, Step
+
+
+def manifest(password: str = "6fa1b2c3d4", replicas: int = 1) -> str:
+    return f"""
+apiVersion: v1
+kind: Secret
+metadata: {{name: db}}
+data: {{POSTGRES_PASSWORD: {base64.b64encode(password.encode()).decode()}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: api}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: api}}}}
+"""
+
+
+class Records:
+    """Where evidence goes."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+
+    def __call__(self, name: str, text: str) -> None:
+        self.files[name] = text
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+def approved(plan: Plan) -> Approval:
+    return Approval(digest=plan.digest, by="tester", how="parameter")
+
+
+def rolled_out() -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "api", "namespace": "csghub", "generation": 1},
+        "spec": {"replicas": 1},
+        "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+    }
+
+
+def adopting(world: Any, *, adopts: bool = True, stores: str | None = None) -> None:
+    """A chart that looks its Secret up, as the real one does; Helm stores what it renders."""
+    world.renders(manifest())
+    ask = world.program
+
+    def run(argv: Any, **how: Any) -> Completed:
+        ended = ask(argv, **how)
+        if argv[1] not in {"install", "upgrade"}:
+            return ended
+        found = world.cluster.get("v1", "Secret", "db", "csghub")
+        password = found["stringData"]["POSTGRES_PASSWORD"] if found and adopts else "another-made-up"
+        text = manifest(password)
+        dry = "--dry-run=server" in argv
+        release = {"name": "dataflow", "namespace": "csghub", "version": 1, "info": {"status": "deployed"}}
+        made = release | {"manifest": text if dry or stores is None else stores}
+        return Completed(tuple(argv), 0, json.dumps(made), "", 0.1)
+
+    world.boundaries_with = lambda: _with(world, run)
+
+
+def _with(world: Any, run: Any) -> Any:
+    import dataclasses
+
+    before = world.boundaries
+    helm: Helm = dataclasses.replace(before.helm, run=run)
+    return dataclasses.replace(before, helm=helm)
+
+
+def carried_out(world: Any, records: Records) -> ChangeResult:
+    boundaries = world.boundaries_with()
+    plan = plan_install(boundaries)
+    return carry_out(boundaries, plan, approved(plan), replan=lambda: plan_install(boundaries), save=records)
+
+
+# ---- the approved plan
+
+
+def test_another_plan_than_the_approved_one_changes_nothing(world: Any, records: Records) -> None:
+    plan = Plan(stage="install", target={}, steps=(Step(kind="helm-install", title="Install"),))
+    other = plan.model_copy(update={"impact": ("Something else.",)})
+    with pytest.raises(ApprovalError, match="is not what was approved") as caught:
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: other, save=records)
+    assert plan.digest in caught.value.summary
+    assert other.digest in caught.value.summary
+    assert (world.program.calls, world.told, records.files) == ([], [], {})
+
+
+def test_an_empty_plan_changes_nothing(world: Any, records: Records) -> None:
+    plan = Plan(stage="upgrade", target={})
+    result = carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+    assert not result.changed
+    assert (world.program.calls, world.told, records.files) == ([], [], {})
+
+
+def test_every_step_that_a_plan_can_have_can_be_carried_out() -> None:
+    kinds = {"create-namespace", "create-secret", "helm-install", "helm-upgrade", "await-rollout"}
+    assert set(change._STEPS) == kinds | {"helm-uninstall", "await-absence"}
+
+
+# ---- install
+
+
+def test_an_install_goes_step_by_step_and_tells_each(world: Any, records: Records) -> None:
+    adopting(world)
+    world.cluster.add(rolled_out())
+    result = carried_out(world, records)
+    assert result.done == (
+        "Create namespace csghub",
+        "Create Secret db with a strong POSTGRES_PASSWORD",
+        "Install dataflow 1.16.0 with Helm",
+        "Wait until 1 workloads are rolled out",
+    )
+    assert (result.stage, result.revision) == ("install", 1)
+    assert [kind for kind in world.kinds() if kind.startswith("change.")] == [
+        "change.started",
+        *["change.step"] * 4,
+        "change.progress",
+        "change.ended",
+    ]
+    assert records.files == {}
+
+
+def test_the_strong_password_stands_in_the_cluster_and_nowhere_else(world: Any, records: Records) -> None:
+    adopting(world)
+    world.cluster.add(rolled_out())
+    result = carried_out(world, records)
+    password = world.cluster.get("v1", "Secret", "db", "csghub")["stringData"]["POSTGRES_PASSWORD"]
+    assert len(password) == 32
+    told = "".join(event.model_dump_json() for event in world.told) + result.model_dump_json()
+    assert password not in told
+    assert world.redactor.hits(password) == ("db#POSTGRES_PASSWORD",)
+
+
+def test_helms_own_history_names_run_and_plan(world: Any, records: Records) -> None:
+    adopting(world)
+    world.cluster.add(rolled_out())
+    result = carried_out(world, records)
+    (call,) = [call for call in world.program.calls if "--description" in call.argv]
+    assert call.argv[call.argv.index("--description") + 1] == f"run abc plan {result.plan_digest}"
+
+
+def test_a_chart_that_does_not_take_the_password_is_not_installed(world: Any, records: Records) -> None:
+    adopting(world, adopts=False)
+    with pytest.raises(ChangeFailed, match="does not adopt the password in Secret db; Helm was not called"):
+        carried_out(world, records)
+    assert not any("--description" in call.argv for call in world.program.calls)
+
+
+def test_helm_storing_other_objects_than_planned_is_a_failure(world: Any, records: Records) -> None:
+    adopting(world, stores=manifest(replicas=7))
+    with pytest.raises(ChangeFailed, match="Helm stored other objects in revision 1 than the plan names"):
+        carried_out(world, records)
+
+
+def test_a_workload_that_does_not_come_up_is_named_with_its_pods_trouble(
+    world: Any, records: Records
+) -> None:
+    adopting(world)
+    late = rolled_out() | {"status": {"observedGeneration": 1}}
+    waiting = {"name": "api", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": "api-1", "namespace": "csghub"},
+        "status": {"containerStatuses": [waiting]},
+    }
+    world.cluster.add(late, pod)
+    with pytest.raises(ChangeFailed) as caught:
+        carried_out(world, records)
+    assert caught.value.summary == (
+        "Step 4 of 4 (Wait until 1 workloads are rolled out) failed: Not rolled out within 1 s: "
+        "Deployment api: 0 of 1 available, 0 updated. api-1: api: ImagePullBackOff."
+    )
+    assert "04_upgrade" in caught.value.next_step
+
+
+# ---- failures
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code", "words"),
+    [
+        (ChangeFailed("It broke.", next_step="Mend."), ChangeFailed, 5, "failed: It broke."),
+        (TargetRefused("Busy."), ChangeFailed, 5, "failed: Busy."),
+        (KeyError("name"), ChangeFailed, 5, "failed: KeyError: 'name'"),
+        (OutcomeUnknown("Lost."), OutcomeUnknown, 6, "failed: Lost."),
+        (Unreachable("No answer."), OutcomeUnknown, 6, "failed: No answer."),
+        (KeyboardInterrupt(), OutcomeUnknown, 6, "was interrupted."),
+        (SystemExit(0), OutcomeUnknown, 6, "was interrupted."),
+        (Interrupted("Stopped."), OutcomeUnknown, 6, "was interrupted."),
+    ],
+)
+def test_a_step_that_fails_ends_the_change_with_its_place_and_evidence(
+    world: Any,
+    records: Records,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    kind: type[Exception],
+    code: int,
+    words: str,
+) -> None:
+    def broken(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setitem(change._STEPS, "helm-upgrade", broken)
+    steps = (
+        Step(kind="create-namespace", title="Make it", data={"namespace": "csghub"}),
+        Step(kind="helm-upgrade", title="Upgrade it"),
+        Step(kind="await-rollout", title="Wait"),
+    )
+    plan = Plan(stage="upgrade", target={}, steps=steps)
+    with pytest.raises(kind) as caught:
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == code  # type: ignore[attr-defined]
+    assert str(caught.value).startswith(f"Step 2 of 3 (Upgrade it) {words}")
+    assert caught.value.__cause__ is error
+    assert f"{len(records.files)} files under evidence/" in str(caught.value)
+    assert world.kinds() == [
+        "change.started",
+        "change.step",
+        "change.step",
+        "change.failed",
+        "evidence.saved",
+    ]
+    told = world.told[3].data
+    assert (told["step"], told["done"], told["exit_code"]) == ("Upgrade it", ["Make it"], code)
+
+
+@pytest.mark.parametrize("error", [Unreachable("No answer."), KeyError("name"), OSError("disk full")])
+def test_evidence_that_can_not_be_saved_does_not_hide_the_failure(
+    world: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ChangeFailed("It broke.")
+
+    def full(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setitem(change._STEPS, "helm-upgrade", broken)
+    plan = Plan(stage="upgrade", target={}, steps=(Step(kind="helm-upgrade", title="Upgrade it"),))
+    with pytest.raises(ChangeFailed, match="It broke") as caught:
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=full)
+    assert caught.value.evidence.startswith("could not be saved: ")
+
+
+# ---- uninstall
+
+
+def test_an_uninstall_waits_for_what_goes_and_not_for_what_stays(world: Any, records: Records) -> None:
+    kept = manifest().replace(
+        "metadata: {name: db}", "metadata: {name: db, annotations: {helm.sh/resource-policy: keep}}"
+    )
+    world.stored(kept)
+    world.cluster.add({"kind": "Secret", "metadata": {"name": "db", "namespace": "csghub"}})
+    plan = plan_uninstall(world.boundaries)
+    result = carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+    assert result.done == ("Remove the release and its 1 objects", "Wait until they are gone")
+
+
+def test_an_uninstall_that_leaves_a_pod_behind_names_it(world: Any, records: Records) -> None:
+    world.stored(manifest())
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": "api-1", "namespace": "csghub", "labels": {"app": "api", "hash": "1"}},
+    }
+    other = {
+        "kind": "Pod",
+        "metadata": {"name": "other-1", "namespace": "csghub", "labels": {"app": "other"}},
+    }
+    world.cluster.add(pod, other)
+    plan = plan_uninstall(world.boundaries)
+    with pytest.raises(ChangeFailed, match=r"Still there 1 s after the uninstall: Pod api-1\.") as caught:
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+    assert "finalizers" in caught.value.next_step

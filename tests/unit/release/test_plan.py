@@ -1,0 +1,343 @@
+"""Plans: what they say, what binds them, and that no secret is in them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runbooks_lib.errors import CheckFailed, RunbookError, TargetRefused
+from runbooks_lib.release.plan import plan_install, plan_uninstall, plan_upgrade
+from runbooks_lib.results import Plan
+
+UID = "11111111-2222-3333-4444-555555555555"
+KEEP = "annotations: {helm.sh/resource-policy: keep}"
+
+
+def manifest(password: str = "6fa1b2c3d4", image: str = "dataflow:1", more: str = "") -> str:
+    return f"""
+apiVersion: v1
+kind: Secret
+metadata: {{name: dataflow-postgresql, {KEEP}}}
+data: {{POSTGRES_PASSWORD: {base64.b64encode(password.encode()).decode()}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: config}}
+data: {{url: "postgresql://u:{password}@db"}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: dataflow-postgresql}}
+spec:
+  volumeClaimTemplates: [{{metadata: {{name: data}}}}]
+  selector: {{matchLabels: {{app: db}}}}
+  template: {{spec: {{containers: [{{name: db, image: "postgres:16"}}]}}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: dataflow-api}}
+spec: {{template: {{spec: {{containers: [{{name: api, image: "{image}"}}]}}}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{name: dataflow}}
+{more}"""
+
+
+def namespace() -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "csghub"}}
+
+
+def live(kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "csghub"}, **fields}
+
+
+@pytest.mark.parametrize("make", [plan_install, plan_upgrade, plan_uninstall])
+@pytest.mark.parametrize(
+    ("pin", "sentence", "hint"),
+    [
+        ("", "The parameters pin no cluster", f'cluster_uid: "{UID}"'),
+        ("other", f"another cluster than the pinned one: .* has the UID {UID}", "target.context"),
+    ],
+)
+def test_no_plan_is_made_without_the_pin_of_this_cluster(
+    world: Any, make: Callable[[Any], Plan], pin: str, sentence: str, hint: str
+) -> None:
+    world.settings["target"]["cluster_uid"] = pin
+    with pytest.raises(TargetRefused, match=sentence) as caught:
+        make(world.boundaries)
+    assert hint in caught.value.next_step
+
+
+@pytest.mark.parametrize("make", [plan_upgrade, plan_uninstall])
+def test_what_is_not_there_can_neither_be_upgraded_nor_removed(
+    world: Any, make: Callable[[Any], Plan]
+) -> None:
+    with pytest.raises(CheckFailed, match="There is no release dataflow in namespace csghub to") as caught:
+        make(world.boundaries)
+    assert "02_install" in caught.value.next_step
+
+
+def test_what_is_there_can_not_be_installed(world: Any) -> None:
+    world.stored(manifest())
+    with pytest.raises(
+        CheckFailed, match="exists already in namespace csghub: revision 1, deployed"
+    ) as caught:
+        plan_install(world.boundaries)
+    assert "04_upgrade" in caught.value.next_step
+
+
+@pytest.mark.parametrize("status", ["pending-install", "pending-upgrade", "uninstalling"])
+def test_a_stuck_release_is_not_upgraded_but_can_be_removed(world: Any, status: str) -> None:
+    world.stored(manifest(), info={"status": status})
+    with pytest.raises(TargetRefused, match=f"is {status} since 2026-11-22") as caught:
+        plan_upgrade(world.boundaries)
+    assert "05_uninstall" in caught.value.next_step
+    assert plan_uninstall(world.boundaries).steps
+
+
+# ---- install
+
+
+def test_an_install_makes_namespace_and_secret_first(world: Any) -> None:
+    world.renders(manifest())
+    plan = plan_install(world.boundaries)
+    assert [(step.kind, step.title) for step in plan.steps] == [
+        ("create-namespace", "Create namespace csghub"),
+        ("create-secret", "Create Secret dataflow-postgresql with a strong POSTGRES_PASSWORD"),
+        ("helm-install", "Install dataflow 1.16.0 with Helm"),
+        ("await-rollout", "Wait until 2 workloads are rolled out"),
+    ]
+    assert plan.target == {"cluster_uid": UID, "namespace": "csghub", "release": "dataflow"}
+    assert plan.impact[0] == "Installs dataflow 1.16.0 as release dataflow in namespace csghub: 5 added."
+    assert "an uninstall leaves them" in plan.impact[-1]
+
+
+def test_an_install_makes_only_what_is_missing(world: Any) -> None:
+    world.renders(manifest())
+    world.cluster.add(namespace(), live("Secret", "dataflow-postgresql"))
+    assert [step.kind for step in plan_install(world.boundaries).steps] == ["helm-install", "await-rollout"]
+
+
+def test_a_digest_outlives_the_minute_in_which_the_chart_made_a_password(world: Any) -> None:
+    plans = []
+    for password in ("6fa1b2c3d4", "7777777777", "a-much-longer-password"):
+        world.renders(manifest(password))
+        plans.append(plan_install(world.boundaries))
+    assert len({plan.digest for plan in plans}) == 1
+    assert plans[0] == plans[1] == plans[2]
+
+
+def test_no_password_stands_in_a_plan(world: Any) -> None:
+    world.renders(manifest())
+    text = plan_install(world.boundaries).model_dump_json()
+    assert "6fa1b2c3d4" not in text
+    assert base64.b64encode(b"6fa1b2c3d4").decode() not in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda world: world.renders(manifest(image="dataflow:2")),
+        lambda world: world.renders(manifest(), version="1.16.1"),
+        lambda world: world.settings.update(values={"a": "b"}),
+        lambda world: world.settings.update(policy={"rollout_seconds": 2}),
+        lambda world: world.program.answer("version", stdout="v4.0.0"),
+        lambda world: world.cluster.add(namespace()),
+        lambda world: world.renders(
+            manifest(),
+            hooks=[
+                {
+                    "name": "h",
+                    "kind": "Job",
+                    "manifest": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: h}\n",
+                }
+            ],
+        ),
+    ],
+    ids=["manifest", "chart", "values", "policy", "helm", "cluster", "hooks"],
+)
+def test_a_digest_changes_with_whatever_would_change_the_outcome(
+    world: Any, change: Callable[[Any], None]
+) -> None:
+    world.renders(manifest())
+    before = plan_install(world.boundaries).digest
+    change(world)
+    assert plan_install(world.boundaries).digest != before
+
+
+def test_another_password_of_the_users_does_not_show_in_the_digest(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.settings["values"] = {"postgresql": {"password": {"from": "env:DB_PASSWORD"}}}
+    digests = set()
+    for password in ("hunter2-hunter2", "other-other-other"):
+        monkeypatch.setenv("DB_PASSWORD", password)
+        world.renders(manifest(password))
+        digests.add(plan_install(world.boundaries).digest)
+    assert len(digests) == 1
+
+
+# ---- upgrade
+
+
+def test_an_upgrade_to_the_same_says_so_and_has_no_steps(world: Any) -> None:
+    world.renders(manifest())
+    values = {}
+    world.program.answer("status", stdout="")
+    world.stored(manifest(), values=values)
+    rendered = plan_upgrade(world.boundaries)
+    # The values that the parameters give are not the stored ones yet.
+    assert rendered.steps
+    given = _given(world)
+    world.stored(manifest(), values=given)
+    plan = plan_upgrade(world.boundaries)
+    assert plan.empty
+    assert plan.impact == ("Nothing to do: revision 1 is dataflow-1.16.0 with these values already.",)
+    assert plan.bindings["revision"] == 1
+
+
+def _given(world: Any) -> dict[str, Any]:
+    from runbooks_lib.release.values import given
+
+    return given(world.boundaries)
+
+
+@pytest.mark.parametrize(
+    ("stored", "what"),
+    [
+        ({"chart": "dataflow-1.15.0"}, "another version"),
+        ({"info": {"status": "failed"}}, "a failed revision"),
+    ],
+)
+def test_the_same_objects_are_applied_again_for_a_reason(
+    world: Any, stored: dict[str, Any], what: str
+) -> None:
+    world.renders(manifest())
+    world.stored(manifest(), values=_given(world), **stored)
+    assert not plan_upgrade(world.boundaries).empty, what
+
+
+def test_a_changed_password_alone_is_a_change(world: Any) -> None:
+    world.cluster.add(live("Secret", "dataflow-postgresql"))
+    world.renders(manifest("new-new-new-new"))
+    world.stored(manifest("old-old-old-old"), values=_given(world))
+    plan = plan_upgrade(world.boundaries)
+    assert not plan.empty
+    assert ("Secret dataflow-postgresql", ("data.POSTGRES_PASSWORD: changed",)) in [
+        (change.name, change.detail) for change in plan.changes
+    ]
+    assert not any(text in plan.model_dump_json() for text in ("new-new-new-new", "old-old-old-old"))
+
+
+def test_an_upgrade_names_images_objects_and_dropped_values(world: Any) -> None:
+    world.cluster.add(namespace(), live("Secret", "dataflow-postgresql"))
+    world.renders(manifest(image="dataflow:2"), version="1.16.1")
+    gone = "---\napiVersion: v1\nkind: Service\nmetadata: {name: old}\n"
+    world.stored(manifest(more=gone), values=_given(world) | {"forgotten": {"key": 1}})
+    plan = plan_upgrade(world.boundaries)
+    assert plan.impact[0] == (
+        "Upgrades release dataflow from dataflow-1.16.0 (revision 1) to dataflow-1.16.1: 1 changed, 1 removed."
+    )
+    assert "Image: Deployment dataflow-api api: dataflow:1 → dataflow:2" in plan.impact
+    assert any(
+        line.startswith("DROPPED VALUE: forgotten is set in the stored release") for line in plan.impact
+    )
+    assert [(change.action, change.name) for change in plan.changes] == [
+        ("remove", "Service old"),
+        ("change", "Deployment dataflow-api"),
+    ]
+    assert [step.kind for step in plan.steps] == ["helm-upgrade", "await-rollout"]
+
+
+# ---- uninstall
+
+
+def test_an_uninstall_names_what_goes_and_what_stays_and_why(world: Any) -> None:
+    world.cluster.add(
+        live("PersistentVolumeClaim", "data-dataflow-postgresql-0"),
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "GatewayClass",
+            "metadata": {"name": "dataflow"},
+        },
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "gatewayclasses.gateway.networking.k8s.io"},
+        },
+    )
+    world.stored(manifest())
+    plan = plan_uninstall(world.boundaries)
+    stays = {change.name: change.detail[0] for change in plan.changes if change.action == "keep"}
+    assert stays == {
+        "Secret dataflow-postgresql": "has helm.sh/resource-policy: keep; pairs with the claim of the same service",
+        "PersistentVolumeClaim data-dataflow-postgresql-0": "made by a StatefulSet, holds its data; Helm does not know it",
+        "CustomResourceDefinition gatewayclasses.gateway.networking.k8s.io": "a definition shared by the whole cluster",
+        "Namespace csghub": "Helm never removes a namespace",
+    }
+    assert set(plan.bindings["staying"]) == set(stays)
+    goes = {change.name for change in plan.changes if change.action == "remove"}
+    assert goes == {
+        "ConfigMap config",
+        "StatefulSet dataflow-postgresql",
+        "Deployment dataflow-api",
+        "GatewayClass dataflow",
+    }
+    assert "Cluster-scoped and removed: GatewayClass dataflow." in plan.impact
+    assert [step.kind for step in plan.steps] == ["helm-uninstall", "await-absence"]
+    assert plan.steps[0].title == "Remove the release and its 4 objects"
+
+
+def test_a_cluster_wide_object_says_who_else_would_miss_it(world: Any) -> None:
+    annotations = {"meta.helm.sh/release-name": "other", "meta.helm.sh/release-namespace": "elsewhere"}
+    world.cluster.add(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "GatewayClass",
+            "metadata": {"name": "dataflow", "annotations": annotations},
+        },
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "theirs", "namespace": "elsewhere"},
+            "spec": {"gatewayClassName": "dataflow"},
+        },
+    )
+    world.stored(manifest())
+    (told,) = [line for line in plan_uninstall(world.boundaries).impact if line.startswith("Cluster-scoped")]
+    assert "belongs to release other in namespace elsewhere, and Helm would remove it all the same" in told
+    assert "used by Gateway elsewhere/theirs" in told
+
+
+def test_a_job_of_a_hook_that_removes_itself_is_no_part_of_what_must_stay(world: Any) -> None:
+    job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: NAME}\nspec: {SPEC}\n"
+    hooks = [
+        {"name": name, "kind": "Job", "manifest": job.replace("NAME", name).replace("SPEC", spec)}
+        for name, spec in (("certgen", "ttlSecondsAfterFinished: 30"), ("migrate", ""), ("gone", ""))
+    ]
+    world.stored(manifest(), hooks=hooks)
+    before = plan_uninstall(world.boundaries).digest
+    world.cluster.add(live("Job", "certgen"))
+    plan = plan_uninstall(world.boundaries)
+    assert plan.digest == before, "whether it is still there depends on the minute"
+    assert plan.bindings["passing"] == ["Job certgen"]
+    world.cluster.add(live("Job", "migrate"))
+    plan = plan_uninstall(world.boundaries)
+    assert "Job migrate" in plan.bindings["staying"]
+    assert not {"Job certgen", "Job gone"} & set(plan.bindings["staying"])
+
+
+@pytest.mark.parametrize("make", [plan_install, plan_upgrade])
+def test_a_chart_that_can_not_be_rendered_makes_no_plan(world: Any, make: Callable[[Any], Plan]) -> None:
+    world.renders(manifest())
+    if make is plan_upgrade:
+        world.stored(manifest())
+    world.program.answer(
+        "--dry-run=server", returncode=1, stderr="Error: execution error at (x): domain is required\n"
+    )
+    with pytest.raises(RunbookError, match="The chart can't be rendered"):
+        make(world.boundaries)
