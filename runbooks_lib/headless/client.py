@@ -64,7 +64,6 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         self.reset_execution_trackers()
         with self.setup_kernel(cleanup_kc=True, **named):
             self.ran = True
-            # Asked first: after a cell that failed, the kernel may drop what it is asked.
             info = self.wait_for_reply(self.kc.kernel_info())
             self.nb.metadata["language_info"] = info["content"]["language_info"]
             self.papermill_execute_cells()

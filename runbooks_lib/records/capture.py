@@ -80,9 +80,18 @@ class Capture:
     def _watch_session(self, session: Any) -> None:
         send = session.send
 
-        def watched(stream: Any, message: Any, content: Any = None, parent: Any = None, **more: Any) -> Any:
-            sent = send(stream, message, content, parent, **more)
-            self._see(message, content, parent, more.get("buffers"))
+        def watched(
+            stream: Any,
+            message: Any,
+            content: Any = None,
+            parent: Any = None,
+            ident: Any = None,
+            buffers: Any = None,
+            *rest: Any,
+            **named: Any,
+        ) -> Any:
+            sent = send(stream, message, content, parent, ident, buffers, *rest, **named)
+            self._see(message, content, parent, buffers)
             return sent
 
         session.send = watched

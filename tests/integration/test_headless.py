@@ -1,0 +1,484 @@
+"""Notebooks in real kernels: whatever happens to one, its record is closed and says what happened."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+
+from runbooks_lib import headless, process, records
+from runbooks_lib.errors import ParametersError, UsageError
+from runbooks_lib.records.notebook import coalesced
+from runbooks_lib.results import Event, RunSummary
+
+PARAMETERS = """
+target: {namespace: csghub}
+chart: {path: charts/dataflow}
+csghub: {external_url: "http://127.0.0.1:1"}
+gateway: {domain: example.com}
+"""
+
+TAGGED = 'parameters_file = ""\noverrides = []\napprove = ""\noutput_directory = ""'
+
+OPEN = """
+import os
+from pathlib import Path
+from runbooks_lib import process, records
+from runbooks_lib.redaction import Redactor
+from runbooks_lib.results import Event
+folder = Path(os.environ["RUNBOOKS_RUN_FOLDER"])
+redactor = Redactor()
+redactor.register(os.environ["PLANTED"], "planted")
+journal = records.Journal(folder, redactor, role="kernel")
+capture = records.Capture(journal, redactor)
+capture.install()
+""".strip()
+
+SEAL = """
+import json
+executed = capture.notebook(json.loads((folder / "input.ipynb").read_text()))
+records.close(folder, redactor, outcome="passed", exit_code=0, summary="It passed.", closer="seal cell",
+              notebook=json.dumps(executed).encode())
+""".strip()
+
+#: What a notebook that was started by papermill's own command line does to tell where its record is.
+OPEN_ITSELF = """
+import os
+from pathlib import Path
+from runbooks_lib import records
+folder = records.create(Path("own-records").resolve(), target="t", stage="verify")
+Path(os.environ.get("RUNBOOKS_RUN_POINTER", os.devnull)).write_text(str(folder))
+os.environ["RUNBOOKS_RUN_FOLDER"] = str(folder)
+""".strip()
+
+SECRET = "Grünkohl-7!pässword"
+
+DIED = "The notebook's kernel ended while a cell ran"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "parameters").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "parameters" / "here.yaml").write_text(PARAMETERS)
+    monkeypatch.setenv("RUNBOOKS_HOME", str(tmp_path))
+    monkeypatch.setenv("PLANTED", SECRET)
+    return tmp_path
+
+
+@pytest.fixture
+def write(project: Path) -> Write:
+    """Write a notebook of the stage ``verify``: a cell of parameters, then these."""
+
+    def notebook(*sources: str, parameters: str = TAGGED) -> Path:
+        cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+        cells += [nbformat.v4.new_code_cell(source) for source in sources]
+        for number, cell in enumerate(cells):
+            cell["id"] = f"c{number}"
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path = project / "notebooks" / "03_verify.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+        return path
+
+    return notebook
+
+
+def run(**named: Any) -> RunSummary:
+    return headless.run_stage("verify", "parameters/here.yaml", **named)
+
+
+def kinds(summary: RunSummary) -> list[str]:
+    return [event["kind"] for event in records.read_events(Path(summary.folder))]
+
+
+def executed(summary: RunSummary) -> Any:
+    notebook = nbformat.read(Path(summary.folder) / "notebook.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def outputs(summary: RunSummary) -> dict[str, list[Any]]:
+    return {cell.id: cell.outputs for cell in executed(summary).cells if cell.cell_type == "code"}
+
+
+def test_a_notebook_that_reaches_its_seal_cell_passes(write: Write) -> None:
+    write(OPEN, "print('seen')\n6 * 7", SEAL)
+
+    summary = run()
+
+    assert (summary.outcome, summary.exit_code, summary.summary) == ("passed", 0, "It passed.")
+    assert (summary.stage, summary.target) == ("verify", "dataflow.csghub")
+    assert records.verify(Path(summary.folder)) == []
+    assert sorted(path.name for path in Path(summary.folder).iterdir()) == [
+        "events.jsonl",
+        "input.ipynb",
+        "manifest.json",
+        "notebook.ipynb",
+    ]
+    shown = outputs(summary)
+    assert [out.get("text") or out["data"]["text/plain"] for out in shown["c2"]] == ["seen\n", "42"]
+    assert shown["c3"] == []
+    assert [cell.execution_count for cell in executed(summary).cells] == [1, 2, 3, 4, 5]
+
+
+def test_the_injected_parameters_are_in_the_executed_notebook_after_the_tagged_cell(write: Write) -> None:
+    write(OPEN, SEAL)
+
+    cells = executed(run(overrides=["verify.expect=absent"])).cells
+
+    assert cells[1].metadata.tags == ["injected-parameters"]
+    assert "verify.expect=absent" in cells[1].source
+    assert 'parameters_file = "parameters/here.yaml"' in cells[1].source
+
+
+@pytest.mark.parametrize(
+    ("cell", "outcome", "exit_code", "summary"),
+    [
+        ("1 / 0", "failed", 1, "ZeroDivisionError: division by zero"),
+        (
+            "from runbooks_lib.errors import CheckFailed\nraise CheckFailed('Too old.', next_step='Upgrade.')",
+            "failed",
+            3,
+            "Too old.",
+        ),
+        (
+            "import sys\nsys.exit(0)",
+            "unknown",
+            6,
+            "A cell ended the notebook with sys.exit(0) before its Seal cell.",
+        ),
+        ("os._exit(0)", "failed", 1, DIED),
+        ("os.kill(os.getpid(), 9)", "failed", 1, DIED),
+        ("journal(Event(kind='change.started'))\nos.kill(os.getpid(), 9)", "unknown", 6, DIED),
+        ("raise KeyboardInterrupt", "failed", 130, "The run was interrupted."),
+        ("syntax error", "failed", 1, "SyntaxError: invalid syntax"),
+        ("await __import__('asyncio').sleep(0)\nraise ValueError('late')", "failed", 1, "ValueError: late"),
+    ],
+)
+def test_a_cell_that_ends_badly_ends_the_run_with_the_truth(
+    write: Write, cell: str, outcome: str, exit_code: int, summary: str
+) -> None:
+    write(OPEN, cell, "print('never')", SEAL)
+
+    ended = run()
+
+    assert (ended.outcome, ended.exit_code) == (outcome, exit_code)
+    assert summary in ended.summary
+    assert records.verify(Path(ended.folder)) == []
+    shown = outputs(ended)
+    assert shown["c2"], "the cell that failed says why"
+    assert shown["c3"] == [], "a cell that was not run has no output"
+    assert kinds(ended).count("error.raised") == 1
+
+
+def test_a_cell_that_fails_before_the_run_is_opened_is_in_the_record_too(write: Write) -> None:
+    write(
+        "from runbooks_lib.errors import TargetRefused\n"
+        "raise TargetRefused('Another cluster.', next_step='Look at the pin.')",
+        OPEN,
+    )
+
+    ended = run()
+
+    assert (ended.outcome, ended.exit_code, ended.summary) == ("refused", 7, "Another cluster.")
+    assert outputs(ended)["c1"][0]["ename"] == "TargetRefused"
+
+
+def test_a_notebook_without_a_seal_cell_is_unknown_not_passed(write: Write) -> None:
+    write(OPEN, "print('all well')")
+
+    ended = run()
+
+    assert (ended.outcome, ended.exit_code) == ("unknown", 6)
+    assert ended.summary == "The notebook ended before its Seal cell."
+
+
+def test_a_record_that_the_kernel_closes_as_it_shuts_down_is_not_closed_twice(write: Write) -> None:
+    write(
+        OPEN,
+        "import atexit\natexit.register(lambda: records.close(folder, redactor, outcome='failed', exit_code=1,"
+        " summary='Closed at exit.', closer='kernel shutdown'))",
+    )
+
+    ended = run()
+
+    assert ended.summary == "Closed at exit."
+    assert kinds(ended).count("run.ended") == 1
+
+
+PLANTS = [
+    "print(os.environ['PLANTED'])",
+    "import sys\nsys.stdout.write(os.environ['PLANTED'][:5]); sys.stdout.flush()\n"
+    "sys.stdout.write(os.environ['PLANTED'][5:]); sys.stdout.flush()",
+    "os.environ['PLANTED']",
+    "{'deep': [os.environ['PLANTED']]}",
+    "from IPython.display import HTML\nHTML('<b>' + os.environ['PLANTED'] + '</b>')",
+    "from IPython.display import JSON\nJSON({'password': os.environ['PLANTED']})",
+    "import base64\nbase64.b64encode(b'user:' + os.environ['PLANTED'].encode())",
+    "import ipywidgets\nipywidgets.Text(os.environ['PLANTED'])",
+    "(folder / 'evidence').mkdir()\n(folder / 'evidence' / 'pod.log').write_text(os.environ['PLANTED'])",
+    "raise ValueError(os.environ['PLANTED'])",
+    "print(os.environ['PLANTED'])\nos._exit(0)",
+]
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_secret_that_a_cell_shows_is_in_no_file_of_the_record(write: Write, plant: str) -> None:
+    write(OPEN, plant, SEAL)
+
+    ended = run()
+
+    needles = [form.encode() for form in (SECRET, json.dumps(SECRET)[1:-1], repr(SECRET)[1:-1])]
+    for path in Path(ended.folder).rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert not any(needle in content for needle in needles), path
+    assert SECRET not in ended.summary
+    assert (ended.outcome == "quarantined") == ("evidence" in plant)
+
+
+def test_each_event_reaches_the_observer_in_order(write: Write) -> None:
+    write(OPEN, "journal(Event(kind='report.made', data={'title': 'Pods'}))", SEAL)
+    seen: list[Event] = []
+
+    ended = run(observe=seen.append)
+
+    assert [event.kind for event in seen] == kinds(ended)
+    assert Event(kind="report.made", data={"title": "Pods"}) in seen
+
+
+def test_the_next_run_closes_what_a_killed_one_left(project: Path, write: Write) -> None:
+    write(OPEN, SEAL)
+    left = records.create(project / "records", target="dataflow.csghub", stage="install")
+    journal = left / "events.jsonl"
+    event = json.loads(journal.read_text())
+    event["data"]["start_time"] -= 1000
+    journal.write_text(json.dumps(event) + "\n")
+
+    run()
+
+    assert records.summary_of(left).outcome == "abandoned"
+
+
+def test_runs_go_where_the_output_directory_says(project: Path, write: Write) -> None:
+    write(OPEN, SEAL)
+
+    ended = run(output_directory="elsewhere")
+
+    assert Path(ended.folder).is_relative_to(project / "elsewhere")
+    assert not (project / "records").exists()
+
+
+def test_nothing_is_begun_with_bad_parameters_or_a_wrong_stage(project: Path, write: Write) -> None:
+    write(OPEN, SEAL, parameters='parameters_file = ""')
+
+    with pytest.raises(ParametersError, match="does not exist"):
+        headless.run_stage("verify", "parameters/her.yaml")
+    with pytest.raises(UsageError, match="There is no stage 'verfy'") as wrong:
+        headless.run_stage("verfy", "parameters/here.yaml")
+    with pytest.raises(UsageError, match=r"03_verify\.ipynb takes no approve") as untaken:
+        run(approve="sha256:00")
+
+    assert wrong.value.next_step == "Did you mean verify?"
+    assert untaken.value.next_step == "It takes: parameters_file."
+    assert not (project / "records").exists()
+
+
+def test_a_preview_of_a_stage_that_changes_nothing_is_refused(project: Path, write: Write) -> None:
+    write(OPEN, SEAL)
+
+    with pytest.raises(UsageError, match="'verify' changes nothing, so it has no plan"):
+        headless.preview("verify", "parameters/here.yaml")
+
+
+def test_a_kernel_that_does_not_start_is_told_in_the_record(write: Write) -> None:
+    path = write(OPEN, SEAL)
+    notebook = json.loads(path.read_text())
+    notebook["metadata"]["kernelspec"]["name"] = "no-such-kernel"
+    path.write_text(json.dumps(notebook))
+
+    ended = run()
+
+    assert ended.exit_code == 2
+    assert "no-such-kernel" in ended.summary
+
+
+CHILD = """
+import sys
+process.run([sys.executable, "-c", "import os, signal, sys, time; "
+    "open('child.pid.part', 'w').write(str(os.getpid())); os.rename('child.pid.part', 'child.pid'); "
+    "time.sleep(600)"], timeout=900)
+""".strip()
+
+COMMAND = """
+import sys
+from runbooks_lib import headless
+summary = headless.run_stage("verify", "parameters/here.yaml")
+print(summary.model_dump_json())
+sys.exit(summary.exit_code)
+"""
+
+
+def child_of(project: Path, log: Path, command: process.Started) -> int:
+    """The pid of the program that the cell started, as soon as it runs."""
+    told = project / "child.pid"
+    while not told.exists():
+        assert command.alive, log.read_text()
+        threading.Event().wait(0.02)
+    return int(told.read_text())
+
+
+@pytest.mark.parametrize(
+    ("number", "before", "exit_code", "outcome"),
+    [
+        (signal.SIGTERM, "", 143, "failed"),
+        (signal.SIGINT, "", 130, "failed"),
+        (signal.SIGTERM, "journal(Event(kind='change.started'))\n", 6, "unknown"),
+    ],
+)
+def test_a_signal_to_the_command_ends_the_cell_and_its_program(
+    project: Path, write: Write, number: int, before: str, exit_code: int, outcome: str
+) -> None:
+    write(OPEN, before + CHILD, "print('never')", SEAL)
+    log = project / "command.log"
+    command = process.start([sys.executable, "-c", COMMAND], log=log, cwd=project)
+    child = child_of(project, log, command)
+
+    os.kill(command.pid, number)
+    _, status = os.waitpid(command.pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == exit_code, log.read_text()
+    assert not psutil.pid_exists(child)
+    (ended,) = records.listing(project / "records")
+    assert (ended.outcome, ended.exit_code) == (outcome, exit_code)
+    assert outputs(ended)["c3"] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
+def test_the_program_of_a_killed_kernel_is_ended_too(project: Path, write: Write) -> None:
+    write(OPEN, CHILD, SEAL)
+    log = project / "command.log"
+    command = process.start([sys.executable, "-c", COMMAND], log=log, cwd=project)
+    child = child_of(project, log, command)
+
+    psutil.Process(child).parent().kill()
+    os.waitpid(command.pid, 0)
+
+    assert not psutil.pid_exists(child)
+    (ended,) = records.listing(project / "records")
+    assert (ended.outcome, ended.exit_code) == ("failed", 1)
+
+
+def papermill(project: Path, *, engine: bool) -> process.Completed:
+    """papermill's own command line, as a pipeline calls it."""
+    engine_flags = ["--engine", "runbooks"] if engine else []
+    argv = ["-m", "papermill", "notebooks/03_verify.ipynb", "out.ipynb", "--no-progress-bar", *engine_flags]
+    return process.run([sys.executable, *argv], timeout=120, cwd=project)
+
+
+@pytest.mark.parametrize(
+    ("cells", "exit_code", "said"),
+    [
+        ([OPEN_ITSELF, OPEN, "print(os.environ['PLANTED'])", SEAL], 0, ""),
+        (
+            [
+                OPEN_ITSELF,
+                OPEN,
+                "from runbooks_lib.errors import ApprovalError\nraise ApprovalError('Not yet.')",
+            ],
+            4,
+            "Not yet.",
+        ),
+        ([OPEN_ITSELF, OPEN, "import sys\nsys.exit(0)"], 6, "sys.exit(0)"),
+        ([OPEN_ITSELF, OPEN, "os._exit(0)"], 1, DIED),
+        (["print('a notebook that keeps no record')"], 0, ""),
+        (["import os\nos._exit(0)"], 1, DIED),
+    ],
+)
+def test_papermills_own_command_with_our_engine_has_our_exit_codes(
+    project: Path, write: Write, cells: list[str], exit_code: int, said: str
+) -> None:
+    write(*[cell.replace('(folder / "input.ipynb")', 'Path("notebooks/03_verify.ipynb")') for cell in cells])
+
+    ended = papermill(project, engine=True)
+
+    assert ended.returncode == exit_code, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert SECRET not in (project / "out.ipynb").read_text() + ended.stdout + ended.stderr
+    nbformat.validate(nbformat.read(project / "out.ipynb", as_version=4))
+    for summary in records.listing(project / "own-records"):
+        assert summary.exit_code == exit_code
+
+
+TABLE = [
+    "print('a'); print('b')",
+    "import sys; print('error', file=sys.stderr); print('out')",
+    "import os; os.system('echo from a child')",
+    "42",
+    "from IPython.display import HTML; HTML('<b>bold</b>')",
+    "from IPython.display import display, Markdown; display(Markdown('*x*')); display({'a': 1}); 'last'",
+    "from IPython.display import clear_output; print('gone'); clear_output(); print('stays')",
+    "from IPython.display import clear_output; print('gone'); clear_output(wait=True); print('stays')",
+    "h = display('first', display_id='d'); h.update('second')",
+    "h.update('changed from a later cell')",
+    "%%html\n<i>magic</i>",
+    "import pandas; pandas.DataFrame({'a': [1, 2]})",
+    "import ipywidgets; slider = ipywidgets.IntSlider(3); slider",
+    "slider.value = 5",
+    "out = ipywidgets.Output()\nwith out:\n    print('inside')\nout",
+    "import threading; t = threading.Thread(target=print, args=('threaded',)); t.start(); t.join()",
+    "await __import__('asyncio').sleep(0.01); print('async')",
+    "import warnings; warnings.warn('careful')",
+    "import logging; logging.warning('logged')",
+    "print('no newline', end='')",
+    "1 / 0",
+]
+
+
+WRITE_AT_EXIT = """
+import atexit, json
+template = json.loads(Path("notebooks/03_verify.ipynb").read_text())
+atexit.register(lambda: Path("ours.ipynb").write_text(json.dumps(capture.notebook(template))))
+""".strip()
+
+
+def test_the_kernel_sees_of_its_cells_what_a_front_end_sees(
+    project: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notebook that the kernel keeps is the one that nbclient makes of the same messages."""
+    monkeypatch.setenv("PLANTED", "not in any of these cells")
+    write(OPEN_ITSELF, OPEN, WRITE_AT_EXIT, *TABLE)
+
+    assert papermill(project, engine=False).returncode == 1
+
+    ours = nbformat.read(project / "ours.ipynb", as_version=4)
+    nbformat.validate(ours)
+    kept = {cell.id: cell for cell in ours.cells}
+    stock = nbformat.read(project / "out.ipynb", as_version=4)
+    seen = [cell for cell in stock.cells if cell.source in TABLE]
+    assert len(seen) == len(TABLE)
+    for cell in seen:
+        assert by_stream(kept[cell.id].outputs) == by_stream(cell.outputs), cell.source
+        assert kept[cell.id].execution_count == cell.execution_count
+    assert json.loads(json.dumps(ours.metadata.widgets)) == json.loads(json.dumps(stock.metadata.widgets))
+
+
+def by_stream(outputs: list[Any]) -> Any:
+    """Outputs whose order means something: stdout and stderr race each other on the wire."""
+    merged = coalesced([dict(output) for output in outputs])
+    streams = {
+        name: "".join(out["text"] for out in merged if out.get("name") == name)
+        for name in ("stdout", "stderr")
+    }
+    rest = [out for out in merged if out["output_type"] != "stream"]
+    return json.loads(json.dumps([streams, rest]))
