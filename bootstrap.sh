@@ -19,9 +19,13 @@ command -v "$PYTHON" >/dev/null 2>&1 ||
     say "This Python has no venv module." "install it (Debian and Ubuntu: apt install python3-venv), or name another Python"
 
 echo "Making .venv with $("$PYTHON" --version 2>&1) (once; a minute or two)"
-"$PYTHON" -m venv --clear .venv
+"$PYTHON" -m venv --clear .venv ||
+    say "The folder .venv could not be made; the message is above." \
+        "free some space, or make this folder writable, then run the same command again"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock ||
     say "pip could not install what requirements.lock names; its message is above." \
         "check the network and pip's proxy and mirror settings (pip config list), then run the same command again"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
+    say "The project itself could not be installed into .venv; pip's message is above." \
+        "run the same command again; if it stays so, compare this folder with a fresh clone"
 touch .venv/installed
