@@ -1,14 +1,14 @@
-"""What must not be there before a first install: other people's objects, and a claim without its Secret."""
+"""What must not be there before a first install: a release of this name, and a claim without its Secret.
+
+Objects that belong to somebody else are found by Helm's own dry run (the check ``chart.render``).
+"""
 
 from __future__ import annotations
-
-from concurrent.futures import ThreadPoolExecutor
 
 from runbooks_lib.checks.catalogue import Answer, Check
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.parameters.components import COMPONENTS
-from runbooks_lib.release.manifest import annotation, claim_names, images, key_of, objects_of, secret_values
-from runbooks_lib.results import Json
+from runbooks_lib.release.manifest import claim_names, images, objects_of, secret_values
 
 
 def _release_name(subject: Subject) -> Answer:
@@ -16,33 +16,6 @@ def _release_name(subject: Subject) -> Answer:
     if found is None:
         return Answer("pass", "free")
     return Answer("fail", f"revision {found.revision} of {found.name} is {found.status} in {found.namespace}")
-
-
-def _ownership(subject: Subject) -> Answer:
-    boundaries = subject.boundaries
-    objects = objects_of(subject.proposal.rendered.manifest)
-
-    def live(obj: Json) -> Json | None:
-        key = key_of(obj, boundaries.namespace)
-        if boundaries.cluster.resource(obj["apiVersion"], key.kind) is None:
-            return None
-        return boundaries.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace)
-
-    with ThreadPoolExecutor(8) as pool:
-        there = [(obj, found) for obj, found in zip(objects, pool.map(live, objects), strict=True) if found]
-    foreign, ours = [], []
-    for obj, found in there:
-        owner = annotation(found, "meta.helm.sh/release-name")
-        space = annotation(found, "meta.helm.sh/release-namespace")
-        if (owner, space) == (boundaries.release, boundaries.namespace):
-            ours.append(str(key_of(obj)))
-        else:
-            foreign.append(f"{key_of(obj)} ({f'release {owner} in {space}' if owner else 'of no release'})")
-    if foreign:
-        return Answer("fail", f"exists and is not this release's: {', '.join(foreign)}")
-    return Answer(
-        "pass", f"adopted from an earlier install: {', '.join(ours)}" if ours else "nothing in the way"
-    )
 
 
 def _pairs(subject: Subject) -> Answer:
@@ -81,14 +54,6 @@ CHECKS: tuple[Check[Subject], ...] = (
         "An install never changes a release that is there.",
         "Run 04_upgrade to change it, or 05_uninstall to remove it first.",
         _release_name,
-    ),
-    Check(
-        "objects.ownership",
-        "Objects in the way",
-        "none that belongs to somebody else",
-        "Helm stops in the middle when it meets one; two releases with one GatewayClass remove it from each other.",
-        "Find the owner; rename the release, or remove the object by hand if it is of nobody's use.",
-        _ownership,
     ),
     Check(
         "claims.secrets",

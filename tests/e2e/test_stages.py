@@ -1,0 +1,317 @@
+"""The stages against a real API server and the real Helm, without a notebook between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbooks_lib import records
+from runbooks_lib.cluster import Cluster
+from runbooks_lib.errors import (
+    ApprovalError,
+    ChangeFailed,
+    CheckFailed,
+    ParametersError,
+    TargetRefused,
+    Unreachable,
+    UsageError,
+)
+from runbooks_lib.release.manifest import secret_values
+from runbooks_lib.results import Approval, ChangeResult, Plan
+from runbooks_lib.run import Run
+from runbooks_lib.stages import install, prerequisites, uninstall, upgrade, verify
+
+pytestmark = pytest.mark.xdist_group("stages")
+
+Open = Callable[..., Run]
+
+
+@pytest.fixture
+def opened(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Open:
+    """Opens a run of a stage on this test's own namespace and release."""
+
+    def open_run(stage: str, **overrides: Any) -> Run:
+        named = {key.replace("__", "."): value for key, value in overrides.items()}
+        return Run.open(
+            stage, sandbox.parameters_file, overrides={**target, **named}, output_directory=str(tmp_path)
+        )
+
+    return open_run
+
+
+@pytest.fixture
+def cluster(sandbox: Any) -> Cluster:
+    return Cluster.connect(sandbox.kubeconfig, sandbox.context)
+
+
+def yes(run: Run, plan: Plan) -> Approval:
+    run.approve(plan.digest)
+    return run.approval(plan)
+
+
+def installed(opened: Open, **overrides: Any) -> tuple[Run, ChangeResult]:
+    run = opened("install", **overrides)
+    plan = install.plan(run)
+    return run, install.apply(run, plan, yes(run, plan))
+
+
+def text_of(folder: Path | None) -> str:
+    assert folder is not None
+    return "\n".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_release_lives_and_leaves_only_what_the_plan_named(opened: Open, target: dict[str, str]) -> None:
+    run, change = installed(opened)
+    assert change.revision == 1
+    assert install.confirm(run).verdict == "pass"
+
+    later = opened("upgrade", chart__version="1.16.1")
+    plan = upgrade.plan(later)
+    assert any("postgres:15.10 → docker.io/opencsghq/postgres:15.17" in line for line in plan.impact)
+    assert upgrade.apply(later, plan, yes(later, plan)).revision == 2
+    assert upgrade.confirm(later).verdict == "pass"
+
+    last = opened("uninstall")
+    plan = uninstall.plan(last)
+    assert uninstall.apply(last, plan, yes(last, plan)).changed
+    assert uninstall.confirm(last, plan).verdict == "pass"
+    last.seal()
+
+    proof = verify.look(opened("verify", verify__expect="absent"))
+    assert proof.verdict == "pass"
+    assert f"Secret {target['target.release']}-postgresql" in plan.bindings["staying"]
+    assert verify.look(opened("verify")).with_status("fail")[0].id == "release.status"
+
+
+def test_without_an_approval_nothing_is_changed(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    run = opened("install")
+    plan = install.plan(run)
+    with pytest.raises(ApprovalError, match=f"This plan was not approved: {plan.digest}") as raised:
+        run.approval(plan)
+    assert raised.value.exit_code == 4
+    assert cluster.get("v1", "Namespace", target["target.namespace"]) is None
+
+
+def test_a_plan_that_is_not_the_approved_one_is_refused(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    run = opened("install")
+    plan = install.plan(run)
+    other = install.plan(opened("install", gateway__domain="other.example.com"))
+    assert other.digest != plan.digest
+    run.approve(other.digest)
+    with pytest.raises(ApprovalError, match="Another plan was approved"):
+        run.approval(plan)
+    stale = Approval(digest=other.digest, by="somebody", how="parameter")
+    with pytest.raises(ApprovalError, match="is not what was approved"):
+        install.apply(run, plan, stale)
+    assert cluster.get("v1", "Namespace", target["target.namespace"]) is None
+
+
+def test_another_cluster_than_the_pinned_one_is_refused(opened: Open) -> None:
+    with pytest.raises(TargetRefused, match="another cluster than the pinned one") as raised:
+        install.plan(opened("install", target__cluster_uid="00000000-0000-0000-0000-000000000000"))
+    assert raised.value.exit_code == 7
+
+
+def test_a_missing_pin_is_refused_with_the_line_to_paste(opened: Open, cluster: Cluster) -> None:
+    run = opened("install", target__cluster_uid="")
+    with pytest.raises(TargetRefused, match="pin no cluster") as raised:
+        install.plan(run)
+    assert f'cluster_uid: "{cluster.uid()}"' in raised.value.next_step
+    pin = next(finding for finding in prerequisites.look(run).findings if finding.id == "target.pin")
+    assert pin.status == "fail"
+    assert cluster.uid() in pin.remedy
+
+
+def test_nothing_to_upgrade_or_uninstall_is_a_sentence(opened: Open) -> None:
+    for stage, module in (("upgrade", upgrade), ("uninstall", uninstall)):
+        with pytest.raises(CheckFailed, match=f"There is no release .* to {stage}") as raised:
+            module.plan(opened(stage))
+        assert raised.value.exit_code == 3
+        assert "02_install" in raised.value.next_step
+
+
+def test_an_install_over_a_release_is_refused_and_an_unchanged_upgrade_does_nothing(opened: Open) -> None:
+    run, _ = installed(opened)
+    with pytest.raises(CheckFailed, match="exists already"):
+        install.plan(opened("install"))
+    again = opened("upgrade")
+    plan = upgrade.plan(again)
+    assert plan.empty
+    assert "Nothing to do" in plan.impact[0]
+    assert not upgrade.apply(again, plan, again.approval(plan)).changed
+    assert run.boundaries.helm.history(run.boundaries.release)[-1].revision == 1
+
+
+def test_an_upgrade_names_the_values_that_the_parameters_dropped(opened: Open) -> None:
+    installed(opened, values__dataflow={"extra": "kept only in the release"})
+    plan = upgrade.plan(opened("upgrade"))
+    assert any(line.startswith("DROPPED VALUE: dataflow.extra ") for line in plan.impact)
+
+
+def test_passwords_are_strong_adopted_and_nowhere_in_the_record(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    run, _ = installed(opened)
+    run.seal()
+    namespace, release = target["target.namespace"], target["target.release"]
+    shown = text_of(run.folder)
+    for service, key in (("postgresql", "POSTGRES_PASSWORD"), ("mongo", "MONGO_INITDB_ROOT_PASSWORD")):
+        secret = cluster.get("v1", "Secret", f"{release}-{service}", namespace)
+        assert secret is not None
+        password = dict(secret_values(secret))[key]
+        assert len(password) == 32
+        assert password not in shown
+        assert secret["data"][key] not in shown
+    config = cluster.get("v1", "ConfigMap", f"{release}-dataflow", namespace)
+    assert config is not None
+    assert dict(secret_values(secret))["MONGO_INITDB_ROOT_PASSWORD"] in config["data"]["MONG_HOST_URL"]
+
+
+def test_a_reinstall_takes_claims_and_secrets_over_again(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    installed(opened)
+    namespace, secret = target["target.namespace"], f"{target['target.release']}-postgresql"
+    before = cluster.get("v1", "Secret", secret, namespace)
+    run = opened("uninstall")
+    plan = uninstall.plan(run)
+    uninstall.apply(run, plan, yes(run, plan))
+    again = opened("install")
+    assert install.look(again).verdict == "pass"
+    second = install.plan(again)
+    assert [step.kind for step in second.steps] == ["helm-install", "await-rollout"]
+    install.apply(again, second, yes(again, second))
+    after = cluster.get("v1", "Secret", secret, namespace)
+    assert before is not None
+    assert after is not None
+    assert before["data"] == after["data"]
+
+
+def test_a_claim_whose_secret_is_lost_stops_an_install(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    installed(opened)
+    run = opened("uninstall")
+    plan = uninstall.plan(run)
+    uninstall.apply(run, plan, yes(run, plan))
+    cluster.delete("v1", "Secret", f"{target['target.release']}-postgresql", target["target.namespace"])
+    again = opened("install")
+    report = install.look(again)
+    (finding,) = report.with_status("fail")
+    assert finding.id == "claims.secrets"
+    with pytest.raises(CheckFailed, match="Claims and their Secrets"):
+        again.require(report)
+
+
+def test_a_second_release_is_told_whose_gateway_class_is_in_the_way(
+    opened: Open, target: dict[str, str]
+) -> None:
+    installed(opened)
+    second = opened("install", target__release="second", target__namespace="second")
+    (finding,) = install.look(second).with_status("fail")
+    assert finding.id == "chart.render"
+    assert 'GatewayClass "csghub-gateway"' in finding.observed
+    assert target["target.release"] in finding.observed
+    assert "does not belong to this release" in finding.observed
+
+
+def test_a_roll_out_that_does_not_end_fails_with_reasons_and_evidence(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    run = opened("install", policy__rollout_seconds=3, values__global__minReadySeconds=500)
+    plan = install.plan(run)
+    with pytest.raises(ChangeFailed, match=r"Not rolled out within 3 s: .*0 of 1 available") as raised:
+        install.apply(run, plan, yes(run, plan))
+    assert raised.value.exit_code == 5
+    assert run.folder is not None
+    names = {path.name for path in (run.folder / "evidence").rglob("*.json")}
+    assert {"pods.json", "statefulsets.json", "events.json"} <= names
+    secret = cluster.get("v1", "Secret", f"{target['target.release']}-postgresql", target["target.namespace"])
+    assert secret is not None
+    assert dict(secret_values(secret))["POSTGRES_PASSWORD"] not in text_of(run.folder)
+    kinds = [event["kind"] for event in records.read_events(run.folder)]
+    assert kinds.index("change.failed") < kinds.index("evidence.saved")
+
+
+def test_a_failed_helm_is_a_failed_change_with_its_words(opened: Open) -> None:
+    broken = {"metadata": {"name": "quota"}, "spec": {"hard": {"services": "0"}}}
+    run = opened("install")
+    namespace = run.boundaries.namespace
+    run.boundaries.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    run.boundaries.cluster.create({"apiVersion": "v1", "kind": "ResourceQuota", **broken}, namespace)
+    plan = install.plan(run)
+    with pytest.raises(
+        ChangeFailed, match=r"Step \d of \d \(Install dataflow 1.16.0 with Helm\) failed: .*quota"
+    ):
+        install.apply(run, plan, yes(run, plan))
+    (finding, *_) = verify.look(opened("verify")).with_status("fail")
+    assert finding.id == "release.status"
+    assert "failed" in finding.observed
+
+
+def test_a_workload_without_pods_turns_verify_red(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    installed(opened)
+    name, namespace = f"{target['target.release']}-redis", target["target.namespace"]
+    live = cluster.get("apps/v1", "StatefulSet", name, namespace)
+    assert live is not None
+    pod = {"apiVersion": "v1", "kind": "Pod", "name": f"{name}-0"}
+    cluster.delete("apps/v1", "StatefulSet", name, namespace)
+    cluster.delete("v1", pod["kind"], pod["name"], namespace)
+    report = verify.look(opened("verify"))
+    (workloads,) = [finding for finding in report.findings if finding.id == "workloads.available"]
+    assert workloads.status == "fail"
+    assert f"StatefulSet {name}: not there" in workloads.observed
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "sentence"),
+    [
+        ({"chart.version": "9.9.9"}, UsageError, "no such chart version"),
+        ({"chart.repository": "http://127.0.0.1:9/"}, Unreachable, "did not give the chart|could not reach"),
+        ({"values": {"global": {"gateway": {"tls": {"enabled": True}}}}}, UsageError, "can't be rendered"),
+    ],
+)
+def test_a_chart_that_cannot_be_had_is_a_sentence(
+    opened: Open, override: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    run = opened("install", **override)
+    with pytest.raises(error, match=sentence):
+        install.plan(run)
+    finding = next(item for item in prerequisites.look(run).findings if item.id == "chart.render")
+    assert finding.status == "fail"
+
+
+def test_a_cluster_that_does_not_answer_closes_the_record_as_unknown(sandbox: Any, tmp_path: Path) -> None:
+    config = json.loads(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "gone"}))
+    config["clusters"] = [{"name": "gone", "cluster": {"server": "https://127.0.0.1:9"}}]
+    config["users"] = [{"name": "gone", "user": {"token": "none"}}]
+    config["contexts"] = [{"name": "gone", "context": {"cluster": "gone", "user": "gone"}}]
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    overrides = {"target.kubeconfig": str(kubeconfig), "target.context": "gone"}
+    with pytest.raises(Unreachable, match="did not answer") as raised:
+        Run.open("verify", sandbox.parameters_file, overrides=overrides, output_directory=str(tmp_path / "r"))
+    assert raised.value.exit_code == 6
+    (summary,) = records.listing(tmp_path / "r")
+    assert (summary.outcome, summary.exit_code) == ("unknown", 6)
+
+
+def test_a_misspelt_parameter_opens_no_run(sandbox: Any, tmp_path: Path) -> None:
+    with pytest.raises(ParametersError, match="cluster_uid"):
+        Run.open(
+            "verify",
+            sandbox.parameters_file,
+            overrides={"target.cluster_uuid": "x"},
+            output_directory=str(tmp_path),
+        )
+    assert records.listing(tmp_path) == []
