@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from runbooks_lib.headless.stage import preview, run_stage
@@ -17,9 +18,10 @@ __all__ = ["RunbooksEngine", "preview", "run_stage"]
 
 
 def __getattr__(name: str) -> Any:
-    # papermill imports this package while it is itself half imported (it loads all engines as it starts), so
-    # the module that imports papermill must wait until it is asked for.
+    # papermill loads all engines while it is itself half imported. So the module that imports papermill waits
+    # until it is asked for, and papermill goes first: it asks for the engine itself then.
     if name == "RunbooksEngine":
+        importlib.import_module("papermill.engines")
         from runbooks_lib.headless.engine import RunbooksEngine
 
         return RunbooksEngine

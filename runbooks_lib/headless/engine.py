@@ -16,9 +16,10 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import write_ipynb
 from papermill.log import logger
 
-from runbooks_lib.headless.client import TruthfulClient, kernel_manager, quiet, workplace
+from runbooks_lib.headless.client import TruthfulClient, quiet
 from runbooks_lib.headless.session import Handover, Session
 from runbooks_lib.headless.stopping import Stop
+from runbooks_lib.headless.workplace import kernel_manager, workplace
 from runbooks_lib.records.notebook import read
 from runbooks_lib.results import Json
 

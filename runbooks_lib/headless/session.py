@@ -5,18 +5,21 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import NoSuchKernel
 
 from runbooks_lib import errors, records
 from runbooks_lib.errors import Interrupted, OutcomeUnknown, RunbookError, UsageError
-from runbooks_lib.headless.client import TruthfulClient, kernel_environment
 from runbooks_lib.headless.known_secrets import register
 from runbooks_lib.headless.stopping import Stop, adopting_orphans
+from runbooks_lib.headless.workplace import kernel_environment
 from runbooks_lib.records.notebook import Execution, dump, executed, executions_of, read
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json
+
+if TYPE_CHECKING:
+    from runbooks_lib.headless.client import TruthfulClient
 
 FOLDER_VARIABLE = "RUNBOOKS_RUN_FOLDER"
 POINTER_VARIABLE = "RUNBOOKS_RUN_POINTER"
@@ -124,7 +127,7 @@ class Session:
         if client.died:
             changed = any(event["kind"] == "change.started" for event in events)
             return records.describe((OutcomeUnknown if changed else RunbookError)(_DIED, next_step=_LOOK))
-        return told or _described(*client.failed)
+        return told or described(*client.failed)
 
     def _find_folder(self) -> None:
         if self.folder is None and self._pointer is not None and self._pointer.exists():
@@ -177,7 +180,7 @@ def _interrupted(number: int) -> Json:
     return {**told, "exit_code": 128 + number}
 
 
-def _described(name: str, message: str) -> Json:
+def described(name: str, message: str) -> Json:
     """A cell's error, of which only the name and the text reached us, as the journal tells errors."""
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, RunbookError):
@@ -186,6 +189,6 @@ def _described(name: str, message: str) -> Json:
     if name == "KeyboardInterrupt":
         return records.describe(KeyboardInterrupt())
     if name == "SystemExit":
-        return records.describe(SystemExit(message or None))
+        return records.describe(SystemExit(int(message) if message.isdecimal() else message or None))
     summary = f"{name}: {message}"
     return {"type": name, "exit_code": 1, "outcome": "failed", "summary": summary, "next_step": ""}

@@ -20,21 +20,16 @@ _CHANGE = {"change.started": OPEN, "change.ended": ENDED, "change.failed": FAILE
 NO_ERROR = None
 
 _ANY = frozenset({NO_ERROR, *range(256)})
+_NOT_BELIEVED = NOTHING_CHANGED | {NO_ERROR}
 
 #: The state of the change, the exit codes of the last error after it began, and what that proves. Where no
 #: row fits, the error is taken at its word.
 _ROWS: tuple[tuple[str, frozenset[int | None], Outcome, int, str], ...] = (
     (NONE, frozenset({NO_ERROR}), "unknown", 6, "The notebook ended before its Seal cell."),
     (OPEN, _ANY, "unknown", 6, "A change was begun, and it is not known how it ended."),
-    (FAILED, NOTHING_CHANGED | {NO_ERROR}, "failed", 5, "The change failed."),
+    (FAILED, _NOT_BELIEVED, "failed", 5, "The change failed."),
     (ENDED, frozenset({3}), "failed", 5, "The change was made, and a check failed after it."),
-    (
-        ENDED,
-        NOTHING_CHANGED | {NO_ERROR},
-        "unknown",
-        6,
-        "The change was made, but its Seal cell was not reached.",
-    ),
+    (ENDED, _NOT_BELIEVED, "unknown", 6, "The change was made, but the run did not reach its Seal cell."),
 )
 
 

@@ -1,0 +1,309 @@
+"""Closing a record: once, searched, digested, by whoever comes last."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbooks_lib import process, records
+from runbooks_lib.errors import CheckFailed, RecordError, UsageError
+from runbooks_lib.redaction import Redactor
+from runbooks_lib.results import Event, Json, RunSummary, digest_bytes
+
+SECRET = "s3cr3t-pässword"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return records.create(tmp_path, target="t", stage="verify")
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    redactor = Redactor()
+    redactor.register(SECRET, "password")
+    return redactor
+
+
+def close(folder: Path, redactor: Redactor, **named: Any) -> RunSummary:
+    given: Json = {"outcome": "passed", "exit_code": 0, "summary": "It passed.", "closer": "seal cell"}
+    return records.close(folder, redactor, **{**given, **named})
+
+
+def tell(folder: Path, kind: str, data: Json | None = None) -> None:
+    journal = records.Journal(folder, Redactor(), role="kernel")
+    journal(Event(kind=kind, data=data or {}))
+    journal.close()
+
+
+def test_the_manifest_names_every_file_by_its_digest_and_how_the_run_ended(
+    folder: Path, redactor: Redactor
+) -> None:
+    records.write_text(folder, "evidence/pod.log", "fine", redactor)
+
+    summary = close(folder, redactor)
+
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["files"].keys() == {"events.jsonl", "evidence/pod.log"}
+    assert manifest["files"]["evidence/pod.log"] == {"sha256": digest_bytes(b"fine"), "size": 4}
+    assert (manifest["outcome"], manifest["exit_code"], manifest["run_id"]) == ("passed", 0, summary.run_id)
+    assert summary == records.summary_of(folder)
+    assert records.verify(folder) == []
+    last = records.read_events(folder)[-1]
+    assert last["kind"] == "run.ended"
+    assert last["data"] == {
+        "outcome": "passed",
+        "exit_code": 0,
+        "summary": "It passed.",
+        "closer": "seal cell",
+    }
+
+
+def test_the_second_closer_gets_what_the_first_one_wrote(folder: Path, redactor: Redactor) -> None:
+    first = close(folder, redactor)
+    content = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    second = close(folder, redactor, outcome="failed", exit_code=1, summary="No.", closer="engine")
+
+    assert second == first
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == content
+
+
+def test_a_closer_that_was_killed_is_finished_by_the_next_with_the_outcome_it_had_told(
+    folder: Path, redactor: Redactor
+) -> None:
+    tell(folder, "run.ended", {"outcome": "done", "exit_code": 0, "summary": "Told.", "closer": "seal cell"})
+    (folder / ".manifest.json.x.part").write_text("half")
+
+    summary = close(folder, redactor, outcome="unknown", exit_code=6, summary="?", closer="engine")
+
+    assert (summary.outcome, summary.summary) == ("done", "Told.")
+    assert not list(folder.glob(".*"))
+
+
+def test_processes_that_close_at_once_close_once(folder: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from runbooks_lib import records\n"
+        "from runbooks_lib.redaction import Redactor\n"
+        "s = records.close(Path(sys.argv[1]), Redactor(), outcome='failed', exit_code=1, summary=sys.argv[2],"
+        " closer='x'); print(s.summary)"
+    )
+    logs = [folder.parent / f"{number}.log" for number in range(3)]
+    started = [
+        process.start([sys.executable, "-c", script, str(folder), str(number)], log=log)
+        for number, log in enumerate(logs)
+    ]
+    for one in started:
+        os.waitpid(one.pid, 0)
+
+    assert len({log.read_text() for log in logs}) == 1
+    assert [event["kind"] for event in records.read_events(folder)].count("run.ended") == 1
+    assert records.verify(folder) == []
+
+
+PLANTED: list[tuple[str, Callable[[str], bytes]]] = [
+    ("evidence/pod.log", lambda secret: f"user:{secret}\n".encode()),
+    ("evidence/values.json", lambda secret: json.dumps({"deep": [secret]}).encode()),
+    ("plan.json", lambda secret: json.dumps({secret: 1}, ensure_ascii=False).encode()),
+    ("evidence/core", lambda secret: b"\xff\x00" + secret.encode() + b"\xff"),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), PLANTED)
+def test_a_secret_in_a_file_quarantines_the_record_and_is_taken_out(
+    folder: Path, redactor: Redactor, name: str, content: Callable[[str], bytes]
+) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content(SECRET))
+    records.write_text(folder, "other.txt", "untouched", redactor)
+
+    summary = close(folder, redactor)
+
+    assert (summary.outcome, summary.exit_code) == ("quarantined", 8)
+    assert f"password in {name}" in summary.summary
+    for path in folder.rglob("*"):
+        assert path.is_dir() or not redactor.hits(path.read_bytes().decode("utf-8", "replace"))
+    assert (folder / "other.txt").read_text() == "untouched"
+    assert records.verify(folder) == []
+
+
+def test_a_secret_in_the_journal_itself_is_taken_out_and_the_journal_stays_readable(
+    folder: Path, redactor: Redactor
+) -> None:
+    tell(folder, "command.ended", {"stdout": f"it is {SECRET}"})
+
+    summary = close(folder, redactor)
+
+    assert summary.outcome == "quarantined"
+    (told,) = [event["data"] for event in records.read_events(folder) if event["kind"] == "command.ended"]
+    assert told == {"stdout": "it is «redacted:password»"}
+
+
+def test_a_secret_in_the_summary_or_the_notebook_is_not_written(folder: Path, redactor: Redactor) -> None:
+    notebook = json.dumps({"cells": [], "metadata": {"x": SECRET}}).encode()
+
+    summary = close(
+        folder, redactor, outcome="failed", exit_code=1, summary=f"No {SECRET}", notebook=notebook
+    )
+
+    assert summary.outcome == "quarantined"
+    assert SECRET.encode() not in b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+def test_a_link_is_no_part_of_a_record(folder: Path, redactor: Redactor, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("changes later")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+
+    summary = close(folder, redactor)
+
+    assert summary.outcome == "quarantined"
+    assert not (folder / "link").is_symlink()
+    assert (tmp_path / "elsewhere").exists()
+
+
+def test_a_redactor_that_fails_leaves_the_record_open_for_the_next_closer(folder: Path) -> None:
+    class Broken(Redactor):
+        def hits(self, text: str) -> tuple[str, ...]:
+            raise UsageError("broken")
+
+    with pytest.raises(UsageError, match="broken"):
+        close(folder, Broken())
+
+    assert not records.is_closed(folder)
+    assert close(folder, Redactor()).outcome == "passed"
+
+
+def test_a_record_whose_folder_has_gone_is_an_error_with_exit_code_8(
+    folder: Path, redactor: Redactor
+) -> None:
+    folder.rename(folder.parent / "moved")
+
+    with pytest.raises(RecordError, match=r"could not be written: .*No such file or directory") as refused:
+        close(folder, redactor)
+
+    assert refused.value.exit_code == 8
+    assert "name another with output_directory" in refused.value.next_step
+
+
+def test_the_notebook_is_made_of_the_journal_when_nobody_brings_one(folder: Path, redactor: Redactor) -> None:
+    cell = {
+        "id": "a",
+        "cell_type": "code",
+        "metadata": {},
+        "source": "1+1",
+        "outputs": [],
+        "execution_count": None,
+    }
+    template = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    records.write_json(folder, "input.ipynb", template, redactor)
+    output = {"output_type": "stream", "name": "stdout", "text": "2\n"}
+    tell(folder, "cell.started", {"id": "", "count": 1, "source": "1+1"})
+    tell(folder, "cell.ended", {"id": "", "count": 1, "status": "ok", "outputs": [output]})
+    tell(folder, "cell.started", {"id": "", "count": 2, "source": "killed()"})
+
+    close(folder, redactor)
+
+    first, second = json.loads((folder / "notebook.ipynb").read_text())["cells"]
+    assert first["outputs"] == [output]
+    assert second["source"] == "killed()"
+    assert "The kernel ended while this cell ran" in second["outputs"][0]["text"]
+
+
+def gone(folder: Path, **changes: Any) -> None:
+    """Rewrite the journal as if its writers had run in another process."""
+    path = folder / "events.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["kind"] == "writer.joined":
+            line["data"] |= {"start_time": 1.0, **changes}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_run_whose_writers_are_gone_is_abandoned(tmp_path: Path, folder: Path) -> None:
+    gone(folder)
+
+    (swept,) = records.sweep(tmp_path, Redactor())
+
+    assert (swept.outcome, swept.exit_code) == ("abandoned", 6)
+    assert swept.summary == "The run was killed. The notebook ended before its Seal cell."
+    assert records.read_events(folder)[-1]["data"]["closer"] == "sweep"
+    assert records.sweep(tmp_path, Redactor()) == []
+
+
+def test_a_killed_run_that_had_begun_a_change_says_so(tmp_path: Path, folder: Path) -> None:
+    tell(folder, "change.started")
+    gone(folder)
+
+    (swept,) = records.sweep(tmp_path, Redactor())
+
+    assert swept.outcome == "abandoned"
+    assert "A change was begun, and it is not known how it ended." in swept.summary
+
+
+def test_a_run_that_told_its_error_before_it_was_killed_keeps_it(tmp_path: Path, folder: Path) -> None:
+    tell(folder, "error.raised", records.describe(CheckFailed("Too old.")))
+    gone(folder)
+
+    (swept,) = records.sweep(tmp_path, Redactor())
+
+    assert (swept.outcome, swept.exit_code, swept.summary) == ("failed", 3, "Too old.")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": "another-machine"},
+        {"start_time": process.identify().start_time, "pid": os.getpid()},
+        {"pid": "not a number"},
+    ],
+)
+def test_a_run_is_left_alone_unless_its_writer_is_proved_gone(
+    tmp_path: Path, folder: Path, changes: Json
+) -> None:
+    gone(folder, **changes)
+
+    assert records.sweep(tmp_path, Redactor()) == []
+    assert not records.is_closed(folder)
+
+
+def test_one_living_writer_keeps_a_record_open(tmp_path: Path, folder: Path) -> None:
+    gone(folder)
+    journal = records.Journal(folder, Redactor(), role="kernel")
+    journal.close()
+
+    assert records.sweep(tmp_path, Redactor()) == []
+
+
+def test_a_record_without_any_writer_is_left_alone(tmp_path: Path, folder: Path) -> None:
+    (folder / "events.jsonl").unlink()
+
+    assert records.sweep(tmp_path, Redactor()) == []
+
+
+def test_a_record_whose_secrets_cannot_be_looked_up_again_is_quarantined(
+    tmp_path: Path, folder: Path
+) -> None:
+    gone(folder)
+
+    (swept,) = records.sweep(tmp_path, Redactor(), resolve=lambda folder, redactor: False)
+
+    assert (swept.outcome, swept.exit_code) == ("quarantined", 8)
+    assert "its secrets can't be looked up" in swept.summary
+
+
+def test_a_sweep_searches_each_record_for_the_secrets_of_its_own_run(tmp_path: Path, folder: Path) -> None:
+    (folder / "evidence.txt").write_text(SECRET)
+    gone(folder)
+
+    def resolve(folder: Path, redactor: Redactor) -> bool:
+        redactor.register(SECRET, "password")
+        return True
+
+    (swept,) = records.sweep(tmp_path, Redactor(), resolve=resolve)
+
+    assert swept.outcome == "quarantined"
+    assert (folder / "evidence.txt").read_text() == "«redacted:password»"

@@ -1,0 +1,102 @@
+"""Finding, listing and checking records."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runbooks_lib import records
+from runbooks_lib.errors import RecordError, UsageError
+from runbooks_lib.redaction import Redactor
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    folder = records.create(tmp_path, target="t", stage="verify")
+    records.write_text(folder, "evidence/pod.log", "fine", Redactor())
+    records.close(folder, Redactor(), outcome="passed", exit_code=0, summary="ok", closer="seal cell")
+    return folder
+
+
+def unlock(path: Path) -> Path:
+    path.chmod(0o644)
+    return path
+
+
+def test_the_list_has_open_and_closed_runs_oldest_first(tmp_path: Path, closed: Path) -> None:
+    opened = records.create(tmp_path, target="other", stage="install")
+    (tmp_path / "t" / "not-a-record").mkdir()
+    (tmp_path / "stray.txt").touch()
+    older = closed.rename(closed.with_name(closed.name.replace("20", "19", 1)))
+
+    first, second = records.listing(tmp_path)
+
+    assert (first.folder, first.outcome, first.stage, first.target) == (str(older), "passed", "verify", "t")
+    assert (second.folder, second.outcome, second.exit_code) == (str(opened), "open", 6)
+    assert second.started.endswith("Z")
+
+
+def test_a_root_that_does_not_exist_has_no_records(tmp_path: Path) -> None:
+    assert records.listing(tmp_path / "none") == []
+
+
+def test_a_run_takes_as_long_as_from_its_first_event_to_its_manifest(closed: Path) -> None:
+    assert 0 <= records.summary_of(closed).seconds < 60
+
+
+def test_a_record_is_found_by_the_beginning_of_its_run_id(tmp_path: Path, closed: Path) -> None:
+    assert records.find(tmp_path, records.run_id(closed)[:6]) == closed
+
+
+def test_a_run_id_that_fits_none_or_several_is_a_sentence(tmp_path: Path, closed: Path) -> None:
+    records.create(tmp_path, target="t", stage="verify")
+
+    with pytest.raises(UsageError, match="There is no record 'xyz'") as none:
+        records.find(tmp_path, "xyz")
+    with pytest.raises(UsageError, match="'' is the beginning of 2 records: ") as several:
+        records.find(tmp_path, "")
+
+    assert none.value.next_step == "List the records with `runbooks records list`."
+    assert several.value.next_step == "Give more of the run id."
+
+
+def test_a_record_that_nobody_touched_has_no_problem(closed: Path) -> None:
+    assert records.verify(closed) == []
+
+
+def test_a_record_that_was_never_closed_is_a_problem(tmp_path: Path) -> None:
+    folder = records.create(tmp_path, target="t", stage="verify")
+
+    assert records.verify(folder) == [f"{folder.name} has no manifest.json: it was never closed."]
+
+
+def test_a_missing_an_altered_and_an_added_file_are_each_told(closed: Path) -> None:
+    unlock(closed / "events.jsonl").write_text("")
+    (closed / "evidence" / "pod.log").unlink()
+    (closed / "late.txt").touch()
+    (closed / "link").symlink_to("events.jsonl")
+
+    assert sorted(records.verify(closed)) == [
+        "events.jsonl was altered after the record was closed.",
+        "evidence/pod.log is missing.",
+        "late.txt was added after the record was closed.",
+        "link was added after the record was closed.",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": {}}', "{"])
+def test_a_broken_manifest_is_an_error_with_exit_code_8(closed: Path, content: str) -> None:
+    unlock(closed / "manifest.json").write_text(content)
+
+    with pytest.raises(RecordError, match=r"The manifest of the record .* can't be read") as refused:
+        records.verify(closed)
+
+    assert refused.value.exit_code == 8
+
+
+def test_a_manifest_that_lists_less_does_not_hide_a_file(closed: Path) -> None:
+    manifest = json.loads((closed / "manifest.json").read_text())
+    del manifest["files"]["evidence/pod.log"]
+    unlock(closed / "manifest.json").write_text(json.dumps(manifest))
+
+    assert records.verify(closed) == ["evidence/pod.log was added after the record was closed."]
