@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from importlib.metadata import entry_points
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
-from runbooks_lib.errors import Interrupted, RunbookError
+from runbooks_lib.errors import Interrupted, RunbookError, UsageError
 from runbooks_lib.results import Event, Plan, RunSummary, telling, unobserved
 
 app = typer.Typer(
@@ -174,35 +175,75 @@ def print_rows(rows: list[dict[str, str]], otherwise: str) -> None:
 def _plug_in() -> None:
     """Add the commands of other packages (the sandbox's), found by entry point."""
     for point in entry_points(group="runbooks.commands"):
-        command: Any = point.load()
+        try:
+            command: Any = point.load()
+        except ImportError as error:
+            # Its dependencies are an extra: without them everything else still works.
+            anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+            app.command(point.name, context_settings=anything, help="Not installed.")(_missing(point, error))
+            continue
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=point.name)
         else:
             app.command(point.name)(command)
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
+def _missing(point: EntryPoint, error: ImportError) -> Callable[[], None]:
+    def command() -> None:
+        raise UsageError(
+            f"`runbooks {point.name}` can't be used here: {error}.",
+            next_step="Install what it needs: `pip install '.[sandbox]'` in the project's folder.",
+        )
+
+    return command
+
+
+def _watch_signals() -> list[int]:
+    """Let Ctrl-C and SIGTERM arrive as ``KeyboardInterrupt``; the list names those that came."""
+    came: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    # Ignored (nohup, a shell's background) it stays ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    return came
 
 
 def main() -> None:
     """The console script: every failure a sentence and the exit code of its kind."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    _plug_in()
+    came = _watch_signals()
     try:
-        # Outside of its standalone mode typer gives the code of `raise typer.Exit` back.
+        _plug_in()
+        # Outside of its standalone mode typer gives the code of `raise typer.Exit` back, and 130 for Ctrl-C.
         code = app(standalone_mode=False)
+        if came and code == Interrupted.exit_code:
+            raise KeyboardInterrupt
     except RunbookError as error:
         print(f"runbooks: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort) as stopped:
-        interrupted = Interrupted(
-            "Stopped before anything was changed.", next_step="Run it again when you want."
-        )
-        print(f"runbooks: {interrupted}", file=sys.stderr)
-        sys.exit(143 if "SIGTERM" in str(stopped) else interrupted.exit_code)
-
+    except (KeyboardInterrupt, typer.Abort):
+        stopped = Interrupted("Stopped before anything was changed.", next_step="Run it again when you want.")
+        print(f"runbooks: {stopped}", file=sys.stderr)
+        sys.exit(143 if signal.SIGTERM in came else stopped.exit_code)
+    except typer.TyperException as wrong:
+        sys.exit(_wrong_call(wrong))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wrong_call(wrong: typer.TyperException) -> int:
+    """Say what is wrong with a flag or an argument."""
+    context = getattr(wrong, "ctx", None)
+    path = context.command_path if context else "runbooks"
+    say: Callable[[], str] = getattr(wrong, "format_message", lambda: str(wrong))
+    # Without any argument typer has shown the help already, and has nothing to add.
+    words = " ".join(say().split()) or "A command is missing."
+    error = UsageError(words, next_step=f"`{path} --help` shows the arguments and an example.")
+    print(f"runbooks: {error}", file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -1,0 +1,333 @@
+"""The command line as a pipeline meets it: sentences on standard error, and the exit code of their kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbooks_lib import errors, process
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.process import Completed
+from runbooks_lib.results import ObjectChange, Plan, RunSummary, Step
+
+ROOT = Path(__file__).parents[2]
+
+GOOD = """
+target: {cluster_uid: "u", namespace: csghub, release: dataflow}
+helm: {executable: HELM}
+chart: {repository: "https://charts.example.com", name: dataflow, version: "1.16.0"}
+csghub: {external_url: "http://127.0.0.1:1"}
+gateway: {domain: example.com}
+"""
+
+Runbooks = Callable[..., Completed]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A project of its own, with the real notebooks."""
+    (tmp_path / "pyproject.toml").write_text("")
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    (tmp_path / "good.yaml").write_text(GOOD.replace("HELM", "no-such-helm"))
+    return tmp_path
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    return os.environ | {"RUNBOOKS_HOME": str(home), "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+
+
+@pytest.fixture
+def runbooks(environment: dict[str, str], home: Path) -> Runbooks:
+    """`runbooks …`, as a program of its own."""
+
+    def run(*argv: str) -> Completed:
+        full = [sys.executable, "-m", "runbooks_lib", *argv]
+        return process.run(full, timeout=60, env=environment, cwd=home)
+
+    return run
+
+
+@pytest.fixture
+def failing(environment: dict[str, str], home: Path) -> Callable[[str], Completed]:
+    """`runbooks parameters check good.yaml`, whose loading ends as a line of Python says."""
+
+    def run(line: str, *, before: str = "") -> Completed:
+        code = (
+            "import sys, signal, os\n"
+            "from runbooks_lib import __main__ as main, errors, parameters\n"
+            f"{before}\n"
+            "def load(*_):\n"
+            f"    {line}\n"
+            "parameters.load = load\n"
+            "sys.argv = ['runbooks', 'parameters', 'check', 'good.yaml']\n"
+            "main.main()\n"
+        )
+        return process.run([sys.executable, "-c", code], timeout=60, env=environment, cwd=home)
+
+    return run
+
+
+# ---- help
+
+
+def test_help_shows_commands_and_exit_codes(runbooks: Runbooks) -> None:
+    shown = runbooks("--help")
+    assert shown.returncode == 0
+    for word in ("run", "plan", "records", "parameters", "sandbox", "rehearse"):
+        assert f" {word} " in shown.stdout
+    text = " ".join(shown.stdout.split())
+    assert "0 done · 2 usage · 3 a check failed · 4 not approved · 5 the change failed · 6 unknown" in text
+    assert "7 busy or another cluster · 8 record · 130/143 interrupted" in text
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_help_of_a_command_shows_an_example(runbooks: Runbooks, command: str) -> None:
+    shown = runbooks(command, "--help")
+    assert shown.returncode == 0
+    assert f"Example: runbooks {command} " in " ".join(shown.stdout.split())
+
+
+# ---- a wrong call
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence", "hint"),
+    [
+        (["nope"], "No such command 'nope'.", "--help"),
+        (["run", "--nope"], "No such option: --nope", "run --help"),
+        (["run"], "Missing argument 'stage'.", "run --help"),
+        (["run", "install"], "Missing option '--parameters' / '-p'.", "run --help"),
+        (["records", "show"], "Missing argument 'run_id'.", "records show --help"),
+        (["parameters", "check"], "Missing argument 'file'.", "parameters check --help"),
+        (["run", "instal", "-p", "good.yaml"], "There is no stage 'instal'", "Did you mean install?"),
+        (["plan", "nope", "-p", "good.yaml"], "There is no stage 'nope'", "Stages are: "),
+        (["plan", "verify", "-p", "good.yaml"], "The stage 'verify' changes nothing", "runbooks run verify"),
+        (["parameters", "check", "missing.yaml"], "missing.yaml does not exist", "runbooks parameters check"),
+        (["parameters", "check", "good.yaml", "--set", "chart.versoin=1"], "chart.versoin", "chart.version"),
+        (
+            ["run", "install", "-p", "missing.yaml"],
+            "missing.yaml does not exist",
+            "runbooks parameters check",
+        ),
+        (["plan", "install", "-p", "good.yaml"], "The program 'no-such-helm' was not found.", "PATH"),
+    ],
+)
+def test_a_wrong_call_is_a_sentence_with_a_next_step_and_exit_code_2(
+    runbooks: Runbooks, argv: list[str], sentence: str, hint: str
+) -> None:
+    ended = runbooks(*argv)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("runbooks: ")
+    assert sentence in ended.stderr
+    assert "Next: " in ended.stderr
+    assert hint in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("argv", [[], ["records"], ["parameters"]])
+def test_without_a_command_the_help_is_shown_and_it_is_not_a_success(
+    runbooks: Runbooks, argv: list[str]
+) -> None:
+    ended = runbooks(*argv)
+    assert ended.returncode == 2
+    assert "Usage:" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+# ---- parameters
+
+
+def test_a_good_parameters_file_is_said_to_be_good(runbooks: Runbooks) -> None:
+    ended = runbooks("parameters", "check", "good.yaml")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "good.yaml is good: dataflow 1.16.0 as release dataflow in namespace csghub.\n"
+
+
+def test_a_single_key_can_be_set(runbooks: Runbooks) -> None:
+    ended = runbooks("parameters", "check", "good.yaml", "--set", "chart.version=1.16.1")
+    assert "dataflow 1.16.1" in ended.stdout
+
+
+def test_a_bad_parameters_file_names_file_line_and_key(runbooks: Runbooks, home: Path) -> None:
+    (home / "bad.yaml").write_text(GOOD.replace("domain:", "domian:"))
+    ended = runbooks("parameters", "check", "bad.yaml")
+    assert ended.returncode == 2
+    assert "bad.yaml:6" in ended.stderr
+    assert "domian" in ended.stderr
+
+
+# ---- every error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, RunbookError)],
+)
+def test_every_error_is_its_sentence_on_standard_error_and_its_exit_code(
+    failing: Callable[[str], Completed], error: type[RunbookError]
+) -> None:
+    ended = failing(f"raise errors.{error.__name__}('It broke.', next_step='Mend it.', evidence='here')")
+    assert ended.returncode == error.exit_code
+    assert (ended.stdout, ended.stderr) == ("", "runbooks: It broke.\nNext: Mend it.\nEvidence: here\n")
+
+
+@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_is_a_sentence_and_a_code_of_its_own(
+    failing: Callable[[str], Completed], signal: str, code: int
+) -> None:
+    ended = failing(f"os.kill(os.getpid(), signal.{signal}); signal.pause()")
+    assert ended.returncode == code
+    assert ended.stderr.strip() == (
+        "runbooks: Stopped before anything was changed.\nNext: Run it again when you want."
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [("INT", 130), ("TERM", 143)])
+def test_a_signal_while_helm_works_ends_helm_too(
+    runbooks: Runbooks, home: Path, number: str, code: int
+) -> None:
+    helm = home / "slow-helm"
+    helm.write_text(f"#!/bin/sh\necho $$ > pid\nkill -{number} $PPID\nexec sleep 60\n")
+    helm.chmod(0o755)
+    (home / "slow.yaml").write_text(GOOD.replace("HELM", "./slow-helm"))
+    ended = runbooks("plan", "install", "-p", "slow.yaml")
+    assert ended.returncode == code
+    assert "Stopped before anything was changed." in ended.stderr
+    (pid,) = (int(path.read_text()) for path in home.rglob("pid"))
+    assert not process.identify(pid).alive
+
+
+def test_an_ignored_interrupt_stays_ignored(environment: dict[str, str], home: Path) -> None:
+    code = (
+        "import sys, signal, os\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from runbooks_lib import __main__ as main, parameters\n"
+        "load = parameters.load\n"
+        "def loads(*a):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return load(*a)\n"
+        "parameters.load = loads\n"
+        "sys.argv = ['runbooks', 'parameters', 'check', 'good.yaml']\n"
+        "main.main()\n"
+    )
+    assert process.run([sys.executable, "-c", code], timeout=60, env=environment, cwd=home).returncode == 0
+
+
+@pytest.mark.parametrize("code", [0, 3, 6, 130])
+def test_the_exit_code_of_a_run_is_that_of_the_command(
+    environment: dict[str, str], home: Path, code: int
+) -> None:
+    summary = RunSummary(
+        run_id="ab12",
+        stage="verify",
+        target="t",
+        outcome="failed",
+        exit_code=code,
+        started="now",
+        seconds=1,
+        folder="f",
+        summary="It ended.",
+    )
+    script = (
+        "import sys\n"
+        "from runbooks_lib import __main__ as main, headless, results\n"
+        f"summary = results.RunSummary.model_validate_json({summary.model_dump_json()!r})\n"
+        "headless.run_stage = lambda *a, **k: summary\n"
+        "main.main()\n"
+    )
+    argv = [sys.executable, "-c", script, "run", "verify", "-p", "good.yaml"]
+    plain = process.run(argv, timeout=60, env=environment, cwd=home)
+    assert plain.returncode == code
+    assert plain.stdout == f"verify: failed (exit code {code}). It ended.\nrecord: f\n"
+    as_json = process.run([*argv, "--json"], timeout=60, env=environment, cwd=home)
+    assert as_json.returncode == code
+    assert json.loads(as_json.stdout) == summary.model_dump(mode="json")
+
+
+# ---- records, and commands that are not installed
+
+
+def test_without_records_a_sentence_says_what_makes_them(runbooks: Runbooks) -> None:
+    ended = runbooks("records", "list")
+    assert (ended.returncode, ended.stdout) == (0, "No records yet: `runbooks run` makes them.\n")
+    assert json.loads(runbooks("records", "list", "--json").stdout) == []
+
+
+def test_a_record_that_is_not_there_is_a_sentence(runbooks: Runbooks) -> None:
+    ended = runbooks("records", "show", "abcd")
+    assert ended.returncode in {2, 8}
+    assert "abcd" in ended.stderr
+    assert "Next: " in ended.stderr
+
+
+def test_without_the_sandboxs_libraries_everything_else_works(failing: Callable[..., Completed]) -> None:
+    ended = failing("raise errors.CheckFailed('No.')", before="sys.modules['sandbox.commands'] = None")
+    assert (ended.returncode, ended.stderr) == (3, "runbooks: No.\n")
+
+
+@pytest.mark.parametrize("argv", [["rehearse"], ["sandbox", "up", "--name", "x"], ["sandbox", "--help"]])
+def test_a_command_whose_libraries_are_missing_says_how_to_install_them(
+    environment: dict[str, str], home: Path, argv: list[str]
+) -> None:
+    code = (
+        "import sys; sys.modules['sandbox.commands'] = None; from runbooks_lib.__main__ import main; main()"
+    )
+    ended = process.run([sys.executable, "-c", code, *argv], timeout=60, env=environment, cwd=home)
+    assert ended.returncode == 2
+    assert f"`runbooks {argv[0]}` can't be used here" in ended.stderr
+    assert "pip install '.[sandbox]'" in ended.stderr
+
+
+# ---- what is printed
+
+
+def test_a_plan_ends_with_the_digest_to_approve() -> None:
+    from runbooks_lib.__main__ import plan_text
+
+    plan = Plan(
+        stage="upgrade",
+        target={},
+        steps=(Step(kind="a", title="First"), Step(kind="b", title="Second")),
+        changes=(ObjectChange(action="change", name="Deployment api", detail=("a: 1 → 2",)),),
+        impact=("Upgrades it.",),
+    )
+    assert plan_text(plan).splitlines() == [
+        "Upgrades it.",
+        "  1. First",
+        "  2. Second",
+        "  change  Deployment api",
+        "          a: 1 → 2",
+        f"digest: {plan.digest}",
+    ]
+
+
+def test_a_table_has_plain_columns_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    from runbooks_lib.__main__ import print_rows
+
+    print_rows([{"stage": "verify", "outcome": "passed"}, {"stage": "up", "outcome": ""}], "none")
+    assert capsys.readouterr().out.splitlines() == ["stage   outcome", "verify  passed", "up"]
+    print_rows([], "none")
+    assert capsys.readouterr().out == "none\n"
+
+
+def test_starting_is_quick_because_the_heavy_libraries_come_late(
+    environment: dict[str, str], home: Path
+) -> None:
+    code = (
+        "import sys; sys.argv = ['runbooks', 'parameters', 'check', 'good.yaml']\n"
+        "from runbooks_lib.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    ended = process.run([sys.executable, "-c", code], timeout=60, env=environment, cwd=home)
+    loaded: Any = ended.stdout.splitlines()[-1]
+    for name in ("pandas", "kubernetes", "papermill", "nbclient", "ipywidgets", "httpx"):
+        assert f"'{name}'" not in loaded
