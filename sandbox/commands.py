@@ -40,11 +40,24 @@ def up(
 
 
 @sandbox.command(epilog="Example: runbooks sandbox down --name try")
-def down(name: Name = "sandbox") -> None:
+def down(
+    name: Name = "sandbox",
+    everyone: Annotated[bool, typer.Option("--all", help="End all sandboxes of this project.")] = False,
+) -> None:
     """End it: no process, port or file of it is left. The built programs and the records stay."""
     from sandbox import lifecycle
+    from sandbox.state import names
 
-    lifecycle.down(name, say=_say)
+    for one in names() if everyone else (name,):
+        lifecycle.down(one, say=_say)
+
+
+@sandbox.command(epilog="Example: RUNBOOKS_TOOLCHAIN=/opt/toolchain runbooks sandbox toolchain")
+def toolchain() -> None:
+    """Have its programs ready: found in RUNBOOKS_TOOLCHAIN or the user's cache, else built once."""
+    from sandbox import toolchain as programs
+
+    _say(f"The sandbox's programs are in {programs.find(say=_say).folder}")
 
 
 @sandbox.command(epilog="Example: runbooks sandbox reset (the cluster is another one afterwards)")

@@ -104,6 +104,12 @@ def folder_of(name: str, root: Path | None = None) -> Path:
     return (root or parameters.project_root()) / ".runbooks" / "sandboxes" / name
 
 
+def names(root: Path | None = None) -> tuple[str, ...]:
+    """The names of this project's sandboxes."""
+    folder = folder_of("any", root).parent
+    return tuple(sorted(path.name for path in folder.glob("*") if _NAME.fullmatch(path.name)))
+
+
 def load(name: str, root: Path | None = None) -> State | None:
     """What is known about a sandbox, or nothing.
 
