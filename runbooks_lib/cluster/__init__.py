@@ -11,26 +11,6 @@
 
 from runbooks_lib.cluster.client import Cluster
 from runbooks_lib.cluster.discovery import Resource
-from runbooks_lib.cluster.failures import (
-    Conflict,
-    Expired,
-    Forbidden,
-    Invalid,
-    NotFound,
-    NotServed,
-    Rejected,
-    Untrusted,
-)
+from runbooks_lib.cluster.failures import Conflict, Forbidden, Invalid, NotFound, Untrusted
 
-__all__ = [
-    "Cluster",
-    "Conflict",
-    "Expired",
-    "Forbidden",
-    "Invalid",
-    "NotFound",
-    "NotServed",
-    "Rejected",
-    "Resource",
-    "Untrusted",
-]
+__all__ = ["Cluster", "Conflict", "Forbidden", "Invalid", "NotFound", "Resource", "Untrusted"]

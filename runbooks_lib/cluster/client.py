@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import builtins
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from runbooks_lib.cluster import access, discovery, failures, forwards, objects, watches
+from runbooks_lib.cluster import failures, forwards, watches
 from runbooks_lib.cluster.connection import Connection
-from runbooks_lib.cluster.discovery import Discovered, Resource
-from runbooks_lib.cluster.failures import Ask
-from runbooks_lib.errors import OutcomeUnknown
+from runbooks_lib.cluster.discovery import Resource, discover
+from runbooks_lib.cluster.failures import Ask, NotFound
+from runbooks_lib.cluster.kubeconfig import load
 from runbooks_lib.results import Json, Observe, unobserved
 
 
@@ -25,29 +23,35 @@ class Cluster:
 
     Every method raises, besides what it names: :class:`~runbooks_lib.errors.Unreachable` when no answer comes,
     :class:`~runbooks_lib.errors.OutcomeUnknown` when the server fails or a write's answer is lost, and a
-    :class:`~runbooks_lib.cluster.Rejected` when the server will not.
+    class of :mod:`runbooks_lib.cluster.failures` when the server will not, and then nothing was changed.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._discovered: Discovered | None = None
-        self._discovering = threading.Lock()
+        self._resources: tuple[Resource, ...] = ()
 
     @classmethod
     def connect(
-        cls, kubeconfig: Path | None, context: str, *, observe: Observe = unobserved, timeout: float = 10
+        cls,
+        kubeconfig: Path | None,
+        context: str,
+        *,
+        observe: Observe = unobserved,
+        timeout: float = 10,
+        pause: float = 0.3,
     ) -> Cluster:
         """Read the kubeconfig; the first request is sent by the first question.
 
         Args:
-            kubeconfig: A file; None for the user's own, and in a pod without one for its service account.
+            kubeconfig: A file; None for the user's own.
             context: A context of it; empty for its current one.
             timeout: Seconds for one answer.
+            pause: Seconds before a question is asked again; longer each time.
 
         Raises:
             UsageError: The kubeconfig is missing or malformed, or has no such context.
         """
-        return cls(Connection.open(kubeconfig, context, observe=observe, timeout=timeout))
+        return cls(Connection(load(kubeconfig, context), observe=observe, timeout=timeout, pause=pause))
 
     def close(self) -> None:
         """Close open sockets; a later question opens new ones."""
@@ -66,142 +70,161 @@ class Cluster:
 
     def version(self) -> str:
         """The API server's version, for example ``v1.33.13``."""
-        ask = Ask("get", "/version")
-        version = self._connection.json(ask).get("gitVersion")
-        if not isinstance(version, str):
-            raise failures.malformed(self.server, ask)
-        return str(version)
+        return self._text(Ask("get", "/version"), "gitVersion")
 
     def uid(self) -> str:
         """The UID of the namespace ``kube-system``: what a target is pinned by."""
-        ask = Ask("get", "/api/v1/namespaces/kube-system", resource="namespaces", name="kube-system")
-        uid = (self._connection.json(ask).get("metadata") or {}).get("uid")
-        if not isinstance(uid, str):
-            raise failures.malformed(self.server, ask)
-        return str(uid)
+        path = "/api/v1/namespaces/kube-system"
+        return self._text(Ask("get", path, "namespaces", "kube-system"), "metadata", "uid")
 
     def who(self) -> Json:
-        """The user as the API server sees them; see :func:`runbooks_lib.cluster.access.who`."""
-        return access.who(self._connection)
+        """The user as the API server sees them: ``username``, ``groups``, ``uid``, ``extra``; each may be missing.
 
-    def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None, name: str = "") -> bool:
-        """Whether we may do something; see :func:`runbooks_lib.cluster.access.can_i`."""
-        return access.can_i(self._connection, verb, group, plural, namespace, name)
+        Empty on a cluster that can't tell (before Kubernetes 1.28).
+        """
+        try:
+            status = self._review("authentication.k8s.io", "SelfSubjectReview", {})
+        except NotFound:
+            return {}
+        return dict(status.get("userInfo") or {})
+
+    def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None) -> bool:
+        """Whether we may do something.
+
+        Args:
+            verb: As permissions name it: get, list, create, patch, ….
+            group: The API group, empty for the core group.
+            namespace: None asks about all namespaces, or about a cluster-scoped resource.
+        """
+        asked = {"verb": verb, "group": group, "resource": plural, "namespace": namespace or ""}
+        spec = {"resourceAttributes": asked}
+        return bool(self._review("authorization.k8s.io", "SelfSubjectAccessReview", spec).get("allowed"))
 
     def resources(self) -> tuple[Resource, ...]:
         """Every kind in every version that the cluster serves, preferred versions first."""
-        return self._discover().resources
-
-    @property
-    def undiscovered(self) -> tuple[str, ...]:
-        """Groups with versions whose own server did not answer: what they serve is not known."""
-        return self._discover().undiscovered
+        found = self._resources or tuple(discover(self._connection))
+        self._resources = found
+        return found
 
     def resource(self, api_version: str, kind: str) -> Resource | None:
         """The resource of a kind, or None where the cluster has none; it is asked again before it says no."""
-        found = discovery.find(self._discover().resources, api_version, kind)
-        if found is None:
-            found = discovery.find(self._discover(afresh=True).resources, api_version, kind)
-        return found
-
-    def plural(self, kind: str, api_version: str = "") -> str:
-        """What permissions and paths call a kind; without a version the first kind of that name.
-
-        Raises:
-            NotServed: The cluster has no such kind.
-        """
-        return self._served(api_version, kind).plural
+        for afresh in (False, True):
+            if afresh:
+                self._resources = ()
+            for resource in self.resources():
+                if (resource.api_version, resource.kind) == (api_version, kind):
+                    return resource
+        return None
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Json | None:
         """One object, or None where there is none, also where the cluster has no such kind."""
-        resource = self._resource_or_unknown(api_version, kind)
-        return objects.get(self._connection, resource, name, namespace) if resource else None
+        resource = self.resource(api_version, kind)
+        try:
+            return self._connection.json(resource.ask("get", namespace, name)) if resource else None
+        except NotFound:
+            return None
 
-    def list(
-        self, api_version: str, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
-    ) -> list[Json]:
+    def list(self, api_version: str, kind: str, namespace: str | None = None) -> list[Json]:
         """Every object of a kind, in one namespace or in all; complete, or an error.
 
-        Args:
-            labels: A label selector, for example ``app.kubernetes.io/instance=dataflow``.
-            fields: A field selector, for example ``status.phase=Running``.
+        Raises:
+            NotFound: The cluster has no such kind.
+        """
+        return watches.list_all(self._connection, self._served(api_version, kind), namespace)[0]
+
+    def create(self, obj: Json, namespace: str | None = None) -> Json:
+        """Create an object, sent once, in the namespace given or else its own.
 
         Raises:
-            NotServed: The cluster has no such kind.
+            Conflict: It exists already.
+            Invalid: The cluster finds it wrong.
         """
-        resource = self._served(api_version, kind)
-        return objects.list_all(self._connection, resource, namespace, labels=labels, fields=fields)[0]
+        return self._connection.json(self._about(obj, "create", namespace, safe=False))
 
-    def create(self, obj: Json, namespace: str | None = None, *, dry_run: bool = False) -> Json:
-        """Create an object; see :func:`runbooks_lib.cluster.objects.create`."""
-        resource = self._served(obj["apiVersion"], obj["kind"])
-        return objects.create(self._connection, resource, obj, namespace, dry_run=dry_run)
-
-    def patch(
-        self,
-        api_version: str,
-        kind: str,
-        name: str,
-        body: Json,
-        namespace: str | None = None,
-        *,
-        dry_run: bool = False,
-    ) -> Json:
-        """Merge a patch into an object; see :func:`runbooks_lib.cluster.objects.patch`."""
+    def patch(self, api_version: str, kind: str, name: str, body: Json, namespace: str | None = None) -> Json:
+        """Merge a patch into an object (RFC 7386: ``None`` removes a key), sent once."""
+        content_type = "application/merge-patch+json"
         resource = self._served(api_version, kind)
-        return objects.patch(self._connection, resource, name, body, namespace, dry_run=dry_run)
+        ask = resource.ask("patch", namespace, name, body=body, content_type=content_type, safe=False)
+        return self._connection.json(ask)
 
     def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
-        """Delete an object; False where there was none. See :func:`runbooks_lib.cluster.objects.delete`."""
-        resource = self._resource_or_unknown(api_version, kind)
-        return objects.delete(self._connection, resource, name, namespace) if resource else False
+        """Delete an object, its dependents in the background; False where there was none."""
+        resource = self.resource(api_version, kind)
+        if resource is None:
+            return False
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        try:
+            self._connection.json(resource.ask("delete", namespace, name, body=body, safe=False))
+        except NotFound:
+            return False
+        return True
 
-    def dry_run_apply(
-        self, obj: Json, namespace: str | None = None, *, field_manager: str = "dataflow-runbooks"
-    ) -> Json:
-        """What an object would become if it were applied; see :func:`runbooks_lib.cluster.objects.dry_run_apply`."""
-        resource = self._served(obj["apiVersion"], obj["kind"])
-        return objects.dry_run_apply(self._connection, resource, obj, namespace, field_manager=field_manager)
+    def dry_run_apply(self, obj: Json, namespace: str | None = None) -> Json:
+        """What an object would become if it were applied; nothing is changed.
+
+        Fields that another manager owns are taken over: the question is whether the cluster accepts the object.
+
+        Raises:
+            Invalid: The cluster's schema or an admission check refuses it.
+        """
+        query = {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
+        # JSON is YAML, and 1.33 knows this name only.
+        content_type = "application/apply-patch+yaml"
+        return self._connection.json(
+            self._about(obj, "patch", namespace, query=query, content_type=content_type)
+        )
 
     def watch(
-        self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", timeout: float
+        self, api_version: str, kind: str, namespace: str | None, *, timeout: float
     ) -> Iterator[tuple[str, Json]]:
         """Every object as ADDED, then each change; see :func:`runbooks_lib.cluster.watches.watch`."""
-        resource = self._served(api_version, kind)
-        return watches.watch(self._connection, resource, namespace, labels=labels, timeout=timeout)
+        return watches.watch(self._connection, self._served(api_version, kind), namespace, timeout)
 
     def logs(
         self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 500
     ) -> str:
-        """The last lines of a container's log; see :func:`runbooks_lib.cluster.objects.logs`."""
-        return objects.logs(self._connection, namespace, pod, container, previous=previous, tail=tail)
+        """The last lines of a container's log.
 
-    def events(self, namespace: str) -> builtins.list[Json]:
-        """The events of a namespace, oldest first."""
-        return sorted(self.list("v1", "Event", namespace), key=objects.moment)
+        Raises:
+            NotFound: There is no such pod.
+            Invalid: The container has not started, or has no previous log.
+        """
+        query = {"container": container, "tailLines": str(tail)} | ({"previous": "true"} if previous else {})
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        return self._connection.text(Ask("get", path, "pods/log", pod, namespace, query, accept="*/*"))
 
     def forward(self, namespace: str, pod: str, port: int) -> AbstractContextManager[tuple[str, int]]:
         """A loopback address that leads to a port of a pod; see :func:`runbooks_lib.cluster.forwards.forward`."""
         return forwards.forward(self._connection, namespace, pod, port)
 
-    def _discover(self, *, afresh: bool = False) -> Discovered:
-        with self._discovering:
-            if self._discovered is None or afresh:
-                self._discovered = discovery.discover(self._connection)
-            return self._discovered
+    def _text(self, ask: Ask, *keys: str) -> str:
+        answer: Any = self._connection.json(ask)
+        for key in keys:
+            answer = answer.get(key) if isinstance(answer, dict) else None
+        if not isinstance(answer, str):
+            raise failures.malformed(self.server, ask)
+        return answer
 
-    def _resource_or_unknown(self, api_version: str, kind: str) -> Resource | None:
-        """As :meth:`resource`, but an error where the answer is not known."""
+    def _review(self, group: str, kind: str, spec: Json) -> Json:
+        """Ask the server about ourselves; the answer's status."""
+        plural = kind.lower() + "s"
+        body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
+        ask = Ask("create", f"/apis/{group}/v1/{plural}", plural, body=body)
+        return dict(self._connection.json(ask).get("status") or {})
+
+    def _served(self, api_version: str, kind: str) -> Resource:
         found = self.resource(api_version, kind)
-        if found is None and api_version in self.undiscovered:
-            raise OutcomeUnknown(
-                f"It is not known whether the cluster serves {kind}: the server of {api_version} did not answer.",
-                next_step="Look at the APIService of that group: its own server is down.",
+        if found is None:
+            raise NotFound(
+                f"The cluster does not serve the kind {kind} of {api_version}.",
+                next_step="01_prerequisites lists the custom resource definitions and versions that are needed.",
             )
         return found
 
-    def _served(self, api_version: str, kind: str) -> Resource:
-        found = self._resource_or_unknown(api_version, kind)
-        if found is None:
-            raise failures.not_served(api_version, kind)
-        return found
+    def _about(self, obj: Json, verb: str, namespace: str | None, **more: Any) -> Ask:
+        """A request that carries an object."""
+        meta = obj.get("metadata") or {}
+        place = namespace or meta.get("namespace")
+        resource = self._served(obj["apiVersion"], obj["kind"])
+        return resource.ask(verb, place, str(meta.get("name") or ""), body=obj, **more)

@@ -1,31 +1,18 @@
 """What can go wrong between here and an API server, as sentences.
 
-::
-
-    OutcomeUnknown
-    ├── Unreachable        no answer
-    │   └── Untrusted      no trust in its certificate, or it has none in our credentials
-    └── (itself)           a write whose answer was lost; a server that failed or was too busy
-    CheckFailed
-    └── Rejected           the server understood the request and would not do it; it changed nothing
-        ├── Forbidden      403
-        ├── NotFound       404, where it matters (reading one object gives ``None`` instead)
-        ├── NotServed      the cluster has no such kind
-        ├── Conflict       409
-        ├── Expired        410
-        └── Invalid        400, 422 and what an admission check denied
-
 No sentence holds a request's body. A server's own words are used, without the values that they echo.
 """
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
-from runbooks_lib.errors import CheckFailed, OutcomeUnknown, Unreachable
+from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, Unreachable
 from runbooks_lib.results import Json
 
 
@@ -33,32 +20,27 @@ class Untrusted(Unreachable):
     """The server's certificate is not trusted, or it does not accept the credentials: waiting does not help."""
 
 
-class Rejected(CheckFailed):
-    """The API server understood a request and would not carry it out; the request changed nothing."""
+class Forbidden(CheckFailed):
+    """The credentials in use may not do this, or a policy of the cluster forbids it."""
 
 
-class Forbidden(Rejected):
-    """The credentials in use may not do this."""
+class NotFound(CheckFailed):
+    """What the request is about does not exist: its namespace, or the whole kind."""
 
 
-class NotFound(Rejected):
-    """What the request is about does not exist, for example its namespace."""
-
-
-class NotServed(Rejected):
-    """The cluster serves no such kind: a custom resource definition or an API version is missing."""
-
-
-class Conflict(Rejected):
+class Conflict(CheckFailed):
     """It exists already, or someone else changed it in the meantime."""
 
 
-class Expired(Rejected):
+class Expired(CheckFailed):
     """The server no longer has the version of the list that was asked for."""
 
 
-class Invalid(Rejected):
+class Invalid(CheckFailed):
     """The API server finds the object or the request wrong."""
+
+
+METHODS = {"create": "POST", "patch": "PATCH", "delete": "DELETE"}
 
 
 @dataclass(frozen=True)
@@ -78,10 +60,14 @@ class Ask:
     namespace: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     body: Json | None = None
-    method: str = "GET"
     content_type: str = "application/json"
     accept: str = "application/json"
     safe: bool = True
+
+    @property
+    def method(self) -> str:
+        """As HTTP names it."""
+        return METHODS.get(self.verb, "GET")
 
     def __str__(self) -> str:
         """In words: ``get secrets/mine in the namespace csghub``."""
@@ -91,6 +77,7 @@ class Ask:
         return f"{self.verb} {what}{place}"
 
 
+AGAIN = "Try again in a minute."
 LOOK_FIRST = (
     "Look at the object before anything is tried again: 03_verify shows the release, 06_diagnose why."
 )
@@ -99,64 +86,67 @@ CERTIFICATE = (
     "Compare certificate-authority-data of the kubeconfig with the cluster's; after a change of the cluster's "
     "certificate fetch its kubeconfig again. Do not switch the verification off."
 )
+TRUST = {CERTIFICATE: "can't be trusted", LOGIN: "does not accept the credentials"}
+PROXY = "Look at HTTPS_PROXY, NO_PROXY and the kubeconfig's proxy-url."
 
-#: Clauses for a connection that failed, by what the exceptions behind it say, and what to do. First match wins.
-CONNECTION_CLAUSES: tuple[tuple[str, str, str], ...] = (
-    ("certificate required", "it asks for a client certificate, and got none", LOGIN),
-    ("alert bad certificate", "it does not accept the client certificate", LOGIN),
-    ("alert certificate expired", "the client certificate has expired", LOGIN),
-    ("alert unknown ca", "it does not know who signed the client certificate", LOGIN),
+#: Why a connection failed, by what the exception says, and what to do. The first match wins.
+CLAUSES: tuple[tuple[str, str, str], ...] = (
+    ("connect to proxy|tunnel connection", "the proxy did not let the request through", PROXY),
+    ("certificate required|tls.* alert", "it does not accept the client certificate", LOGIN),
     ("certificate has expired", "its certificate has expired", CERTIFICATE),
-    ("not valid for", "its certificate is for another host name or address", CERTIFICATE),
-    ("doesn't match", "its certificate is for another host name or address", CERTIFICATE),
+    ("not valid for|doesn't match", "its certificate is for another host name or address", CERTIFICATE),
     ("certificate verify failed", "its certificate is not trusted", CERTIFICATE),
-    ("wrong version number", "it does not speak TLS on this port", ""),
-    ("record layer failure", "it does not speak TLS on this port", ""),
-    ("failed to resolve", "its name does not resolve", ""),
-    ("name or service not known", "its name does not resolve", ""),
+    ("wrong version number|record layer failure", "it does not speak TLS on this port", ""),
+    ("failed to resolve|name or service not known", "its name does not resolve", ""),
     ("connection refused", "connection refused", ""),
-    ("no route to host", "no route to host", ""),
-    ("network is unreachable", "the network is unreachable", ""),
+    ("no route to host|network is unreachable", "there is no route to it", ""),
     ("timed out", "no answer in time", ""),
-    ("time-out", "no answer in time", ""),
-    ("proxy", "the proxy did not let the request through", "Look at HTTPS_PROXY, NO_PROXY and proxy-url."),
-    ("connection reset", "the connection was reset", ""),
     ("without response", "the connection was closed without an answer", ""),
-    ("incompleteread", "the answer broke off", ""),
-    ("connection broken", "the answer broke off", ""),
+    ("incompleteread|connection broken|reset by peer", "the answer broke off", ""),
 )
+
+#: What a status means, as class, sentence and next step; 403 and 5xx have functions of their own.
+REFUSALS: dict[int, tuple[type[RunbookError], str, str]] = {
+    400: (Invalid, "The cluster finds «{ask}» invalid", "Correct what it names."),
+    401: (Untrusted, "The cluster at {server} does not accept the credentials", LOGIN),
+    404: (NotFound, "The cluster can't «{ask}»", "03_verify shows what is there."),
+    409: (
+        Conflict,
+        "The cluster can't «{ask}»: it exists already, or someone else changed it meanwhile",
+        "Look at it, then plan again.",
+    ),
+    410: (Expired, "The cluster no longer has what «{ask}» asked for", "Ask again."),
+    422: (Invalid, "The cluster finds «{ask}» invalid", "Correct what it names."),
+    429: (OutcomeUnknown, "The cluster at {server} was too busy for «{ask}»", AGAIN),
+}
 
 
 def connection_clause(error: BaseException) -> tuple[str, str]:
     """Why a connection failed, as one clause, and what to do about it (may be empty)."""
-    said = " ".join(f"{type(each).__name__} {each}" for each in _chain(error)).lower()
-    for pattern, clause, advice in CONNECTION_CLAUSES:
-        if pattern in said:
-            return clause, advice
-    return f"the connection failed ({type(error).__name__})", ""
+    said = str(error).lower()
+    other = f"the connection failed ({type(error).__name__})"
+    return next(
+        ((clause, todo) for pattern, clause, todo in CLAUSES if re.search(pattern, said)), (other, "")
+    )
 
 
 def unreachable(server: str, error: BaseException) -> Unreachable:
     """No answer came from the server, and nothing was sent that could have changed anything."""
     clause, advice = connection_clause(error)
-    if advice == CERTIFICATE:
-        return Untrusted(f"The cluster at {server} can't be trusted: {clause}.", next_step=advice)
-    if advice == LOGIN:
-        return Untrusted(
-            f"The cluster at {server} does not accept the credentials: {clause}.", next_step=advice
-        )
-    return Unreachable(
-        f"The cluster at {server} did not answer: {clause}.", next_step=advice or _look(server)
-    )
+    if advice in TRUST:
+        return Untrusted(f"The cluster at {server} {TRUST[advice]}: {clause}.", next_step=advice)
+    parts = urlsplit(server)
+    look = f"Is the cluster up, and may this machine reach {parts.netloc} (VPN, firewall, HTTPS_PROXY)?"
+    if parts.hostname in {"127.0.0.1", "localhost", "::1"}:
+        look = f"Does it run? It is on this machine ({parts.netloc}); for a sandbox: runbooks sandbox status."
+    return Unreachable(f"The cluster at {server} did not answer: {clause}.", next_step=advice or look)
 
 
 def answer_lost(server: str, ask: Ask, error: BaseException) -> OutcomeUnknown:
     """A write was sent, and its answer never came."""
     clause, _ = connection_clause(error)
-    return OutcomeUnknown(
-        f"It is not known whether the cluster at {server} carried out «{ask}»: {clause}.",
-        next_step=LOOK_FIRST,
-    )
+    summary = f"It is not known whether the cluster at {server} carried out «{ask}»: {clause}."
+    return OutcomeUnknown(summary, next_step=LOOK_FIRST)
 
 
 def malformed(server: str, ask: Ask) -> Unreachable:
@@ -167,32 +157,84 @@ def malformed(server: str, ask: Ask) -> Unreachable:
     )
 
 
-def not_served(api_version: str, kind: str) -> NotServed:
-    """The cluster has no such kind."""
-    return NotServed(
-        f"The cluster does not serve the kind {kind} of {api_version}.",
-        next_step="01_prerequisites lists the custom resource definitions and versions that are needed.",
-    )
+def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
+    """The error for an answer that is not a success."""
+    message, details = _read_status(content)
+    said = spoken(message, details, secret=ask.resource == "secrets" and status not in {404, 409})
+    tail = f": {said}" if said else "."
+    if status == 403:
+        return _forbidden(server, ask, message, tail)
+    if status == 500 and "failed to create typed patch object" in message:
+        # How server-side apply says that the object does not fit its schema.
+        status = 422
+    if status in REFUSALS:
+        kind, sentence, next_step = REFUSALS[status]
+        return kind(f"{sentence.format(server=server, ask=ask)} ({status}){tail}", next_step=next_step)
+    if status < 500:
+        sentence = f"The cluster at {server} answered {status} to «{ask}»"
+        return RunbookError(sentence + tail, next_step="The API server's own log says more.")
+    if ask.safe:
+        return OutcomeUnknown(f"The cluster at {server} failed on «{ask}» ({status}){tail}", next_step=AGAIN)
+    sentence = f"It is not known whether the cluster at {server} carried out «{ask}»: it answered {status}"
+    return OutcomeUnknown(sentence + tail, next_step=LOOK_FIRST)
 
 
-def _look(server: str) -> str:
-    parts = urlsplit(server)
-    place = parts.netloc.rpartition("@")[2]
-    if parts.hostname in {"127.0.0.1", "localhost", "::1"}:
-        return f"Does it run? It is on this machine ({place}); for a sandbox: runbooks sandbox status."
-    return f"Is the cluster up, and may this machine reach {place} (VPN, firewall, HTTPS_PROXY)?"
+def _forbidden(server: str, ask: Ask, message: str, tail: str) -> Forbidden:
+    """By permission, with the user's name; or by a quota or an admission policy, in the server's words."""
+    found = re.search(r'User "([^"]*)" cannot (\w+) ', message)
+    if found is None:
+        summary = f"The cluster does not let «{ask}» happen (403){tail}"
+        next_step = "A quota, Pod Security or a policy of the namespace forbids it; its owner knows more."
+    elif found[1] == "system:anonymous":
+        summary = f"The cluster at {server} was asked without credentials: it may not {ask}."
+        next_step = LOGIN
+    else:
+        summary = f"{found[1]} may not {ask}."
+        next_step = (
+            "Ask the cluster's administrator for a role that allows it; 01_prerequisites lists all it needs."
+        )
+    return Forbidden(summary, next_step=next_step)
 
 
-def _chain(error: BaseException) -> Sequence[BaseException]:
-    """An exception and those behind it, outermost first; urllib3 keeps some as ``reason`` or an argument."""
-    found: list[BaseException] = []
-    waiting: list[BaseException | None] = [error]
-    while waiting and len(found) < 10:
-        each = waiting.pop(0)
-        if each is None or each in found:
-            continue
-        found.append(each)
-        held = [getattr(each, "reason", None), *each.args] if not isinstance(each, ssl.SSLError) else []
-        waiting += [inner for inner in held if isinstance(inner, BaseException)]
-        waiting += [each.__cause__, each.__context__]
-    return found
+LONGEST = 600
+#: How a server echoes what it was given: after a field's verdict, as Go writes a value, or quoted at length.
+_ECHO = re.compile(
+    r"\b(Invalid|Unsupported|Duplicate) value: "
+    r'(?!"?null"?\b)'
+    r'("(?:[^"\\]|\\.)*"|[\w.*\[\]]*\{.*\}|[^\s:"{][^:\n]*)',
+    re.DOTALL,
+)
+_STRUCT = re.compile(r"&?\w[\w.*\[\]]*\{.*\}", re.DOTALL)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.){99,}"', re.DOTALL)
+
+
+def spoken(message: str, details: Mapping[str, Any], *, secret: bool = False) -> str:
+    """The server's own words without the values they echo; for a Secret only which fields are wrong, and how.
+
+    A value that a server rejects may be a password in the wrong place.
+    """
+    causes = [cause for cause in details.get("causes") or [] if isinstance(cause, Mapping)]
+    if secret:
+        message = ", ".join(
+            f"{cause.get('field', 'a field')} ({cause.get('reason', 'invalid')})" for cause in causes
+        )
+    elif causes and all(cause.get("field") for cause in causes):
+        message = "; ".join(f"{cause['field']}: {cause.get('message', '')}" for cause in causes)
+    text = _ECHO.sub(r"\1 value", message)
+    text = _QUOTED.sub('"…"', _STRUCT.sub("…", text))
+    text = " ".join(text.split())
+    if len(text) > LONGEST:
+        return text[:LONGEST] + "…"
+    return text if not text or text[-1] in ".…" else text + "."
+
+
+def _read_status(content: bytes) -> tuple[str, Mapping[str, Any]]:
+    """Message and details of a ``Status``; anything else (a proxy's page) has nothing to say."""
+    try:
+        status = json.loads(content)
+    except ValueError:
+        return "", {}
+    if not isinstance(status, dict) or status.get("kind") != "Status":
+        return "", {}
+    details = status.get("details")
+    return str(status.get("message") or ""), details if isinstance(details, dict) else {}

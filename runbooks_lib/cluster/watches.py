@@ -1,4 +1,4 @@
-"""Following a collection: what is there, then every change, over dropped connections and forgotten versions."""
+"""Reading a collection whole, and following it over dropped connections and forgotten versions."""
 
 from __future__ import annotations
 
@@ -6,28 +6,46 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
 
-from runbooks_lib.cluster import failures, refusals
+from runbooks_lib.cluster import failures
 from runbooks_lib.cluster.connection import Connection
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.cluster.failures import Ask, Expired, Untrusted
-from runbooks_lib.cluster.objects import ask_about, list_all
 from runbooks_lib.errors import OutcomeUnknown
 from runbooks_lib.results import Json
 
 #: ``ADDED``, ``MODIFIED`` or ``DELETED``, and the object as it is now (of a deleted one: as it was last).
 Change = tuple[str, Json]
-CHANGES = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
-#: Seconds of one request. A connection that died without a word costs at most this.
+#: Objects in one page of a list; what `kubectl` asks for.
+PAGE = 500
+#: Seconds of one request of a watch. A connection that died without a word costs at most this.
 STRETCH = 30.0
-#: Seconds between attempts while the server does not answer: the first and the longest.
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+
+
+def list_all(connection: Connection, resource: Resource, namespace: str | None) -> tuple[list[Json], str]:
+    """Every object of a collection, and the version of the list, which a watch can start from.
+
+    Raises:
+        Expired: The server took back the list before its last page; no part of it is handed out.
+    """
+    found: list[Json] = []
+    query = {"limit": str(PAGE)}
+    while True:
+        ask = resource.ask("list", namespace, query=query)
+        answer = connection.json(ask)
+        items, meta = answer.get("items"), answer.get("metadata")
+        if not isinstance(items, list | None) or not isinstance(meta, dict):
+            raise failures.malformed(connection.server, ask)
+        # The items of a list of a built-in kind don't say what they are.
+        found += ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in items or ())
+        if not meta.get("continue"):
+            return found, str(meta.get("resourceVersion") or "")
+        query = query | {"continue": meta["continue"]}
 
 
 def watch(
-    connection: Connection, resource: Resource, namespace: str | None, *, labels: str, timeout: float
+    connection: Connection, resource: Resource, namespace: str | None, timeout: float
 ) -> Iterator[Change]:
     """Yield every object as ADDED, then each change, until ``timeout`` seconds (at most one more) have passed.
 
@@ -35,127 +53,79 @@ def watch(
     re-created object DELETED, then ADDED).
 
     Raises:
-        Rejected: It may not be watched, or its kind is gone.
+        Forbidden: It may not be watched.
         OutcomeUnknown: The cluster does not answer, or fails, at the beginning or at the end.
         Untrusted: It no longer accepts the credentials, or its certificate has changed.
     """
     deadline = time.monotonic() + timeout
-    following = _Following(connection, resource, namespace, labels)
-    yield from following.catch_up()
-    pause = FIRST_PAUSE
+    items, version = list_all(connection, resource, namespace)
+    known = {_uid(item): item for item in items}
+    yield from difference({}, known)
     trouble: OutcomeUnknown | None = None
-    while (left := deadline - time.monotonic()) > 0:
-        began = time.monotonic()
+    while time.monotonic() < deadline:
         try:
-            if not following.version:
-                yield from following.catch_up()
-            for change in following.stretch(left):
-                pause = FIRST_PAUSE
-                if change is not None:
-                    yield change
+            if not version:
+                items, version = list_all(connection, resource, namespace)
+                before, known = known, {_uid(item): item for item in items}
+                yield from difference(before, known)
+            for kind, obj in _stretch(connection, resource, namespace, version, deadline):
+                version = obj["metadata"]["resourceVersion"]
+                if kind != "BOOKMARK":
+                    known[_uid(obj)] = obj
+                    yield kind, obj
+                if kind == "DELETED":
+                    del known[_uid(obj)]
                 if time.monotonic() >= deadline:
                     return
             trouble = None
-            if time.monotonic() - began > LONGEST_PAUSE:
-                pause = FIRST_PAUSE
         except Expired:
-            following.version = ""
+            version = ""
         except Untrusted:
             raise
         except OutcomeUnknown as error:
             trouble = error
         # Also after a good end: a proxy that ends every answer at once must not make this a busy loop.
-        time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
-        pause = min(pause * 2, LONGEST_PAUSE)
+        time.sleep(max(0.0, min(connection.pause, deadline - time.monotonic())))
     if trouble is not None:
         raise trouble
 
 
-class _Following:
-    """What a watcher knows: the objects as they were told, and the version to go on from."""
-
-    def __init__(
-        self, connection: Connection, resource: Resource, namespace: str | None, labels: str
-    ) -> None:
-        self._connection = connection
-        self._resource = resource
-        self._namespace = namespace
-        self._labels = labels
-        self._known: dict[tuple[str, str], Json] = {}
-        self.version = ""
-
-    def catch_up(self) -> list[Change]:
-        """List everything; the changes against what was told before."""
-        items, self.version = list_all(self._connection, self._resource, self._namespace, labels=self._labels)
-        now = {_key(item): item for item in items}
-        changes = difference(self._known, now)
-        self._known = now
-        return changes
-
-    def stretch(self, left: float) -> Iterator[Change | None]:
-        """One request's worth of changes; ``None`` for a sign of life without one."""
-        ask = self._ask(min(left, STRETCH))
-        # The server ends the answer in time; one that does not is dead.
-        with self._connection.lines(ask, patience=int(ask.query["timeoutSeconds"]) + 1) as lines:
-            for line in lines:
-                kind, obj = self._parsed(ask, line)
-                self.version = obj["metadata"]["resourceVersion"]
-                if kind not in CHANGES:
-                    yield None
-                    continue
-                if kind == "DELETED":
-                    self._known.pop(_key(obj), None)
-                else:
-                    self._known[_key(obj)] = obj
-                yield kind, obj
-
-    def _ask(self, seconds: float) -> Ask:
-        query = {
-            "watch": "1",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": self.version,
-            "timeoutSeconds": str(max(1, math.ceil(seconds))),
-        }
-        if self._labels:
-            query["labelSelector"] = self._labels
-        return ask_about(self._resource, "watch", self._namespace, query=query)
-
-    def _parsed(self, ask: Ask, line: bytes) -> tuple[str, Json]:
-        server = self._connection.server
-        try:
-            event: dict[str, Any] = json.loads(line)
-            kind, obj = str(event["type"]), event["object"]
-            if kind == "ERROR":
-                raise refusals.refusal(server, ask, int(obj.get("code") or 500), json.dumps(obj).encode())
-            if not isinstance(obj["metadata"]["resourceVersion"], str):
-                raise failures.malformed(server, ask)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise failures.malformed(server, ask) from error
-        return kind, obj
+def difference(before: dict[str, Json], now: dict[str, Json]) -> list[Change]:
+    """The changes that lead from one state of a collection to another, each a mapping from UID to object."""
+    gone = [("DELETED", before[uid]) for uid in before if uid not in now]
+    new = [("ADDED", now[uid]) for uid in now if uid not in before]
+    both = [(before[uid]["metadata"], now[uid]) for uid in now if uid in before]
+    changed = [
+        ("MODIFIED", obj) for old, obj in both if old["resourceVersion"] != obj["metadata"]["resourceVersion"]
+    ]
+    return [*gone, *new, *changed]
 
 
-def difference(before: dict[tuple[str, str], Json], now: dict[tuple[str, str], Json]) -> list[Change]:
-    """The changes that lead from one state of a collection to another; a re-created object has another UID."""
-    changes: list[Change] = []
-    for key, old in before.items():
-        if key not in now or _uid(now[key]) != _uid(old):
-            changes.append(("DELETED", old))
-    for key, new in now.items():
-        old_one = before.get(key)
-        if old_one is None or _uid(old_one) != _uid(new):
-            changes.append(("ADDED", new))
-        elif _version(old_one) != _version(new):
-            changes.append(("MODIFIED", new))
-    return changes
+def _stretch(
+    connection: Connection, resource: Resource, namespace: str | None, version: str, deadline: float
+) -> Iterator[Change]:
+    """One request's worth of changes, and bookmarks, which only carry a version to go on from."""
+    seconds = max(1, math.ceil(min(deadline - time.monotonic(), STRETCH)))
+    query = {"watch": "1", "allowWatchBookmarks": "true"}
+    query |= {"resourceVersion": version, "timeoutSeconds": str(seconds)}
+    ask = resource.ask("watch", namespace, query=query)
+    # The server ends the answer in time; one that does not is dead.
+    with connection.lines(ask, patience=seconds + 1) as lines:
+        for line in lines:
+            yield _parsed(connection.server, ask, line)
 
 
-def _key(obj: Json) -> tuple[str, str]:
-    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+def _parsed(server: str, ask: Ask, line: bytes) -> Change:
+    try:
+        event = json.loads(line)
+        kind, obj = str(event["type"]), event["object"]
+        if kind == "ERROR":
+            raise failures.refusal(server, ask, int(obj["code"]), json.dumps(obj).encode())
+        obj["metadata"]["resourceVersion"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise failures.malformed(server, ask) from error
+    return kind, obj
 
 
-def _uid(obj: Json) -> Any:
-    return obj["metadata"].get("uid")
-
-
-def _version(obj: Json) -> Any:
-    return obj["metadata"].get("resourceVersion")
+def _uid(obj: Json) -> str:
+    return str(obj["metadata"].get("uid"))

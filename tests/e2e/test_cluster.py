@@ -62,8 +62,9 @@ def test_who_where_and_what(cluster: Cluster, sandbox: Any) -> None:
     assert uuid.UUID(cluster.uid())
     assert cluster.who()["username"]
     assert cluster.can_i("create", "apps", "deployments", "default")
-    assert cluster.plural("Gateway", "gateway.networking.k8s.io/v1") == "gateways"
-    assert cluster.undiscovered == ()
+    gateway = cluster.resource("gateway.networking.k8s.io/v1", "Gateway")
+    assert gateway is not None
+    assert gateway.plural == "gateways"
 
 
 def test_a_write_is_told_and_a_second_one_conflicts(
@@ -135,7 +136,7 @@ def test_a_dry_run_in_a_namespace_that_is_not_there_says_so(cluster: Cluster) ->
 def test_a_watch_tells_a_roll_out_as_it_happens(cluster: Cluster, namespace: str) -> None:
     cluster.create(_deployment(), namespace)
     seen = []
-    for change, pod in cluster.watch("v1", "Pod", namespace, labels="app=web", timeout=60):
+    for change, pod in cluster.watch("v1", "Pod", namespace, timeout=60):
         seen.append(change)
         if change == "DELETED":
             break
@@ -149,7 +150,9 @@ def test_a_watch_tells_a_roll_out_as_it_happens(cluster: Cluster, namespace: str
 def test_events_of_a_namespace_tell_what_happened(cluster: Cluster, namespace: str) -> None:
     cluster.create(_deployment(), namespace)
     _running_pod(cluster, namespace)
-    assert {"ScalingReplicaSet", "Scheduled"} <= {event["reason"] for event in cluster.events(namespace)}
+    assert {"ScalingReplicaSet", "Scheduled"} <= {
+        event["reason"] for event in cluster.list("v1", "Event", namespace)
+    }
 
 
 def test_what_a_plain_user_may_not_do_is_said_with_the_users_name(
@@ -162,7 +165,7 @@ def test_what_a_plain_user_may_not_do_is_said_with_the_users_name(
     from runbooks_lib.cluster.failures import Ask
 
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster._connection.json(Ask("create", path, body=body, method="POST"))["status"]["token"]
+    token = cluster._connection.json(Ask("create", path, body=body))["status"]["token"]
     config = yaml.safe_load(sandbox.kubeconfig.read_text())
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
     kubeconfig = tmp_path / "kubeconfig"

@@ -34,10 +34,10 @@ def connect(tmp_path: Path, told: list[Event]) -> Iterator[Callable[..., Cluster
     """Connect to an address, by a kubeconfig written for it."""
     opened: list[Cluster] = []
 
-    def to(server: str, *, timeout: float = 5, **config: Any) -> Cluster:
+    def to(server: str, *, timeout: float = 5, pause: float = 0.01, **config: Any) -> Cluster:
         path = tmp_path / "kubeconfig"
         path.write_text(kubeconfig_text(server, **config), encoding="utf-8")
-        opened.append(Cluster.connect(path, "", observe=told.append, timeout=timeout))
+        opened.append(Cluster.connect(path, "", observe=told.append, timeout=timeout, pause=pause))
         return opened[-1]
 
     yield to

@@ -112,6 +112,8 @@ class ScriptedApi:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body are two writes; together with delayed acknowledgements that would cost 40 ms each.
+            disable_nagle_algorithm = True
 
             def _answer(self) -> None:
                 api.play(self)

@@ -15,17 +15,10 @@ WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 @pytest.mark.parametrize(
     ("question", "attributes"),
     [
-        (("list", "", "pods", "ns"), {"verb": "list", "resource": "pods", "namespace": "ns"}),
-        (("create", "apps", "deployments"), {"verb": "create", "group": "apps", "resource": "deployments"}),
+        (("list", "", "pods", "ns"), {"verb": "list", "group": "", "resource": "pods", "namespace": "ns"}),
         (
-            ("create", "", "pods/portforward", "ns", "a"),
-            {
-                "verb": "create",
-                "resource": "pods",
-                "subresource": "portforward",
-                "namespace": "ns",
-                "name": "a",
-            },
+            ("create", "apps", "deployments"),
+            {"verb": "create", "group": "apps", "resource": "deployments", "namespace": ""},
         ),
     ],
 )

@@ -276,25 +276,11 @@ class TestPassingFaults:
         )
         assert len(api.requests(PODS)) == 4
 
-    def test_a_wait_that_would_outlast_the_time_out_is_not_begun(
-        self, api: ScriptedApi, cluster: Cluster
-    ) -> None:
+    def test_a_wait_is_never_longer_than_the_time_out(self, api: ScriptedApi, connect: Connect) -> None:
         busy = status(429, "too many requests")
         busy.headers["Retry-After"] = "3600"
-        api.script("GET", PODS, busy)
-        with pytest.raises(OutcomeUnknown, match=r"too busy .* \(429\): too many requests"):
-            cluster.list("v1", "Pod", "ns")
-        assert len(api.requests(PODS)) == 1
-
-    def test_a_short_wait_is_honoured(self, api: ScriptedApi, cluster: Cluster) -> None:
-        import time
-
-        busy = status(429, "too many requests")
-        busy.headers["Retry-After"] = "1"
         api.script("GET", PODS, busy, page())
-        started = time.monotonic()
-        assert cluster.list("v1", "Pod", "ns") == []
-        assert time.monotonic() - started >= 1
+        assert connect(api.url, timeout=0.9).list("v1", "Pod", "ns") == []
 
     def test_a_dry_run_changes_nothing_so_it_is_asked_again_and_not_told(
         self, api: ScriptedApi, cluster: Cluster, told: list[Event]
@@ -307,14 +293,13 @@ class TestPassingFaults:
         assert asked.query == {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
         assert asked.headers["content-type"] == "application/apply-patch+yaml"
 
-    def test_an_object_that_its_schema_cannot_hold_is_invalid_at_once(
+    def test_an_object_that_its_schema_cannot_hold_is_invalid(
         self, api: ScriptedApi, cluster: Cluster
     ) -> None:
         fault = "failed to create typed patch object (ns/a; v1, Kind=Pod): .spec.foo: field not declared in schema"
         api.script("PATCH", f"{PODS}/a", status(500, fault))
         with pytest.raises(Invalid, match="field not declared in schema"):
             cluster.dry_run_apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}, "ns")
-        assert len(api.requests(f"{PODS}/a")) == 1
 
 
 def test_a_kubeconfig_that_skips_the_verification_does_not_warn_at_every_request(

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks_lib.cluster.failures import Ask
-from runbooks_lib.cluster.refusals import LONGEST, refusal, spoken
+from runbooks_lib.cluster.failures import LONGEST, Ask, refusal, spoken
 
 SCHEMA = (
     'EnvoyProxy "e" is invalid: spec.x: Invalid value: "null": spec.x in body must be of type object: "null"'
