@@ -1,0 +1,213 @@
+"""Speed and size as ratios of one run, printed as they are measured: ``make bench``.
+
+Nothing here passes or fails: a busy machine is slow for both sides of a ratio, but not for a test that
+watches the clock. A ratio of 1 means: as much as the reference beside it. The practice cluster is one of its
+own, in a project folder of its own; both are removed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+
+from runbooks_lib import headless, process, records
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.results import RunSummary
+from sandbox import lifecycle, rehearsal, toolchain
+from sandbox.state import State
+
+ROOT = Path(__file__).parents[1]
+NAME = "bench"
+
+#: What the project allows itself, warm.
+UP_SECONDS, UP_MIB, REHEARSAL_SECONDS, STAGE_SECONDS = 10.0, 1.2 * 1024, 90.0, 1.5
+CELLS = (1, 20, 100)
+ROUNDS = 3
+
+
+def told(what: str, measured: float, reference: float, unit: str, than: str) -> None:
+    """Print one line of the table."""
+    ratio = measured / reference
+    print(f"{what:<44} {measured:8.2f} {unit:<4} {reference:8.2f} {unit:<4} {ratio:6.2f}  {than}", flush=True)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long something takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def best(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """The shortest of some rounds: the others were disturbed."""
+    return min(seconds(work) for _ in range(rounds))
+
+
+def imports() -> None:
+    """What a command pays before it does anything."""
+
+    def python(code: str) -> Callable[[], object]:
+        return lambda: process.run([sys.executable, "-c", code], timeout=60)
+
+    bare = best(python("pass"))
+    told("import runbooks_lib.run", best(python("import runbooks_lib.run")), bare, "s", "an empty Python")
+
+
+def notebooks(folder: Path) -> None:
+    """Trivial notebooks under our engine and under papermill's own."""
+    import papermill
+
+    def execute(cells: int, engine: str | None) -> Callable[[], object]:
+        path = folder / f"{cells}.ipynb"
+        content = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
+            cells=[nbformat.v4.new_code_cell(f"print({n})") for n in range(cells)],  # type: ignore[no-untyped-call]
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        )
+        path.write_text(nbformat.writes(content))  # type: ignore[no-untyped-call]
+        output = str(folder / f"{cells}-{engine}.ipynb")
+        return lambda: papermill.execute_notebook(str(path), output, engine_name=engine, progress_bar=False)
+
+    with kernels_hushed():
+        _notebooks(execute)
+
+
+def _notebooks(execute: Callable[[int, str | None], Callable[[], object]]) -> None:
+    execute(1, None)()
+    execute(1, "runbooks")()
+    for cells in CELLS:
+        stock = best(execute(cells, None), rounds=2)
+        told(
+            f"a notebook, cells: {cells}",
+            best(execute(cells, "runbooks"), rounds=2),
+            stock,
+            "s",
+            "papermill's own engine",
+        )
+
+
+def whole_rehearsal() -> None:
+    """Seven runs, the practice cluster's start and end included."""
+    summaries: list[RunSummary] = []
+    took = seconds(lambda: summaries.extend(rehearsal.rehearse(NAME, say=quiet)))
+    require(summaries)
+    told("a rehearsal, warm", took, REHEARSAL_SECONDS, "s", "the limit")
+
+
+def practice_cluster() -> State:
+    """Starting a practice cluster whose programs are built, and the memory it then has."""
+    states: list[State] = []
+    took = seconds(lambda: states.append(lifecycle.up(NAME, say=quiet)))
+    told("a practice cluster starts, warm", took, UP_SECONDS, "s", "the limit")
+    told("  its memory (resident, all processes)", resident(states[0]), UP_MIB, "MiB", "the limit")
+    return states[0]
+
+
+def resident(state: State) -> float:
+    """The memory of a practice cluster's processes and their children, in MiB; shared pages count twice."""
+    found = [psutil.Process(part.pid) for part in state.parts.values()]
+    found += [child for parent in found for child in parent.children(recursive=True)]
+    return sum(one.memory_info().rss for one in set(found)) / 2**20
+
+
+def stage_with_nothing_to_do(state: State) -> None:
+    """What a headless stage costs over the helm calls that it makes."""
+    file = os.path.relpath(state.parameters_file, state.root)
+    plan = headless.preview("install", file)
+    require([headless.run_stage("install", file, approve=plan.digest)])
+    summaries: list[RunSummary] = []
+    took = min(seconds(lambda: summaries.append(headless.run_stage("upgrade", file))) for _ in range(ROUNDS))
+    require(summaries)
+    fastest = min(summaries, key=lambda summary: summary.seconds)
+    calls = [
+        event["data"]["seconds"]
+        for event in records.read_events(Path(fastest.folder))
+        if event["kind"] == "command.ended"
+    ]
+    than = f"its {len(calls)} helm calls"
+    told("an upgrade with nothing to do, headless", took, sum(calls), "s", than)
+    told("  the difference", took - sum(calls), STAGE_SECONDS, "s", "the limit")
+
+
+def require(summaries: list[RunSummary]) -> None:
+    """What failed early was not measured."""
+    for summary in summaries:
+        if summary.exit_code:
+            raise RunbookError(
+                f"{summary.stage} ended as {summary.outcome}, so there is nothing to measure: {summary.summary}",
+                next_step="Run `make rehearse` and mend what it shows.",
+            )
+
+
+def quiet(_line: str) -> None:
+    """What is measured does not print."""
+
+
+@contextmanager
+def kernels_hushed() -> Iterator[None]:
+    """Under papermill's own engine each kernel warns on our standard error that it uses TCP."""
+    ours = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(ours, 2)
+            os.close(ours)
+
+
+@contextmanager
+def project() -> Iterator[Path]:
+    """A project folder of its own: neither its records nor its Helm home are the user's."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        (folder / "parameters").mkdir()
+        os.environ["RUNBOOKS_HOME"] = name
+        try:
+            yield folder
+        finally:
+            lifecycle.down(NAME, root=folder, say=quiet)
+
+
+def _ended(number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> int:
+    """Measure everything; 0 when all could be measured."""
+    signal.signal(signal.SIGTERM, _ended)
+    tools = toolchain.find()
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {load}, Python {platform.python_version()}")
+    print(f"programs: {tools.folder}")
+    print(f"\n{'what':<44} {'measured':>13} {'reference':>13} {'ratio':>6}  than", flush=True)
+    with project() as folder:
+        imports()
+        notebooks(folder)
+        whole_rehearsal()
+        stage_with_nothing_to_do(practice_cluster())
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RunbookError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("bench: stopped; its practice cluster was taken down.", file=sys.stderr)
+        sys.exit(130)
