@@ -13,6 +13,7 @@ from pathlib import Path
 
 from runbooks_lib import process
 from runbooks_lib.errors import RunbookError, UsageError
+from sandbox.interruption import at_once
 from sandbox.locks import locked
 from sandbox.toolchain import golang
 from sandbox.toolchain.families import FAMILIES, Family, missing_of, needed_go
@@ -122,7 +123,8 @@ def _family(
     env = _go_environment(go, environment, runner)
     if family.programs:
         argv = [go, "build", "-v", *family.build_flags, "-o", f"{partial / 'bin'}/", "tool"]
-        ended = runner(argv, timeout=_FAMILY_SECONDS, env=env, cwd=family.folder, on_line=compiled)
+        with at_once():
+            ended = runner(argv, timeout=_FAMILY_SECONDS, env=env, cwd=family.folder, on_line=compiled)
         log.write_text(ended.stderr)
         _judge(ended, family, log)
     if family.crds:
@@ -148,7 +150,8 @@ def _copy_crds(
 ) -> None:
     module, pattern = family.crds or ("", "")
     argv = [go, "mod", "download", "-json", module]
-    ended = runner(argv, timeout=_DOWNLOAD_SECONDS, env=env, cwd=family.folder)
+    with at_once():
+        ended = runner(argv, timeout=_DOWNLOAD_SECONDS, env=env, cwd=family.folder)
     log.write_text(ended.stderr + ended.stdout)
     _judge(ended, family, log)
     (partial / "crds").mkdir()

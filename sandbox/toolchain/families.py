@@ -20,6 +20,8 @@ _KUBERNETES_VERSION = (
     "-X k8s.io/component-base/version.gitMajor=1 "
     "-X k8s.io/component-base/version.gitMinor=33"
 )
+#: Without it Helm knows its major and minor version only.
+_HELM_VERSION = "-X helm.sh/helm/v3/internal/version.version=v3.19.5"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ FAMILIES = (
         programs=(("kwok", "kwok"),),
         crds=("sigs.k8s.io/kwok", "kustomize/crd/bases/*.yaml"),
     ),
-    Family("helm", programs=(("helm", "helm"),)),
+    Family("helm", programs=(("helm", "helm"),), ldflags=f"{_STRIPPED} {_HELM_VERSION}"),
     Family(
         "kubernetes",
         programs=tuple(

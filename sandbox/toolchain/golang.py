@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runbooks_lib import process
 from runbooks_lib.errors import UsageError
+from sandbox.interruption import at_once
 
 Say = Callable[[str], None]
 
@@ -61,7 +62,8 @@ def _install(folder: Path, why: str, environment: Mapping[str, str], runner: pro
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     argv = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(partial), WHEEL]
-    ended = runner(argv, timeout=_INSTALL_SECONDS, env=environment)
+    with at_once():
+        ended = runner(argv, timeout=_INSTALL_SECONDS, env=environment)
     if not ended.ok:
         lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")]

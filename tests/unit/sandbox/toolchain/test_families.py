@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,3 +71,9 @@ def test_a_folder_is_complete_only_with_all_programs_and_crds(tmp_path: Path) ->
     for path in absent:
         (tmp_path / path).mkdir(parents=True)
     assert families.missing(tmp_path) == ()
+
+
+def test_the_versions_told_to_the_linker_are_those_of_go_mod() -> None:
+    for family in FAMILIES:
+        for version in re.findall(r"ersion=(v\d+\.\d+\.\d+)", family.ldflags):
+            assert f" {version}" in (family.folder / "go.mod").read_text()
