@@ -20,7 +20,7 @@ from runbooks_lib import parameters
 from runbooks_lib.errors import UsageError
 from sandbox import furniture, parameters_file, parts, startup, toolchain
 from sandbox.api import Api
-from sandbox.interruption import interruptible
+from sandbox.interruption import interruptible, shielded
 from sandbox.locks import locked
 from sandbox.state import PARTS, State, folder_of, load
 from sandbox.status import Status, look
@@ -63,7 +63,7 @@ def down(name: str = "sandbox", *, root: Path | None = None, say: Say = print) -
     """
     root = root or parameters.project_root()
     folder = folder_of(name, root)
-    with _alone(name, root, say):
+    with interruptible(f"Run `runbooks sandbox down --name {name}` again."), _alone(name, root, say):
         if not folder.exists():
             say(f"There is no sandbox called {name}; nothing to do.")
             return False
@@ -136,16 +136,21 @@ def _start_or_undo(state: State, tools: toolchain.Toolchain, say: Say) -> None:
     try:
         startup.start(state, tools, say)
     except BaseException as error:
-        begun = [name for name, part in state.parts.items() if before.get(name) != part.pid]
-        with suppress(OSError):  # whoever read our lines may be gone; the ending matters more
-            say(f"Ending what was started: {', '.join(begun) or 'nothing yet'}.")
-        if fresh and isinstance(error, KeyboardInterrupt):
-            _remove(state)
-        else:
-            # After a failure the logs are the evidence: `down` removes them.
-            parts.stop_all(state, begun)
-            state.save()
+        with shielded():
+            _undo(state, before, fresh and isinstance(error, KeyboardInterrupt), say)
         raise
+
+
+def _undo(state: State, before: dict[str, int], remove: bool, say: Say) -> None:
+    begun = [name for name, part in state.parts.items() if before.get(name) != part.pid]
+    with suppress(OSError):  # whoever read our lines may be gone; the ending matters more
+        say(f"Ending what was started: {', '.join(begun) or 'nothing yet'}.")
+    if remove:
+        _remove(state)
+    else:
+        # After a failure the logs are the evidence: `down` removes them.
+        parts.stop_all(state, begun)
+        state.save()
 
 
 def _stop(state: State) -> None:

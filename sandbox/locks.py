@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sandbox.interruption import checkpoint
+
 Say = Callable[[str], None]
 
 #: Seconds between two lines that tell a person who waits that we still wait.
@@ -48,6 +50,7 @@ def _acquire(path: Path, waiting_for: str, say: Say) -> int:
             if waited - told >= REMINDER_SECONDS:
                 told = waited
                 say(f"Waiting for {waiting_for} ({waited:.0f} s).")
+            checkpoint()
             time.sleep(_POLL_SECONDS)
             continue
         if _is_current(descriptor, path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from runbooks_lib import process
 from runbooks_lib.errors import RunbookError
 from sandbox.daemon import PORT_TAKEN
-from sandbox.interruption import shielded
+from sandbox.interruption import checkpoint
 from sandbox.ports import free_port
 from sandbox.state import Part, State
 
@@ -72,11 +72,10 @@ def ensure(
 
 
 def _start(state: State, name: str, argv: list[str]) -> Part:
-    with shielded():
-        started = process.start(argv, log=state.log(name), cwd=state.folder)
-        part = Part(started.pid, started.start_time, argv)
-        state.parts[name] = part
-        state.save()
+    started = process.start(argv, log=state.log(name), cwd=state.folder)
+    part = Part(started.pid, started.start_time, argv)
+    state.parts[name] = part
+    state.save()
     return part
 
 
@@ -90,6 +89,7 @@ def until(done: Callable[[], bool], seconds: float, *, unless: Callable[[], bool
     """Wait for something; says whether it came before the time was up or ``unless`` became true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        checkpoint()
         if done():
             return True
         if unless():

@@ -13,7 +13,7 @@ from pathlib import Path
 from runbooks_lib import headless, parameters, process
 from runbooks_lib.results import Event, RunSummary
 from sandbox import lifecycle
-from sandbox.interruption import interruptible, shielded
+from sandbox.interruption import at_once, checkpoint, interruptible, shielded
 from sandbox.state import State, folder_of, load
 
 Say = Callable[[str], None]
@@ -78,6 +78,7 @@ def _runs(state: State, say: Say) -> tuple[RunSummary, ...]:
     summaries: list[RunSummary] = []
     file = os.path.relpath(state.parameters_file, state.root)
     for number, act in enumerate(ACTS, start=1):
+        checkpoint()
         said = "".join(f" {key}={value}" for key, value in act.overrides.items())
         say(f"\n[{number}/{len(ACTS)}] {act.stage}{said}")
         summary = _run(act, file, say)
@@ -92,7 +93,8 @@ def _runs(state: State, say: Say) -> tuple[RunSummary, ...]:
 def _run(act: Act, file: str, say: Say) -> RunSummary:
     approve = ""
     if act.changes:
-        plan = headless.preview(act.stage, file, overrides=act.overrides)
+        with at_once():
+            plan = headless.preview(act.stage, file, overrides=act.overrides)
         for line in plan.impact:
             say(f"  {line}")
         say(f"  plan {plan.digest}, approved by the rehearsal")
