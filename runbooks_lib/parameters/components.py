@@ -14,9 +14,7 @@ class Component:
     """One row.
 
     Attributes:
-        name: As ``parameters`` spells it.
         image: Matches an image by the last part of its repository, whatever registry, tag or digest.
-        port: Where its container listens.
         password_key: The key of its Secret that holds its password; empty when it has none.
         public_keys: Keys of that Secret that are no secrets: known values of redaction leave them out, else
             every mention of a user's or a database's name would vanish from the evidence.
@@ -24,34 +22,24 @@ class Component:
 
     name: str
     image: re.Pattern[str]
-    port: int
     password_key: str = ""
     public_keys: frozenset[str] = frozenset()
 
 
-def _repository(*names: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|/)(?:{'|'.join(map(re.escape, names))})(?::[^/@]+)?(?:@[^/]+)?$")
+def _component(name: str, images: str, password_key: str = "", *public_keys: str) -> Component:
+    image = re.compile(rf"(?:^|/)(?:{images})(?::[^/@]+)?(?:@[^/]+)?$")
+    return Component(name, image, password_key, frozenset(public_keys))
 
+
+_POSTGRES_KEYS = ("POSTGRES_USER", "POSTGRES_MULTIPLE_DATABASES", "POSTGRES_HOST_AUTH_METHOD")
 
 COMPONENTS: tuple[Component, ...] = (
-    Component(
-        "postgresql",
-        _repository("postgres", "postgresql"),
-        5432,
-        "POSTGRES_PASSWORD",
-        frozenset({"POSTGRES_USER", "POSTGRES_MULTIPLE_DATABASES", "POSTGRES_HOST_AUTH_METHOD"}),
-    ),
-    Component("redis", _repository("redis"), 6379),
-    Component(
-        "mongo",
-        _repository("mongo", "mongodb"),
-        27017,
-        "MONGO_INITDB_ROOT_PASSWORD",
-        frozenset({"MONGO_INITDB_ROOT_USERNAME"}),
-    ),
+    _component("postgresql", "postgres|postgresql", "POSTGRES_PASSWORD", *_POSTGRES_KEYS),
+    _component("redis", "redis"),
+    _component("mongo", "mongo|mongodb", "MONGO_INITDB_ROOT_PASSWORD", "MONGO_INITDB_ROOT_USERNAME"),
     # The Celery worker runs the same image as the API.
-    Component("dataflow", _repository("dataflow"), 8000),
-    Component("label-studio", _repository("label-studio"), 8002),
+    _component("dataflow", "dataflow"),
+    _component("label-studio", "label-studio"),
 )
 
 

@@ -1,232 +1,116 @@
-"""YAML files as plain data that remembers its lines.
-
-Scalars are read as Helm reads them, with two exceptions that only ever surprise: a date stays text, and
-``10:30`` is not a number of base sixty. A duplicate key is an error; YAML would silently keep the last.
-"""
+"""YAML files as plain data, with the line of each key for whoever finds it wrong."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 
 from runbooks_lib.errors import ParametersError
-from runbooks_lib.parameters.secret_references import Path
 
-_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
-#: The name of an alias may be a password that begins with a star.
+Path = tuple[str | int, ...]
+#: Where each key and item of a file stands: ``file:line``, and at the empty path the file.
+Places = Mapping[Path, str]
+
+_TAG = "tag:yaml.org,2002:"
+#: What YAML's own messages quote may be a password that begins with a star or an exclamation mark.
 _QUOTED = re.compile(r"'[^'\s]{3,}'")
-_CHECK = "Mend the file, then try `runbooks parameters check FILE`."
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader without dates, base sixty, infinities and ``=``."""
+    """The safe loader, but as Helm reads: dates and ``10:30`` are texts, and no key is there twice."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - pyyaml's own way to give a loader its rules
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        tag = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        base_sixty = tag in {f"{_TAG}int", f"{_TAG}float"} and ":" in value
+        is_text = base_sixty or tag in {f"{_TAG}timestamp", f"{_TAG}value"}
+        return f"{_TAG}str" if is_text else tag
 
-
-for _tag, _pattern, _first in (
-    ("bool", r"(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)", "yYnNtTfFoO"),
-    ("int", r"[-+]?(?:0b[0-1_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
-    ("null", r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
-    ("merge", r"<<", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), list(_first))
-
-
-@dataclass(frozen=True)
-class Document:
-    """A YAML file that was read.
-
-    Attributes:
-        shown: The file as the user named it.
-        data: Its plain data; a mapping.
-    """
-
-    shown: str
-    data: dict[str, Any]
-    node: yaml.MappingNode = field(repr=False)
-
-    def line(self, path: Path) -> int | None:
-        """The line, from 1, of the key or item at a path; ``None`` when the file does not have it."""
-        return _line(self.node, path)
-
-    def text(self, path: Path) -> str:
-        """A scalar as it was typed, without quotes; empty when there is none at this path."""
-        node: yaml.Node | None = self.node
-        for step in path:
-            _, node = _descend(node, step)
-        return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        node = super().compose_node(parent, index)
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.tag not in {f"{_TAG}str", f"{_TAG}merge"} or key.value in seen:
+                said = "is there already" if key.value in seen else "is not text: quote it"
+                raise yaml.MarkedYAMLError(problem=f"{key.value} {said}", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return node
 
 
-def read(path: FilePath, shown: str) -> Document:
-    """Read one YAML file.
+def read(path: FilePath, shown: str) -> tuple[dict[str, Any], Places]:
+    """The data of a YAML file, which messages name as ``shown``, and where its keys stand.
 
     Raises:
-        ParametersError: Missing, unreadable, empty, malformed, not a mapping, or with duplicate keys.
+        ParametersError: Missing, unreadable, empty, malformed, or not a mapping.
     """
-    content = _content(path, shown)
-    loader: _Loader | None = None
     try:
-        loader = _Loader(content)
-        loader.name = shown
+        loader = _Loader(path.read_bytes())
         node = loader.get_single_node()
-        if node is None or _is_null(node):
-            raise ParametersError(f"{shown} is empty.", next_step=_CHECK)
-        if not isinstance(node, yaml.MappingNode):
-            raise ParametersError(
-                f"{shown}:{node.start_mark.line + 1}: the top level must be a mapping (key: value), "
-                f"not {_kind(node)}.",
-                next_step=_CHECK,
-            )
-        problems = list(_structure(node))
-        if problems:
-            raise ParametersError(explain(shown, problems), next_step=_CHECK)
-        data = loader.construct_document(node)
-    except yaml.YAMLError as error:
-        raise ParametersError(_malformed(error, shown), next_step=_CHECK) from error
+        places = {(): shown, **dict(_places(node, shown))}
+        data = loader.construct_document(node) if node else None
+    except OSError as error:
+        said = f"can't be read: {error.strerror}" if path.exists() else "does not exist"
+        raise _refusal(f"{shown} {said} (looked for {path}).") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise _refusal(f"{shown}{_malformed(error)}.") from error
     except RecursionError as error:
-        raise ParametersError(f"{shown} is nested too deeply to be read.", next_step=_CHECK) from error
-    finally:
-        if loader is not None:
-            loader.dispose()
-    return Document(shown, data, node)
+        raise _refusal(f"{shown} is nested too deeply, or contains itself.") from error
+    if not isinstance(data, dict):
+        said = "is empty" if data is None else "must be a mapping (key: value) at its top level"
+        raise _refusal(f"{shown} {said}.")
+    return data, places
 
 
-def scalar(text: str) -> Any:
-    """What YAML makes of a plain scalar: text, number, truth or nothing."""
-    loader = _Loader("")
-    try:
-        tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-        return loader.construct_object(yaml.ScalarNode(tag, text)) if tag in _TAGS else text
-    finally:
-        loader.dispose()
-
-
-def flow(text: str) -> Any:
-    """What YAML makes of a text that begins with a bracket, a brace or a quote.
+def typed(text: str) -> Any:
+    """What YAML makes of a text, but ``1.30`` and ``#fff``, of which it would lose something, stay texts.
 
     Raises:
-        ValueError: It is malformed.
+        yaml.YAMLError: It is malformed.
     """
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None or list(_structure(node)):
-            raise ValueError("is not well-formed YAML")
-        return loader.construct_document(node)
-    except yaml.YAMLError as error:
-        raise ValueError("is not well-formed YAML") from error
-    finally:
-        loader.dispose()
+    value = yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
+    may_lose = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return text if may_lose and text not in {str(value), "null", "~"} else value
 
 
 def dotted(path: Path) -> str:
     """A path as people write it: ``values.env[0].name``."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return text.removeprefix(".")
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
-def explain(shown: str, lines: list[str]) -> str:
-    """One message for all that is wrong with a file, one line each."""
-    if len(lines) == 1:
-        return lines[0]
-    return "\n".join([f"{shown} has {len(lines)} problems:", *lines])
+def refuse(places: Places, problems: Iterable[tuple[Path, str]]) -> None:
+    """Raise one ParametersError for all that is wrong; each has the place of the nearest key there is."""
+    lines = []
+    for path, said in problems:
+        above = (path[:length] for length in range(len(path), -1, -1))
+        lines.append(f"{next(places[one] for one in above if one in places)}: {dotted(path)} {said}")
+    if lines:
+        raise _refusal(*lines)
 
 
-def _content(path: FilePath, shown: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ParametersError(f"{shown} does not exist (looked for {path}).", next_step=_CHECK) from error
-    except IsADirectoryError as error:
-        raise ParametersError(f"{shown} is a folder, not a YAML file.", next_step=_CHECK) from error
-    except OSError as error:
-        raise ParametersError(f"{shown} can't be read: {error.strerror}.", next_step=_CHECK) from error
+def _refusal(*lines: str) -> ParametersError:
+    heading = [f"There are {len(lines)} problems:"] if len(lines) > 1 else []
+    check = "Mend it, and try `runbooks parameters check FILE`. parameters/builtin.yaml shows every key."
+    return ParametersError("\n".join([*heading, *lines]), next_step=check)
 
 
-def _structure(node: yaml.Node) -> list[str]:
-    """Duplicate keys, keys that are no text, foreign tags and loops; each node is looked at once."""
-    messages: list[str] = []
-    _walk(node, (), set(), set(), messages)
-    return messages
-
-
-def _walk(node: yaml.Node, path: Path, above: set[int], done: set[int], messages: list[str]) -> None:
-    shown, line = node.start_mark.name, node.start_mark.line + 1
-    if id(node) in above:
-        messages.append(f"{shown}:{line}: {dotted(path)} contains itself")
-        return
-    if id(node) in done:
-        return
-    done.add(id(node))
-    if node.tag not in _TAGS:
-        messages.append(f"{shown}:{line}: {dotted(path)} has a tag (!…): quote it if it is text")
-        return
-    inside = above | {id(node)}
+def _places(node: yaml.Node | None, shown: str, above: Path = ()) -> Iterator[tuple[Path, str]]:
+    children: list[tuple[Any, yaml.Node, yaml.Node]] = []
     if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            where = f"{shown}:{key.start_mark.line + 1}"
-            if key.tag == "tag:yaml.org,2002:merge":
-                _walk(value, (*path, "<<"), inside, done, messages)
-                continue
-            if key.tag != "tag:yaml.org,2002:str":
-                messages.append(
-                    f"{where}: a key under {dotted(path) or 'the top level'} is not text: quote it"
-                )
-                continue
-            here = (*path, str(key.value))
-            if key.value in seen:
-                messages.append(f"{where}: {dotted(here)} is there already, on line {seen[key.value]}")
-            seen.setdefault(key.value, key.start_mark.line + 1)
-            _walk(value, here, inside, done, messages)
+        children = [(key.value, key, value) for key, value in node.value]
     elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            _walk(value, (*path, number), inside, done, messages)
+        children = [(number, value, value) for number, value in enumerate(node.value)]
+    for step, marked, value in children:
+        yield (*above, step), f"{shown}:{marked.start_mark.line + 1}"
+        yield from _places(value, shown, (*above, step))
 
 
-def _line(root: yaml.Node, path: Path) -> int | None:
-    node: yaml.Node | None = root
-    line: int | None = root.start_mark.line + 1
-    for step in path:
-        line, node = _descend(node, step)
-    return line
-
-
-def _descend(node: yaml.Node | None, step: str | int) -> tuple[int | None, yaml.Node | None]:
-    """The line and the value of one step down; nothing when it is not there."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == step:
-                return key.start_mark.line + 1, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        value = node.value[step]
-        return value.start_mark.line + 1, value
-    return None, None
-
-
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
-
-
-def _kind(node: yaml.Node) -> str:
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-
-
-def _malformed(error: yaml.YAMLError, shown: str) -> str:
-    """Line, column and pyyaml's own words, without anything of the file's text, which may be a secret."""
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        return f"{shown}{where}: not well-formed YAML: {_QUOTED.sub('…', said)}."
-    if isinstance(error, yaml.reader.ReaderError):
-        return f"{shown}: not text in UTF-8: {error.reason} at position {error.position}."
-    return f"{shown}: not well-formed YAML."
+def _malformed(error: Exception) -> str:
+    """Line, column and YAML's own words, without anything of the file's text, which may be a secret."""
+    mark = getattr(error, "problem_mark", None)
+    if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
+        return ": not text in UTF-8"
+    said = ", ".join(part for part in (error.context, error.problem) if part)
+    return f":{mark.line + 1}:{mark.column + 1}: not well-formed YAML: {_QUOTED.sub('…', said)}"

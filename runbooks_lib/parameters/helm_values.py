@@ -2,102 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from copy import deepcopy
 from functools import reduce
 from operator import attrgetter
 from typing import Any
 
-from runbooks_lib.errors import ParametersError
 from runbooks_lib.parameters import documents
-from runbooks_lib.parameters.merging import merge
+from runbooks_lib.parameters.documents import Path
 from runbooks_lib.parameters.model import Parameters
 from runbooks_lib.parameters.places import resolve_path
-from runbooks_lib.parameters.secret_references import Reference, references_in, secrets_in_clear
+from runbooks_lib.parameters.reference import Reference, fill_references, is_reference, secrets_in_clear
 
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One flag of the guide.
-
-    Attributes:
-        key: Dotted key of the parameters.
-        value: Dotted path of the chart's value.
-        unless: The value that the chart has by itself, which is then left to it.
-    """
-
-    key: str
-    value: str
-    unless: Any = None
-
-
-FLAGS: tuple[Flag, ...] = (
-    Flag("gateway.domain", "global.gateway.external.domain"),
-    Flag("csghub.external_url", "externalUrl"),
+#: Key of the parameters, path of the chart's value, and the value that is left to the chart itself.
+FLAGS: tuple[tuple[str, str, Any], ...] = (
+    ("gateway.domain", "global.gateway.external.domain", None),
+    ("csghub.external_url", "externalUrl", None),
     # The chart's own default is a database that its built-in PostgreSQL does not create.
-    Flag("databases.dataflow", "dataflow.postgresql.database"),
-    Flag("databases.label_studio", "labelStudio.postgresql.database"),
+    ("databases.dataflow", "dataflow.postgresql.database", None),
+    ("databases.label_studio", "labelStudio.postgresql.database", None),
     # Two flags for one registry: the gateway is a subchart, with a spelling of its own.
-    Flag("images.registry", "global.image.registry", unless=""),
-    Flag("images.envoy_registry", "global.imageRegistry", unless=""),
-    Flag("gateway.service_type", "global.gateway.service.type", unless="LoadBalancer"),
-    Flag("gateway.tls.enabled", "global.gateway.tls.enabled", unless=False),
-    Flag("gateway.tls.secret_name", "global.gateway.tls.secretName", unless=""),
+    ("images.registry", "global.image.registry", ""),
+    ("images.envoy_registry", "global.imageRegistry", ""),
+    ("gateway.service_type", "global.gateway.service.type", "LoadBalancer"),
+    ("gateway.tls.enabled", "global.gateway.tls.enabled", False),
+    ("gateway.tls.secret_name", "global.gateway.tls.secretName", ""),
 )
 
 
-def chart_values(parameters: Parameters) -> Json:
+def chart_values(parameters: Parameters) -> dict[str, Any]:
     """The values for Helm: the guide's flags, then the values files in their order, then ``values``.
 
     Mappings are merged, lists replaced; a secret is still its reference (see :func:`references`).
 
     Raises:
-        ParametersError: A values file is missing or can't be used.
+        ParametersError: A values file can't be used, or holds a secret in clear.
     """
-    files = [read_values_file(name) for name in parameters.values_files]
-    return reduce(merge, [_flags(parameters), *files, parameters.values], {})
+    chosen = [(path, attrgetter(key)(parameters), unless) for key, path, unless in FLAGS]
+    flags = [nested(tuple(path.split(".")), value) for path, value, unless in chosen if value != unless]
+    files = [_values_file(name) for name in parameters.values_files]
+    return reduce(merge, [*flags, *files, parameters.values], {})
 
 
 def references(parameters: Parameters) -> tuple[Reference, ...]:
-    """The references to secrets in the values for Helm, in their order.
+    """The references to secrets in :func:`chart_values`, in their order."""
+    found: list[Reference] = []
+    fill_references(chart_values(parameters), found.append)
+    return tuple(found)
 
-    Raises:
-        ParametersError: A values file is missing or can't be used.
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A new mapping in which ``over`` wins, merged as Helm does; neither argument is changed nor shared.
+
+    Lists are replaced. So is a reference as a whole, on either side: half of one would be none.
     """
-    return tuple(references_in(chart_values(parameters)))
+    merged = deepcopy(dict(under))
+    for key, value in over.items():
+        both = (value, merged.get(key))
+        if all(isinstance(one, Mapping) and not is_reference(one) for one in both):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = deepcopy(value)
+    return merged
 
 
-def read_values_file(name: str) -> Json:
-    """The values in one file; secrets in it stand as references, as they do in ``values``.
-
-    Raises:
-        ParametersError: The file is missing or can't be used; one line for each problem.
-    """
-    document = documents.read(resolve_path(name), name)
-    lines = [
-        f"{name}:{document.line(path)}: {documents.dotted(path)} {said}"
-        for path, said in secrets_in_clear(document.data)
-    ]
-    if lines:
-        raise ParametersError(
-            documents.explain(name, lines), next_step=f"Write references instead of secrets in {name}."
-        )
-    return document.data
+def nested(path: Path, value: Any) -> dict[str, Any]:
+    """A value at a path: ``("a", "b")`` and 1 are ``{"a": {"b": 1}}``."""
+    for step in reversed(path):
+        value = {step: value}
+    return dict(value)
 
 
-def _flags(parameters: Parameters) -> Json:
-    chosen: Iterable[Json] = (
-        _nest(flag.value.split("."), attrgetter(flag.key)(parameters))
-        for flag in FLAGS
-        if flag.unless is None or attrgetter(flag.key)(parameters) != flag.unless
-    )
-    return reduce(merge, chosen, {})
-
-
-def _nest(steps: list[str], value: Any) -> Json:
-    nested: Any = value
-    for step in reversed(steps):
-        nested = {step: nested}
-    return dict(nested)
+def _values_file(name: str) -> dict[str, Any]:
+    data, places = documents.read(resolve_path(name), name)
+    documents.refuse(places, secrets_in_clear(data))
+    return data

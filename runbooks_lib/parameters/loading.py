@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Literal, get_origin
 
-from pydantic import BaseModel, ValidationError
+import yaml
+from pydantic import ValidationError
 
 from runbooks_lib.errors import ParametersError
-from runbooks_lib.parameters import documents, problems
-from runbooks_lib.parameters.helm_values import read_values_file
-from runbooks_lib.parameters.merging import merge
-from runbooks_lib.parameters.model import Parameters
-from runbooks_lib.parameters.overrides import Overrides, field_type, parse, paths
-from runbooks_lib.parameters.places import project_root, resolve_path
-from runbooks_lib.parameters.secret_references import secrets_in_clear
+from runbooks_lib.parameters import documents
+from runbooks_lib.parameters.documents import Path, dotted
+from runbooks_lib.parameters.helm_values import chart_values, merge, nested
+from runbooks_lib.parameters.model import FIELDS, Parameters
+from runbooks_lib.parameters.places import resolve_path
+from runbooks_lib.parameters.reference import secrets_in_clear
 
-Json = dict[str, Any]
+Overrides = Mapping[str, Any] | Iterable[str] | str
+
+_HOW = 'Write key=value, for example "verify.expect=absent"; a list is replaced as a whole.'
+
+#: Where pydantic's own words are not a user's, by its type of error.
+_SENTENCES = {
+    "missing": "is missing",
+    "model_type": "must be a mapping of keys",
+    "dict_type": "must be a mapping of keys",
+    "tuple_type": "must be a list",
+    "string_type": "must be text: quote it",
+}
 
 
 def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
@@ -27,80 +40,62 @@ def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
     Args:
         path: The file; a relative path starts at the project's folder.
         overrides: ``{"verify.expect": "absent"}`` (dotted or nested keys), ``["verify.expect=absent"]``, or
-            one such text; each wins over the file.
+            one such text; each wins over the file. A text is typed as YAML types it, but a key that holds
+            text keeps what was typed: ``chart.version=1.30``.
 
     Raises:
-        ParametersError: The file or an override can't be used; the summary has one line for each problem.
+        ParametersError: The file, an override or a values file can't be used; one line for each problem.
     """
-    shown = str(path)
-    document = documents.read(_existing(path), shown)
-    chosen = parse(overrides, Parameters)
-    data = merge(_without_empty(document.data, Parameters), chosen)
-    places = problems.Places(document, paths(chosen))
-    lines: list[str] = []
-    parameters: Parameters | None = None
-    try:
-        parameters = Parameters.model_validate(data)
-    except ValidationError as error:
-        lines += problems.lines(error.errors(), places, Parameters)
-    values = data.get("values")
-    lines += [places.line(("values", *where), said) for where, said in secrets_in_clear(values)]
-    lines += _values_files(data.get("values_files"))
-    if lines or parameters is None:
-        raise ParametersError(
-            documents.explain(shown, lines),
-            next_step=f"Mend what is named, then try `runbooks parameters check {shown}`.",
-        )
-    parameters._source = shown
+    data, places = documents.read(resolve_path(path), str(path))
+    chosen = list(parse(overrides))
+    data = reduce(merge, (nested(*pair) for pair in chosen), data)
+    places = {**places, **{where: "override" for where, _ in chosen}}
+    documents.refuse(places, _problems(data))
+    parameters = Parameters.model_validate(data)
+    parameters._source = str(path)
+    # A values file that can't be used is told here, before any stage has begun.
+    chart_values(parameters)
     return parameters
 
 
-def dump(parameters: Parameters) -> Json:
+def dump(parameters: Parameters) -> dict[str, Any]:
     """The parameters as plain data that may be archived: references stay references."""
     return parameters.model_dump(mode="json")
 
 
-def _existing(path: str | FilePath) -> FilePath:
-    found = resolve_path(path)
-    if found.exists():
-        return found
-    folder = project_root() / "parameters"
-    names = sorted(file.name for file in folder.glob("*.yaml"))
-    near = difflib.get_close_matches(found.name, names, n=1, cutoff=0.5) or names[:1]
-    hint = f"The nearest file there is: parameters/{near[0]}." if near else f"There is no file in {folder}."
-    raise ParametersError(
-        f"The parameters file {path} does not exist (looked for {found}).",
-        next_step=f"{hint} Relative paths start at the project's folder.",
-    )
+def parse(overrides: Overrides) -> Iterator[tuple[Path, Any]]:
+    """The paths that overrides set, and to what; see :func:`load`."""
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    pairs = overrides.items() if isinstance(overrides, Mapping) else map(_pair, filter(None, overrides))
+    for key, value in pairs:
+        path = tuple(key.split("."))
+        if "[" in key or "" in path:
+            raise ParametersError(f"The override {key!r} is no key: names with dots between.", next_step=_HOW)
+        yield path, value
 
 
-def _without_empty(data: Mapping[str, Any], model: type[BaseModel]) -> Json:
-    """The data without known keys that have nothing after the colon: what is commented out is a default.
-
-    Inside of ``values`` nothing is a value: for Helm it removes a default of the chart.
-    """
-    kept: Json = {}
-    for key, value in data.items():
-        kind = field_type((key,), model)
-        if (
-            isinstance(kind, type)
-            and issubclass(kind, BaseModel)
-            and (value is None or isinstance(value, Mapping))
-        ):
-            kept[key] = _without_empty(value or {}, kind)
-        elif value is not None or key not in model.model_fields:
-            kept[key] = value
-    return kept
+def _pair(override: str) -> tuple[str, Any]:
+    key, sign, text = str(override).partition("=")
+    if not sign:
+        # It may be a secret that was typed into the wrong place: it is not repeated.
+        raise ParametersError("An override has no '=' between its key and its value.", next_step=_HOW)
+    kind = FIELDS.get(tuple(key.split(".")))
+    try:
+        return key, text if kind is str or get_origin(kind) is Literal else documents.typed(text)
+    except (yaml.YAMLError, ValueError) as error:
+        said = f"override {key}: the value is not well-formed YAML."
+        raise ParametersError(said, next_step=_HOW) from error
 
 
-def _values_files(names: Any) -> list[str]:
-    if not isinstance(names, list):
-        return []
-    lines: list[str] = []
-    for name in names:
-        if isinstance(name, str):
-            try:
-                read_values_file(name)
-            except ParametersError as error:
-                lines.append(error.summary)
-    return lines
+def _problems(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    try:
+        Parameters.model_validate(data)
+    except ValidationError as invalid:
+        for error in invalid.errors():
+            said = re.sub(r"^\w+ should", "must", error["msg"]).removeprefix("Value error, ")
+            if error["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(dotted(error["loc"]), map(dotted, FIELDS), n=1, cutoff=0.5)
+                said = "is not a known key" + (f"; did you mean {near[0]}?" if near else "")
+            yield error["loc"], _SENTENCES.get(error["type"], said)
+    yield from secrets_in_clear(data.get("values"), ("values",))

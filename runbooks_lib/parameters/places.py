@@ -1,7 +1,4 @@
-"""Where relative paths start: the project's folder, never the current one.
-
-JupyterLab, papermill and a shell have different current folders; a parameters file means the same in all.
-"""
+"""Where relative paths start: the project's folder, since JupyterLab, papermill and a shell differ in theirs."""
 
 from __future__ import annotations
 
@@ -17,23 +14,19 @@ def project_root() -> Path:
     Raises:
         UsageError: Neither is there.
     """
-    home = os.environ.get("RUNBOOKS_HOME", "")
-    if home:
+    if home := os.environ.get("RUNBOOKS_HOME", ""):
         root = Path(home).expanduser().resolve()
-        if not root.is_dir():
-            raise UsageError(
-                f"RUNBOOKS_HOME names {home}, which is not a folder.",
-                next_step="Set RUNBOOKS_HOME to the folder that holds parameters/, or unset it.",
-            )
-        return root
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file():
-            return folder
-    raise UsageError(
-        f"No project was found: neither {here} nor a folder above it holds a pyproject.toml.",
-        next_step="Change to the project's folder, or set RUNBOOKS_HOME to it.",
-    )
+        if root.is_dir():
+            return root
+        why = f"RUNBOOKS_HOME names {home}, which is not a folder"
+    else:
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / "pyproject.toml").is_file():
+                return folder
+        why = f"neither {here} nor a folder above it holds a pyproject.toml"
+    step = "Change to the project's folder, or set RUNBOOKS_HOME to it."
+    raise UsageError(f"No project was found: {why}.", next_step=step)
 
 
 def resolve_path(path: str | Path) -> Path:

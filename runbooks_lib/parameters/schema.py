@@ -1,7 +1,4 @@
-"""The JSON Schema of a parameters file: ``python -m runbooks_lib.parameters.schema`` writes it.
-
-Editors that know YAML's language server read ``parameters/schema.json`` and explain each key.
-"""
+"""The JSON Schema of a parameters file, for editors: ``python -m runbooks_lib.parameters.schema`` writes it."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import json
 from runbooks_lib.parameters.model import Parameters
 from runbooks_lib.parameters.places import project_root
 
-#: From the project's folder.
 SCHEMA_FILE = "parameters/schema.json"
 
 

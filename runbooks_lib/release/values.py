@@ -7,7 +7,7 @@ from typing import Any
 
 from runbooks_lib import secrets
 from runbooks_lib.errors import UsageError
-from runbooks_lib.parameters import chart_values
+from runbooks_lib.parameters import Reference, chart_values, fill_references
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
 
@@ -28,16 +28,9 @@ def given(boundaries: Boundaries) -> dict[str, Any]:
             )
         return dict(secret_values(found))
 
-    def resolved(value: Any) -> Any:
-        if isinstance(value, dict):
-            if set(value) == {"from"}:
-                reference = str(value["from"])
-                text = secrets.resolve(reference, read_secret=read_secret, redactor=boundaries.redactor)
-                return text.reveal()
-            return {key: resolved(inner) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [resolved(inner) for inner in value]
-        return value
+    def resolved(reference: Reference) -> str:
+        text = secrets.resolve(reference.text, read_secret=read_secret, redactor=boundaries.redactor)
+        return text.reveal()
 
-    values: dict[str, Any] = resolved(chart_values(boundaries.parameters))
+    values: dict[str, Any] = fill_references(chart_values(boundaries.parameters), resolved)
     return values

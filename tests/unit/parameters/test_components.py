@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbooks_lib.parameters import COMPONENTS, component_of
+from runbooks_lib.parameters.components import COMPONENTS, component_of
 
 
 @pytest.mark.parametrize(

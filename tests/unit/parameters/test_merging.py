@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runbooks_lib.parameters import is_reference, merge
+from runbooks_lib.parameters.helm_values import merge
+from runbooks_lib.parameters.reference import is_reference
 
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -11,8 +12,13 @@ from hypothesis import strategies as st
 
 from runbooks_lib import parameters
 from runbooks_lib.errors import ParametersError
-from runbooks_lib.parameters import Parameters, documents
-from runbooks_lib.parameters.overrides import parse, paths
+from runbooks_lib.parameters.helm_values import merge, nested
+from runbooks_lib.parameters.loading import parse
+
+
+def data_of(overrides: Any) -> dict[str, Any]:
+    return reduce(merge, (nested(*pair) for pair in parse(overrides)), {})
+
 
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -38,21 +44,21 @@ _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
         ("values.when=2026-11-22", {"values": {"when": "2026-11-22"}}),
         ('values.port="5432"', {"values": {"port": "5432"}}),
         ("values.removed=null", {"values": {"removed": None}}),
-        ("values.note=a: b # c", {"values": {"note": "a: b # c"}}),
+        ("values.color=#fff", {"values": {"color": "#fff"}}),
+        ("values.none=", {"values": {"none": ""}}),
         ("values.list=[]", {"values": {"list": []}}),
-        (r"values.annotations.example\.com/x=y", {"values": {"annotations": {"example.com/x": "y"}}}),
         ('values.a.password={from: "env:A"}', {"values": {"a": {"password": {"from": "env:A"}}}}),
     ],
 )
 def test_a_text_is_typed_by_its_field_or_as_yaml_without_losing_what_was_typed(
     text: str, data: dict[str, Any]
 ) -> None:
-    assert parse(text, Parameters) == data
+    assert data_of(text) == data
 
 
 @pytest.mark.parametrize("nothing", ["", [], (), {}, [""]])
 def test_no_overrides_change_nothing(nothing: Any) -> None:
-    assert parse(nothing, Parameters) == {}
+    assert data_of(nothing) == {}
 
 
 @pytest.mark.parametrize(
@@ -63,14 +69,14 @@ def test_no_overrides_change_nothing(nothing: Any) -> None:
     ],
 )
 def test_several_are_merged_and_the_last_wins(overrides: Any) -> None:
-    assert parse(overrides, Parameters) == {
+    assert data_of(overrides) == {
         "gateway": {"tls": {"enabled": True, "secret_name": "tls"}},
         "probes": "write",
     }
 
 
 def test_a_key_inside_of_a_nested_mapping_keeps_its_dots() -> None:
-    found = parse({"values": {"annotations": {"example.com/x": "y"}}}, Parameters)
+    found = data_of({"values": {"annotations": {"example.com/x": "y"}}})
     assert found == {"values": {"annotations": {"example.com/x": "y"}}}
 
 
@@ -85,37 +91,35 @@ def test_overrides_win_over_the_file(write: Callable[..., str], minimal: str) ->
     ("override", "sentence"),
     [
         ("hunter22", "An override has no '=' between its key and its value."),
-        ("=x", "The override '' has an empty key."),
-        ("a..b=x", "The override 'a..b' has an empty key."),
-        ("values.a[0].b=x", "The override 'values.a[0].b' names an item of a list"),
+        ("=x", "The override '' is no key"),
+        ("a..b=x", "The override 'a..b' is no key: names with dots between."),
+        ("values.a[0].b=x", "The override 'values.a[0].b' is no key"),
         ("values.password=[hunter22", "override values.password: the value is not well-formed YAML."),
         ('values.password="hunter22', "override values.password: the value is not well-formed YAML."),
         ("values.a={b: hunter22, b: 2}", "override values.a: the value is not well-formed YAML."),
-        ([1], "An override must be text, not int."),
+        ([1], "An override has no '='"),
     ],
 )
 def test_an_override_that_cannot_be_read_is_told_without_its_value(override: Any, sentence: str) -> None:
     with pytest.raises(ParametersError) as caught:
-        parse(override, Parameters)
+        data_of(override)
     assert sentence in caught.value.summary
     assert "hunter22" not in str(caught.value)
     assert caught.value.next_step
 
 
-def test_the_paths_of_what_was_overridden_are_those_of_the_leaves() -> None:
-    assert paths({"a": {"b": 1, "c": {}}, "d": [1]}) == [("a", "b"), ("a", "c"), ("d",)]
+@_patient
+@given(st.text())
+def test_any_value_of_a_field_of_text_stays_as_typed(text: str) -> None:
+    assert data_of(f"target.context={text}") == {"target": {"context": text}}
 
 
 @_patient
 @given(st.text())
-def test_any_value_of_a_field_of_text_stays_as_typed(text: str) -> None:
-    assert parse(f"target.context={text}", Parameters) == {"target": {"context": text}}
-
-
-@_patient
-@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="[{\"'")))
-def test_any_plain_scalar_can_be_typed(text: str) -> None:
-    value = documents.scalar(text)
-    assert value is None or isinstance(value, str | int | float | bool)
-    if isinstance(value, str):
-        assert value == text
+def test_any_text_is_typed_or_refused_in_a_sentence(text: str) -> None:
+    try:
+        value = data_of(f"values.key={text}")["values"]["key"]
+    except ParametersError:
+        return
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        assert str(value) == text
