@@ -21,9 +21,8 @@ class Cluster:
     Objects are plain JSON as the API server sends them. Writes are sent once and told to the observer as
     ``request.made``; reads are asked again a few times after a passing fault. Threads may share a cluster.
 
-    Every method raises, besides what it names: :class:`~runbooks_lib.errors.Unreachable` when no answer comes,
-    :class:`~runbooks_lib.errors.OutcomeUnknown` when the server fails or a write's answer is lost, and a
-    class of :mod:`runbooks_lib.cluster.failures` when the server will not, and then nothing was changed.
+    Every method raises, besides what it names: ``Unreachable`` when no answer comes, ``OutcomeUnknown`` when the
+    server fails or a write's answer is lost, and a class of :mod:`runbooks_lib.cluster.failures` when it will not.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -40,16 +39,12 @@ class Cluster:
         timeout: float = 10,
         pause: float = 0.3,
     ) -> Cluster:
-        """Read the kubeconfig; the first request is sent by the first question.
+        """Read the kubeconfig (None: the user's own; see :func:`runbooks_lib.cluster.kubeconfig.load`).
 
         Args:
-            kubeconfig: A file; None for the user's own.
             context: A context of it; empty for its current one.
             timeout: Seconds for one answer.
             pause: Seconds before a question is asked again; longer each time.
-
-        Raises:
-            UsageError: The kubeconfig is missing or malformed, or has no such context.
         """
         return cls(Connection(load(kubeconfig, context), observe=observe, timeout=timeout, pause=pause))
 
@@ -78,27 +73,19 @@ class Cluster:
         return self._text(Ask("get", path, "namespaces", "kube-system"), "metadata", "uid")
 
     def who(self) -> Json:
-        """The user as the API server sees them: ``username``, ``groups``, ``uid``, ``extra``; each may be missing.
-
-        Empty on a cluster that can't tell (before Kubernetes 1.28).
-        """
+        """The user as the API server sees them (``username``, ``groups``, …); empty before Kubernetes 1.28."""
         try:
-            status = self._review("authentication.k8s.io", "SelfSubjectReview", {})
+            return dict(self._review("authentication.k8s.io", "SelfSubjectReview", {}).get("userInfo") or {})
         except NotFound:
             return {}
-        return dict(status.get("userInfo") or {})
 
     def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None) -> bool:
-        """Whether we may do something.
-
-        Args:
-            verb: As permissions name it: get, list, create, patch, ….
-            group: The API group, empty for the core group.
-            namespace: None asks about all namespaces, or about a cluster-scoped resource.
-        """
+        """Whether we may do something; None as namespace: in all of them, or to a cluster-scoped resource."""
         asked = {"verb": verb, "group": group, "resource": plural, "namespace": namespace or ""}
-        spec = {"resourceAttributes": asked}
-        return bool(self._review("authorization.k8s.io", "SelfSubjectAccessReview", spec).get("allowed"))
+        review = self._review(
+            "authorization.k8s.io", "SelfSubjectAccessReview", {"resourceAttributes": asked}
+        )
+        return bool(review.get("allowed"))
 
     def resources(self) -> tuple[Resource, ...]:
         """Every kind in every version that the cluster serves, preferred versions first."""
@@ -125,24 +112,15 @@ class Cluster:
             return None
 
     def list(self, api_version: str, kind: str, namespace: str | None = None) -> list[Json]:
-        """Every object of a kind, in one namespace or in all; complete, or an error.
-
-        Raises:
-            NotFound: The cluster has no such kind.
-        """
+        """Every object of a kind, in one namespace or in all; complete, or an error (no such kind: NotFound)."""
         return watches.list_all(self._connection, self._served(api_version, kind), namespace)[0]
 
     def create(self, obj: Json, namespace: str | None = None) -> Json:
-        """Create an object, sent once, in the namespace given or else its own.
-
-        Raises:
-            Conflict: It exists already.
-            Invalid: The cluster finds it wrong.
-        """
+        """Create an object in the namespace given or else its own; raises Conflict where it exists already."""
         return self._connection.json(self._about(obj, "create", namespace, safe=False))
 
     def patch(self, api_version: str, kind: str, name: str, body: Json, namespace: str | None = None) -> Json:
-        """Merge a patch into an object (RFC 7386: ``None`` removes a key), sent once."""
+        """Merge a patch into an object (RFC 7386: ``None`` removes a key)."""
         content_type = "application/merge-patch+json"
         resource = self._served(api_version, kind)
         ask = resource.ask("patch", namespace, name, body=body, content_type=content_type, safe=False)
@@ -161,13 +139,7 @@ class Cluster:
         return True
 
     def dry_run_apply(self, obj: Json, namespace: str | None = None) -> Json:
-        """What an object would become if it were applied; nothing is changed.
-
-        Fields that another manager owns are taken over: the question is whether the cluster accepts the object.
-
-        Raises:
-            Invalid: The cluster's schema or an admission check refuses it.
-        """
+        """What an object would become if it were applied, whoever owns its fields; nothing is changed."""
         query = {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
         # JSON is YAML, and 1.33 knows this name only.
         content_type = "application/apply-patch+yaml"
@@ -184,15 +156,11 @@ class Cluster:
     def logs(
         self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 500
     ) -> str:
-        """The last lines of a container's log.
-
-        Raises:
-            NotFound: There is no such pod.
-            Invalid: The container has not started, or has no previous log.
-        """
+        """The last lines of a container's log; raises NotFound, or Invalid where it has none."""
         query = {"container": container, "tailLines": str(tail)} | ({"previous": "true"} if previous else {})
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        return self._connection.text(Ask("get", path, "pods/log", pod, namespace, query, accept="*/*"))
+        ask = Ask("get", path, "pods/log", pod, namespace, query)
+        return self._connection.content(ask).decode("utf-8", errors="replace")
 
     def forward(self, namespace: str, pod: str, port: int) -> AbstractContextManager[tuple[str, int]]:
         """A loopback address that leads to a port of a pod; see :func:`runbooks_lib.cluster.forwards.forward`."""

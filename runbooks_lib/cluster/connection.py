@@ -9,7 +9,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -26,7 +26,6 @@ class Connection:
 
     Attributes:
         server: Its address, without credentials.
-        timeout: Seconds for one answer to begin, and between two parts of it.
         pause: Seconds before a question is asked again; longer each time.
     """
 
@@ -44,20 +43,21 @@ class Connection:
         self._client: Any = ApiClient(configuration=settings)
         self._client.user_agent = "dataflow-runbooks"
         self._observe = observe
-        self.timeout, self.pause = timeout, pause
+        self.pause = pause
+        self._timeout = timeout
         parts = urlsplit(settings.host)
         self.server: str = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
         self._repeats = urllib3.Retry(
-            total=3,
+            3,
             connect=0,
             read=1,
             other=0,
             allowed_methods=None,
+            raise_on_status=False,
             status_forcelist={429, 500, 502, 503, 504},
+            retry_after_max=math.ceil(timeout),
             backoff_factor=pause,
             backoff_jitter=pause,
-            retry_after_max=math.ceil(timeout),
-            raise_on_status=False,
         )
 
     def close(self) -> None:
@@ -65,33 +65,40 @@ class Connection:
         self._client.close()
 
     def json(self, ask: Ask) -> Json:
-        """The answer as a JSON object. A question is repeated after a passing fault; a write never is.
+        """The answer as a JSON object; raises as :meth:`content` does."""
+        content = self.content(ask)
+        with suppress(ValueError):
+            answer = json.loads(content)
+            if isinstance(answer, dict):
+                return answer
+        raise failures.malformed(self.server, ask)
+
+    def content(self, ask: Ask) -> bytes:
+        """The answer. A question is repeated after a passing fault; a write never is, and is told.
 
         Raises:
             Unreachable: No answer, no trust, no valid credentials, or no API server.
             OutcomeUnknown: A write whose answer was lost, or a server that failed.
-            Rejected: The server understood and refused.
+            CheckFailed: The server understood and refused; see :func:`runbooks_lib.cluster.failures.refusal`.
         """
-        content = self._content(ask)
+        status = 0
         try:
-            answer = json.loads(content)
-        except ValueError as error:
-            raise failures.malformed(self.server, ask) from error
-        if not isinstance(answer, dict):
-            raise failures.malformed(self.server, ask)
-        return answer
-
-    def text(self, ask: Ask) -> str:
-        """The answer as text (logs); bytes that are no UTF-8 are replaced. Raises as :meth:`json` does."""
-        return self._content(ask).decode("utf-8", errors="replace")
+            with self._mapped(ask):
+                retries = self._repeats if ask.safe else False
+                response = self._send(ask, patience=self._timeout, retries=retries)
+                status = response.status
+        finally:
+            if not ask.safe:
+                # Status 0: no answer came.
+                told = {key: getattr(ask, key) for key in ("verb", "resource", "name", "namespace")}
+                self._observe(Event(kind="request.made", data=told | {"status": status}))
+        if 200 <= status < 300:
+            return bytes(response.data)
+        raise failures.refusal(self.server, ask, status, response.data)
 
     @contextmanager
     def lines(self, ask: Ask, *, patience: float) -> Iterator[Iterator[bytes]]:
-        """A long answer, line by line, as it comes; the connection is closed at the end of the block.
-
-        Args:
-            patience: Seconds between two parts of the answer, after which it counts as broken off.
-        """
+        """A long answer, line by line, as it comes; after ``patience`` silent seconds it counts as broken off."""
         with self._mapped(ask):
             response = self._send(ask, patience=patience, retries=False, preload_content=False)
             try:
@@ -109,40 +116,20 @@ class Connection:
         url, headers = self._addressed(ask)
         return create(self._client.configuration, url.replace("http", "ws", 1), headers)
 
-    def _content(self, ask: Ask) -> bytes:
-        status = 0
-        try:
-            with self._mapped(ask):
-                retries = self._repeats if ask.safe else False
-                response = self._send(ask, patience=self.timeout, retries=retries)
-                status = response.status
-        finally:
-            if not ask.safe:
-                # Status 0: no answer came.
-                told = {"verb": ask.verb, "resource": ask.resource, "name": ask.name}
-                data = told | {"namespace": ask.namespace, "status": status}
-                self._observe(Event(kind="request.made", data=data))
-        if 200 <= status < 300:
-            return bytes(response.data)
-        raise failures.refusal(self.server, ask, status, response.data)
-
     def _send(self, ask: Ask, *, patience: float, **how: Any) -> Any:
         import urllib3
 
         url, headers = self._addressed(ask)
         body = None if ask.body is None else json.dumps(ask.body)
-        timeout = urllib3.Timeout(connect=self.timeout, read=patience)
-        pool = self._client.rest_client.pool_manager
-        return pool.request(
-            ask.method, url, body=body, headers=headers, timeout=timeout, redirect=False, **how
-        )
+        how |= {"body": body, "headers": headers, "redirect": False}
+        timeout = urllib3.Timeout(connect=self._timeout, read=patience)
+        return self._client.rest_client.pool_manager.request(ask.method, url, timeout=timeout, **how)
 
     def _addressed(self, ask: Ask) -> tuple[str, dict[str, str]]:
         """The URL and the headers, with credentials that are fetched anew when they have expired."""
         headers = {"Accept": ask.accept, "Content-Type": ask.content_type}
-        _, url, headers, *_ = self._client.param_serialize(
-            ask.method, ask.path, header_params=headers, auth_settings=["BearerToken"]
-        )
+        how = {"header_params": headers, "auth_settings": ["BearerToken"]}
+        _, url, headers, *_ = self._client.param_serialize(ask.method, ask.path, **how)
         return f"{url}?{urlencode(ask.query)}" if ask.query else url, headers
 
     @contextmanager
@@ -151,16 +138,11 @@ class Connection:
         import urllib3.exceptions as foreign
         from kubernetes.config import ConfigException
 
-        unsent = (
-            foreign.ConnectTimeoutError,
-            foreign.SSLError,
-            foreign.ProxyError,
-            foreign.LocationValueError,
-        )
+        unsent = (foreign.ConnectTimeoutError, foreign.SSLError, foreign.ProxyError, ConfigException)
         try:
             yield
         except (foreign.HTTPError, OSError, ConfigException) as error:
             cause = error.reason if isinstance(error, foreign.MaxRetryError) and error.reason else error
-            if ask.safe or isinstance(cause, (*unsent, ConfigException)):
+            if ask.safe or isinstance(cause, unsent):
                 raise failures.unreachable(self.server, cause) from error
             raise failures.answer_lost(self.server, ask, cause) from error

@@ -40,16 +40,12 @@ class Invalid(CheckFailed):
     """The API server finds the object or the request wrong."""
 
 
-METHODS = {"create": "POST", "patch": "PATCH", "delete": "DELETE"}
-
-
 @dataclass(frozen=True)
 class Ask:
     """One request, with the words that a sentence about it needs.
 
     Attributes:
-        verb: As permissions name it: get, list, watch, create, patch, delete.
-        resource: The plural, as permissions name it; a path for requests that are about no resource.
+        verb, resource: As permissions name them: ``get``, ``pods/log``; the resource may be empty.
         safe: It changes nothing, so that it may be asked again: reads, reviews and dry runs.
     """
 
@@ -61,13 +57,13 @@ class Ask:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Json | None = None
     content_type: str = "application/json"
-    accept: str = "application/json"
+    accept: str = "application/json, */*"
     safe: bool = True
 
     @property
     def method(self) -> str:
         """As HTTP names it."""
-        return METHODS.get(self.verb, "GET")
+        return {"create": "POST", "patch": "PATCH", "delete": "DELETE"}.get(self.verb, "GET")
 
     def __str__(self) -> str:
         """In words: ``get secrets/mine in the namespace csghub``."""
@@ -78,21 +74,20 @@ class Ask:
 
 
 AGAIN = "Try again in a minute."
-LOOK_FIRST = (
-    "Look at the object before anything is tried again: 03_verify shows the release, 06_diagnose why."
-)
+LOOK_FIRST = "Look at the object before anything is tried again: 03_verify shows it, 06_diagnose why."
 LOGIN = "Sign in to the cluster again, or name other credentials in target.kubeconfig and target.context."
-CERTIFICATE = (
-    "Compare certificate-authority-data of the kubeconfig with the cluster's; after a change of the cluster's "
-    "certificate fetch its kubeconfig again. Do not switch the verification off."
-)
+CERTIFICATE = "Compare the kubeconfig's certificate-authority-data with the cluster's, or fetch it again."
 TRUST = {CERTIFICATE: "can't be trusted", LOGIN: "does not accept the credentials"}
 PROXY = "Look at HTTPS_PROXY, NO_PROXY and the kubeconfig's proxy-url."
 
 #: Why a connection failed, by what the exception says, and what to do. The first match wins.
 CLAUSES: tuple[tuple[str, str, str], ...] = (
     ("connect to proxy|tunnel connection", "the proxy did not let the request through", PROXY),
-    ("certificate required|tls.* alert", "it does not accept the client certificate", LOGIN),
+    (
+        "certificate required|alert (bad|unknown|certificate)",
+        "it does not accept the client certificate",
+        LOGIN,
+    ),
     ("certificate has expired", "its certificate has expired", CERTIFICATE),
     ("not valid for|doesn't match", "its certificate is for another host name or address", CERTIFICATE),
     ("certificate verify failed", "its certificate is not trusted", CERTIFICATE),
@@ -105,18 +100,15 @@ CLAUSES: tuple[tuple[str, str, str], ...] = (
     ("incompleteread|connection broken|reset by peer", "the answer broke off", ""),
 )
 
+INVALID = (Invalid, "The cluster finds «{ask}» invalid", "Correct what it names.")
 #: What a status means, as class, sentence and next step; 403 and 5xx have functions of their own.
 REFUSALS: dict[int, tuple[type[RunbookError], str, str]] = {
-    400: (Invalid, "The cluster finds «{ask}» invalid", "Correct what it names."),
+    400: INVALID,
     401: (Untrusted, "The cluster at {server} does not accept the credentials", LOGIN),
     404: (NotFound, "The cluster can't «{ask}»", "03_verify shows what is there."),
-    409: (
-        Conflict,
-        "The cluster can't «{ask}»: it exists already, or someone else changed it meanwhile",
-        "Look at it, then plan again.",
-    ),
+    409: (Conflict, "The cluster can't «{ask}»: it exists already, or someone changed it", "Plan again."),
     410: (Expired, "The cluster no longer has what «{ask}» asked for", "Ask again."),
-    422: (Invalid, "The cluster finds «{ask}» invalid", "Correct what it names."),
+    422: INVALID,
     429: (OutcomeUnknown, "The cluster at {server} was too busy for «{ask}»", AGAIN),
 }
 
@@ -124,10 +116,10 @@ REFUSALS: dict[int, tuple[type[RunbookError], str, str]] = {
 def connection_clause(error: BaseException) -> tuple[str, str]:
     """Why a connection failed, as one clause, and what to do about it (may be empty)."""
     said = str(error).lower()
-    other = f"the connection failed ({type(error).__name__})"
-    return next(
-        ((clause, todo) for pattern, clause, todo in CLAUSES if re.search(pattern, said)), (other, "")
-    )
+    for pattern, clause, advice in CLAUSES:
+        if re.search(pattern, said):
+            return clause, advice
+    return f"the connection failed ({type(error).__name__})", ""
 
 
 def unreachable(server: str, error: BaseException) -> Unreachable:
@@ -171,16 +163,17 @@ def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
         kind, sentence, next_step = REFUSALS[status]
         return kind(f"{sentence.format(server=server, ask=ask)} ({status}){tail}", next_step=next_step)
     if status < 500:
-        sentence = f"The cluster at {server} answered {status} to «{ask}»"
-        return RunbookError(sentence + tail, next_step="The API server's own log says more.")
+        sentence = f"The cluster at {server} answered {status} to «{ask}»{tail}"
+        return RunbookError(sentence, next_step="The API server's own log says more.")
     if ask.safe:
         return OutcomeUnknown(f"The cluster at {server} failed on «{ask}» ({status}){tail}", next_step=AGAIN)
-    sentence = f"It is not known whether the cluster at {server} carried out «{ask}»: it answered {status}"
-    return OutcomeUnknown(sentence + tail, next_step=LOOK_FIRST)
+    sentence = (
+        f"It is not known whether the cluster at {server} carried out «{ask}»: it answered {status}{tail}"
+    )
+    return OutcomeUnknown(sentence, next_step=LOOK_FIRST)
 
 
 def _forbidden(server: str, ask: Ask, message: str, tail: str) -> Forbidden:
-    """By permission, with the user's name; or by a quota or an admission policy, in the server's words."""
     found = re.search(r'User "([^"]*)" cannot (\w+) ', message)
     if found is None:
         summary = f"The cluster does not let «{ask}» happen (403){tail}"
@@ -234,7 +227,6 @@ def _read_status(content: bytes) -> tuple[str, Mapping[str, Any]]:
         status = json.loads(content)
     except ValueError:
         return "", {}
-    if not isinstance(status, dict) or status.get("kind") != "Status":
-        return "", {}
+    status = status if isinstance(status, dict) and status.get("kind") == "Status" else {}
     details = status.get("details")
     return str(status.get("message") or ""), details if isinstance(details, dict) else {}

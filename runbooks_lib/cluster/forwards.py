@@ -11,7 +11,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from runbooks_lib.cluster import failures
@@ -24,7 +24,8 @@ LAST_WORDS = 1.0
 #: Seconds in which either side has to take what it is given.
 PATIENCE = 30.0
 CHUNK = 64 * 1024
-DATA, ERROR = 0, 1
+#: The first channel; what comes on the second went wrong.
+DATA = 0
 
 
 @contextmanager
@@ -33,24 +34,20 @@ def forward(connection: Connection, namespace: str, pod: str, port: int) -> Iter
 
     Raises:
         NotFound: There is no such pod.
-        OutcomeUnknown: At the end: the last connection could not be carried, and why. Also in place of the
-            exception that the failing connection caused in the block.
+        OutcomeUnknown: At the end, also in place of what it caused: the last connection could not be carried.
     """
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
-    connection.json(Ask("get", path, resource="pods", name=pod, namespace=namespace))
+    connection.json(Ask("get", path, "pods", pod, namespace))
     tunnel = _Tunnel(connection, namespace, pod, port)
     thread = threading.Thread(target=tunnel.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield tunnel.address
-    except RunbookError:
-        raise
-    except Exception as error:
-        if tunnel.problem is not None:
-            raise tunnel.problem from error
-        raise
+        yield tunnel.socket.getsockname()
+    except Exception:
+        if tunnel.problem is None:
+            raise
     finally:
-        tunnel.closing.set()
+        tunnel.ended.set()
         tunnel.shutdown()
         tunnel.server_close()
         thread.join()
@@ -59,12 +56,7 @@ def forward(connection: Connection, namespace: str, pod: str, port: int) -> Iter
 
 
 class _Tunnel(socketserver.ThreadingTCPServer):
-    """A listener whose connections lead to one port of a pod.
-
-    Attributes:
-        address: Where it listens.
-        problem: Why the last connection could not be carried, if it could not.
-    """
+    """A listener whose connections lead to one port of a pod; ``problem`` says why the last one did not."""
 
     daemon_threads = True
 
@@ -72,10 +64,8 @@ class _Tunnel(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
         self._connection = connection
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
-        query = {"ports": str(port)}
-        self._ask = Ask("create", path, "pods/portforward", pod, namespace, query)
-        self.closing = threading.Event()
-        self.address: tuple[str, int] = self.socket.getsockname()[:2]
+        self._ask = Ask("create", path, "pods/portforward", pod, namespace, {"ports": str(port)})
+        self.ended = threading.Event()
         self.problem: RunbookError | None = None
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (the server's own name)
@@ -92,31 +82,27 @@ class _Tunnel(socketserver.ThreadingTCPServer):
         except (websocket.WebSocketException, OSError) as error:
             self.problem = failures.unreachable(server, error)
             return
-        request.settimeout(PATIENCE)
-        remote.settimeout(PATIENCE)
-        try:
-            # A peer that goes away in the middle is the business of the two that talk.
-            with suppress(OSError, websocket.WebSocketException):
-                self._carry(request, remote)
-        finally:
-            remote.shutdown()
+        for side in (request, remote):
+            side.settimeout(PATIENCE)
+        # A peer that goes away in the middle is the business of the two that talk.
+        with suppress(OSError, websocket.WebSocketException), closing(remote.sock):
+            self._carry(request, remote)
 
     def _carry(self, local: socket.socket, remote: Any) -> None:
         """Carry both ways until the pod's side has closed, our side has nothing to say, or the tunnel ends."""
         from websocket import ABNF
 
-        greeted: set[int] = set()
+        greeted, answered = set(), False
         listening = [remote.sock, local]
         self.problem = None
-        while not self.closing.is_set():
+        while not self.ended.is_set():
             # What is decrypted already, the operating system does not announce.
             pending = getattr(remote.sock, "pending", int)()
             readable = [remote.sock] if pending else select.select(listening, [], [], LAST_WORDS)[0]
             if not readable and local not in listening:
                 return
             if local in readable:
-                data = local.recv(CHUNK)
-                if data:
+                if data := local.recv(CHUNK):
                     remote.send_binary(bytes([DATA]) + data)
                 else:
                     listening.remove(local)
@@ -130,17 +116,16 @@ class _Tunnel(socketserver.ThreadingTCPServer):
                 # The first frame of each channel repeats the port's number.
                 if channel not in greeted:
                     greeted.add(channel)
-                elif channel == ERROR:
-                    self.problem = self._explained(data.decode("utf-8", errors="replace"))
-                    return
-                else:
+                elif channel == DATA:
+                    answered = True
                     local.sendall(data)
+                else:
+                    self.problem = None if answered else self._explained(data.decode(errors="replace"))
+                    return
 
     def _explained(self, said: str) -> RunbookError:
         refused = f"nothing listens on port {self._ask.query['ports']} there"
         why = refused if "refused" in said else " ".join(said.split())[:300]
-        return OutcomeUnknown(
-            f"The pod {self._ask.name} in the namespace {self._ask.namespace} can't be reached through the cluster: "
-            f"{why}.",
-            next_step="Look at the pod's state and its containers' logs: 06_diagnose.",
-        )
+        pod = f"The pod {self._ask.name} in the namespace {self._ask.namespace}"
+        summary = f"{pod} can't be reached through the cluster: {why}."
+        return OutcomeUnknown(summary, next_step="Look at the pod's state and logs: 06_diagnose.")

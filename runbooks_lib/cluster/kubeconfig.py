@@ -53,7 +53,6 @@ def load(kubeconfig: Path | None, context: str) -> Configuration:
 
 def _contexts(files: str) -> tuple[str, list[str]]:
     """The current context and all of them."""
-    import yaml
     from kubernetes.config.kube_config import KubeConfigMerger
 
     merge: Any = KubeConfigMerger
@@ -62,9 +61,6 @@ def _contexts(files: str) -> tuple[str, list[str]]:
         if merged is not None:
             contexts = [str(entry["name"]) for entry in merged.value["contexts"]]
             return str(merged.value.get("current-context") or ""), contexts
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise _unusable(files, f"it is not YAML{line}") from None
     except Exception as error:  # noqa: BLE001 (the client trips over a malformed file in many ways)
         raise _unusable(files, getattr(error, "strerror", "") or "it is empty or malformed") from None
     raise UsageError(

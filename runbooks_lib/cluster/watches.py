@@ -53,9 +53,7 @@ def watch(
     re-created object DELETED, then ADDED).
 
     Raises:
-        Forbidden: It may not be watched.
         OutcomeUnknown: The cluster does not answer, or fails, at the beginning or at the end.
-        Untrusted: It no longer accepts the credentials, or its certificate has changed.
     """
     deadline = time.monotonic() + timeout
     items, version = list_all(connection, resource, namespace)
@@ -70,11 +68,10 @@ def watch(
                 yield from difference(before, known)
             for kind, obj in _stretch(connection, resource, namespace, version, deadline):
                 version = obj["metadata"]["resourceVersion"]
-                if kind != "BOOKMARK":
-                    known[_uid(obj)] = obj
-                    yield kind, obj
+                known[_uid(obj)] = obj
                 if kind == "DELETED":
                     del known[_uid(obj)]
+                yield kind, obj
                 if time.monotonic() >= deadline:
                     return
             trouble = None
@@ -104,10 +101,9 @@ def difference(before: dict[str, Json], now: dict[str, Json]) -> list[Change]:
 def _stretch(
     connection: Connection, resource: Resource, namespace: str | None, version: str, deadline: float
 ) -> Iterator[Change]:
-    """One request's worth of changes, and bookmarks, which only carry a version to go on from."""
+    """One request's worth of changes."""
     seconds = max(1, math.ceil(min(deadline - time.monotonic(), STRETCH)))
-    query = {"watch": "1", "allowWatchBookmarks": "true"}
-    query |= {"resourceVersion": version, "timeoutSeconds": str(seconds)}
+    query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(seconds)}
     ask = resource.ask("watch", namespace, query=query)
     # The server ends the answer in time; one that does not is dead.
     with connection.lines(ask, patience=seconds + 1) as lines:

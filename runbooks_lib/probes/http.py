@@ -12,13 +12,7 @@ REDIRECTS = 5
 
 
 class HttpAnswer(Value):
-    """What came back.
-
-    Attributes:
-        status: 0 where no answer came.
-        seconds: Until the answer's beginning, redirects included.
-        error: Empty, or why no answer came, as one clause.
-    """
+    """What came back: a status and the seconds until it came, or (status 0) an error, as one clause."""
 
     url: str
     status: int = 0
@@ -59,12 +53,8 @@ def answer(url: str, *, timeout: float = 10) -> HttpAnswer:
         parts = urlsplit(url)
         # A port out of range is an error here; the system would take it modulo 65536.
         here = parts.port != 0 and parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        with (
-            httpx.Client(
-                follow_redirects=True, max_redirects=REDIRECTS, timeout=timeout, trust_env=not here
-            ) as client,
-            client.stream("GET", url) as response,
-        ):
+        client = httpx.Client(max_redirects=REDIRECTS, timeout=timeout, trust_env=not here)
+        with client, client.stream("GET", url, follow_redirects=True) as response:
             return HttpAnswer(url=url, status=response.status_code, seconds=time.monotonic() - started)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return HttpAnswer(url=url, seconds=time.monotonic() - started, error=_clause(error))
