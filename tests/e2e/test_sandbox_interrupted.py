@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from sandbox import lifecycle, state
-from sandbox.toolchain import Toolchain
+from sandbox.toolchain import BUILD_VARIABLE, FOLDER_VARIABLE, Toolchain
 
+PROJECT = Path(__file__).parents[2]
 NAMES = ("stopped", "shared", "killed")
 
 
@@ -25,14 +26,14 @@ def root(tmp_path: Path, tools: Toolchain) -> Iterator[Path]:
         lifecycle.down(name, root=tmp_path, say=lambda _: None)
 
 
-def command(root: Path, *words: str) -> subprocess.Popen[str]:
+def command(root: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     """The command line in a process of its own, its lines read as they come."""
     return subprocess.Popen(
         [sys.executable, "-m", "runbooks_lib", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "RUNBOOKS_HOME": str(root)},
+        env={**os.environ, "RUNBOOKS_HOME": str(root), **environment},
     )
 
 
@@ -95,14 +96,44 @@ def test_an_up_that_was_killed_leaves_nothing_that_down_does_not_find(root: Path
     assert running_in(root) == []
 
 
-def test_a_rehearsal_that_is_stopped_takes_its_sandbox_down(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("moment", "exit_codes"),
+    [
+        ("etcd started", {130}),
+        ("] prerequisites", {130}),
+        ("step: Install", {5, 6}),
+    ],
+)
+def test_a_stopped_rehearsal_takes_its_sandbox_down_and_closes_its_records(
+    root: Path, moment: str, exit_codes: set[int]
+) -> None:
+    (root / "notebooks").symlink_to(PROJECT / "notebooks")
     process = command(root, "rehearse", "--name", "stopped")
-    await_line(process, "sandbox stopped is ready")
+    await_line(process, moment)
     process.send_signal(signal.SIGINT)
     code, out, _ = ended(process)
-    assert code != 0
-    assert "The sandbox stopped is down" in out
+    assert code in exit_codes
+    assert "The sandbox stopped is down" in out or moment == "etcd started"
     assert running_in(root) == []
+    assert not state.folder_of("stopped", root).exists()
+    begun = {path.parent for path in (root / "records").rglob("events.jsonl")}
+    assert begun == {path.parent for path in (root / "records").rglob("manifest.json")}
+
+
+def test_a_build_that_is_cut_off_leaves_no_compiler_and_nothing_half(root: Path) -> None:
+    if BUILD_VARIABLE in os.environ or FOLDER_VARIABLE in os.environ:
+        pytest.skip("Builds are not wanted here.")
+    cache = root / "cache"
+    process = command(root, "sandbox", "toolchain", XDG_CACHE_HOME=str(cache), GOCACHE=str(cache / "go"))
+    await_line(process, "etcd: begun")
+    process.send_signal(signal.SIGINT)
+    code, _, said = ended(process)
+    assert code == 130
+    assert said.startswith("runbooks: Stopped")
+    assert running_in(root) == []
+    (built,) = cache.glob("dataflow-runbooks/toolchain/*/bin")
+    assert list(built.iterdir()) == []
+    assert [path.name for path in built.parent.glob("crds/*")] == ["gateway-api"]
 
 
 @pytest.mark.parametrize("word", ["status", "reset", "kubeconfig"])
