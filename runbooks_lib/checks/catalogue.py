@@ -58,11 +58,15 @@ def report(
     if tables is not None:
         try:
             shown = tables(subject)
-        except RunbookError as error:
-            shown = (Table(title=f"Not to be had: {error.summary}"),)
+        except Exception as error:  # noqa: BLE001 - the findings are there, whatever is odd in a table
+            shown = (Table(title=f"Not to be had: {_words(error)}"),)
     made = Report(stage=stage, title=title, findings=findings, tables=shown)
     observe(Event(kind="report.made", data={"title": title, "verdict": made.verdict}))
     return made
+
+
+def _words(error: Exception) -> str:
+    return error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
 
 
 def _put(check: Check[Subject], subject: Subject, observe: Observe) -> Finding:
@@ -70,6 +74,8 @@ def _put(check: Check[Subject], subject: Subject, observe: Observe) -> Finding:
         answer = check.ask(subject)
     except RunbookError as error:
         answer = Answer("unknown", error.summary, remedy=error.next_step, evidence=error.evidence)
+    except Exception as error:  # noqa: BLE001 - an object of an odd shape must not keep the others from being asked
+        answer = Answer("unknown", f"the check itself broke: {_words(error)}")
     finding = Finding(
         id=check.id,
         title=check.title,

@@ -8,7 +8,7 @@ from runbooks_lib.checks.catalogue import Answer, Check
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import claim_names, key_of, objects_of, workloads
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of, workloads
 from runbooks_lib.release.rollout import progress_of, trouble_of
 from runbooks_lib.results import Json, Row, Table
 
@@ -46,8 +46,9 @@ class Subject:
     def pods(self) -> list[Json]:
         """The pods that belong to the release's workloads."""
         selectors = [
-            obj["spec"]["selector"]["matchLabels"]
+            labels
             for obj in workloads(self.stored.manifest if self.stored else "")
+            if (labels := (obj["spec"].get("selector") or {}).get("matchLabels"))
         ]
         pods = self.boundaries.cluster.list("v1", "Pod", self.boundaries.namespace)
         return [pod for pod in pods if any(_selects(labels, pod) for labels in selectors)]
@@ -91,11 +92,7 @@ def _chart(subject: Subject) -> Answer:
 
 
 def _workloads(subject: Subject) -> Answer:
-    wanted = (
-        [obj for obj in subject.objects if obj in workloads(subject.stored.manifest)]
-        if subject.stored
-        else []
-    )
+    wanted = [obj for obj in subject.objects if obj["kind"] in WORKLOAD_KINDS]
     late = []
     for obj in wanted:
         live = subject.live(obj)

@@ -1,0 +1,366 @@
+"""What must be there before an install, each question with the answers it can have."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.prerequisites import CHECKS, Subject, version_of
+from runbooks_lib.results import Finding, Json
+
+GATEWAY = "gateway.networking.k8s.io/v1"
+DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
+
+
+def claim(storage_class: str | None = None, mode: str = "ReadWriteMany") -> str:
+    name = "" if storage_class is None else f"storageClassName: {storage_class}, "
+    return f"""
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: shared}}
+spec: {{{name}accessModes: [{mode}]}}
+"""
+
+
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+DEPLOYMENT = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n"
+ROUTE = f"apiVersion: {GATEWAY}\nkind: HTTPRoute\nmetadata: {{name: r}}\n"
+ENVOY = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: {name: e}\n"
+
+
+def finding(world: Any, ident: str) -> Finding:
+    chosen = [check for check in CHECKS if check.id == ident]
+    made = report("prerequisites", "P", chosen, Subject(world.boundaries), observe=world.told.append)
+    return made.findings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("v1.33.13", (1, 33)),
+        ("v1.33.2+k3s1", (1, 33)),
+        ("v1.34.0-eks-1", (1, 34)),
+        ("v3.19.5", (3, 19)),
+        ("3.12", (3, 12)),
+        ("v10.2", (10, 2)),
+        ("", (0, 0)),
+        ("unknown", (0, 0)),
+    ],
+)
+def test_major_and_minor_are_read_off_any_spelling(text: str, version: tuple[int, int]) -> None:
+    assert version_of(text) == version
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("v1.33.0", "pass"),
+        ("v1.33.2+k3s1", "pass"),
+        ("v1.40.0", "pass"),
+        ("v2.0.0", "pass"),
+        ("v1.32.9", "fail"),
+        ("v1.9.0", "fail"),
+        ("", "fail"),
+    ],
+)
+def test_kubernetes_is_1_33_or_newer(world: Any, version: str, status: str) -> None:
+    world.cluster.gitversion = version
+    answer = finding(world, "kubernetes.version")
+    assert (answer.status, answer.observed) == (status, version)
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("v3.11.3", "fail"),
+        ("v3.12.0", "warn"),
+        ("v3.13.0", "pass"),
+        ("v3.19.5", "pass"),
+        ("v4.0.0", "pass"),
+        ("v2.17.0", "fail"),
+    ],
+)
+def test_helm_is_3_12_or_newer_and_3_13_to_make_a_plan(world: Any, version: str, status: str) -> None:
+    world.program.answer("version", stdout=version)
+    answer = finding(world, "helm.version")
+    assert answer.status == status
+    if status == "warn":
+        assert "can't make a server-side dry run" in answer.observed
+        assert "3.13" in answer.remedy
+
+
+@pytest.mark.parametrize(
+    ("pin", "status", "observed", "remedy"),
+    [
+        ("right", "pass", "has the UID", ""),
+        ("", "fail", "no pin in the parameters", 'add under target: cluster_uid: "11111111-'),
+        ("other", "fail", "the pin is other", "target.kubeconfig"),
+    ],
+)
+def test_the_pin_is_compared_and_the_line_to_paste_is_given(
+    world: Any, pin: str, status: str, observed: str, remedy: str
+) -> None:
+    if pin != "right":
+        world.settings["target"]["cluster_uid"] = pin
+    answer = finding(world, "target.pin")
+    assert answer.status == status
+    assert observed in answer.observed
+    assert remedy in answer.remedy
+
+
+# ---- the chart
+
+
+def test_a_chart_that_renders_is_named_with_what_it_makes(world: Any) -> None:
+    world.renders(f"{SECRET}---\n{DEPLOYMENT}")
+    answer = finding(world, "chart.render")
+    assert answer.status == "pass"
+    assert answer.observed.startswith("dataflow 1.16.0 from ")
+    assert answer.observed.endswith(": 2 objects")
+
+
+def test_a_chart_that_can_not_be_rendered_fails_with_helms_reason(world: Any) -> None:
+    world.renders(SECRET)
+    world.program.answer(
+        "--dry-run=server", returncode=1, stderr="Error: execution error at (x): domain is required\n"
+    )
+    answer = finding(world, "chart.render")
+    assert answer.status == "fail"
+    assert "domain is required" in answer.observed
+    assert "Correct the value" in answer.remedy
+
+
+@pytest.mark.parametrize("ident", ["permissions", "storage.shared"])
+def test_what_needs_the_rendered_chart_is_unknown_without_it(world: Any, ident: str) -> None:
+    world.renders(SECRET)
+    world.program.answer("--dry-run=server", returncode=1, stderr="Error: no chart name found\n")
+    answer = finding(world, ident)
+    assert answer.status == "unknown"
+    assert "could not be rendered" in answer.observed
+
+
+def test_the_chart_is_rendered_once_for_all_questions(world: Any) -> None:
+    world.renders(SECRET)
+    report("p", "P", CHECKS, Subject(world.boundaries), observe=world.told.append)
+    assert sum("--dry-run=server" in call.argv for call in world.program.calls) == 1
+
+
+# ---- permissions
+
+
+def test_every_kind_and_verb_is_asked(world: Any) -> None:
+    world.renders(f"{SECRET}---\n{DEPLOYMENT}")
+    answer = finding(world, "permissions")
+    assert answer.status == "pass"
+    # Deployment and Secret six verbs each; Namespace, Pod, Event two each.
+    assert answer.observed == "18 questions, all answered yes"
+
+
+def test_a_refused_permission_is_named(world: Any) -> None:
+    world.renders(f"{SECRET}---\n{DEPLOYMENT}")
+    world.cluster.refused = {("patch", "deployments"), ("delete", "secrets")}
+    answer = finding(world, "permissions")
+    assert (answer.status, answer.observed) == ("fail", "not allowed: patch deployments.apps, delete secrets")
+
+
+def test_a_kind_of_the_whole_cluster_is_asked_about_too(world: Any) -> None:
+    world.renders("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: c}\n")
+    world.cluster.refused = {("create", "clusterroles")}
+    assert "create clusterroles.rbac.authorization.k8s.io" in finding(world, "permissions").observed
+
+
+def test_a_kind_that_is_not_served_is_told(world: Any) -> None:
+    world.renders(ENVOY)
+    assert "not known to this cluster yet: EnvoyProxy" in finding(world, "permissions").observed
+
+
+# ---- namespace
+
+
+@pytest.mark.parametrize(
+    ("phase", "status", "observed"),
+    [
+        (None, "pass", "csghub is not there yet; the install makes it"),
+        ("Active", "pass", "csghub is there"),
+        ("Terminating", "fail", "csghub is being removed"),
+    ],
+)
+def test_the_namespace_is_there_or_still_to_be_made(
+    world: Any, phase: str | None, status: str, observed: str
+) -> None:
+    if phase:
+        world.cluster.add({"kind": "Namespace", "metadata": {"name": "csghub"}, "status": {"phase": phase}})
+    answer = finding(world, "namespace")
+    assert (answer.status, answer.observed) == (status, observed)
+
+
+# ---- storage
+
+
+def storage_class(name: str, provisioner: str, *, default: bool = False) -> Json:
+    meta = {"name": name} | ({"annotations": DEFAULT} if default else {})
+    return {"kind": "StorageClass", "metadata": meta, "provisioner": provisioner}
+
+
+@pytest.mark.parametrize(
+    ("provisioner", "status"),
+    [
+        ("nfs.csi.k8s.io", "pass"),
+        ("cephfs.csi.ceph.com", "pass"),
+        ("rook-ceph.cephfs.csi.ceph.com", "pass"),
+        ("efs.csi.aws.com", "pass"),
+        ("file.csi.azure.com", "pass"),
+        ("filestore.csi.storage.gke.io", "pass"),
+        ("driver.longhorn.io", "pass"),
+        ("nasplugin.csi.alibabacloud.com", "pass"),
+        ("com.tencent.cloud.csi.cfs", "pass"),
+        ("kubernetes.io/host-path", "pass"),
+        ("ebs.csi.aws.com", "fail"),
+        ("kubernetes.io/aws-ebs", "fail"),
+        ("disk.csi.azure.com", "fail"),
+        ("diskplugin.csi.alibabacloud.com", "fail"),
+        ("pd.csi.storage.gke.io", "fail"),
+        ("com.tencent.cloud.csi.cbs", "fail"),
+        ("cinder.csi.openstack.org", "fail"),
+        ("rancher.io/local-path", "fail"),
+        ("kubernetes.io/no-provisioner", "fail"),
+        ("rook-ceph.rbd.csi.ceph.com", "warn"),
+        ("csi.example.com", "warn"),
+        ("", "warn"),
+    ],
+)
+def test_whether_a_class_gives_shared_volumes_is_read_off_its_provisioner(
+    world: Any, provisioner: str, status: str
+) -> None:
+    world.renders(claim("files"))
+    world.cluster.add(storage_class("files", provisioner))
+    answer = finding(world, "storage.shared")
+    assert answer.status == status
+    assert f"files ({provisioner})" in answer.observed
+
+
+@pytest.mark.parametrize(
+    ("manifest", "classes", "status", "observed"),
+    [
+        (SECRET, [], "skip", "the chart asks for no ReadWriteMany claim"),
+        (claim(mode="ReadWriteOnce"), [], "skip", "the chart asks for no ReadWriteMany claim"),
+        (claim(), [], "fail", "no default StorageClass, and the chart names none"),
+        (claim("gone"), [storage_class("other", "nfs")], "fail", "StorageClass gone does not exist"),
+        (
+            claim(),
+            [storage_class("a", "ebs.csi.aws.com"), storage_class("b", "nfs", default=True)],
+            "pass",
+            "b (nfs)",
+        ),
+        (claim(), [storage_class("a", "nfs")], "fail", "no default StorageClass, and the chart names none"),
+    ],
+)
+def test_the_class_is_the_named_one_or_the_default(
+    world: Any, manifest: str, classes: list[Json], status: str, observed: str
+) -> None:
+    world.renders(manifest)
+    world.cluster.add(*classes)
+    answer = finding(world, "storage.shared")
+    assert (answer.status, answer.observed) == (status, observed)
+
+
+def test_a_claim_that_a_stateful_set_makes_counts_too(world: Any) -> None:
+    spec = "spec: {volumeClaimTemplates: [{metadata: {name: d}, spec: {accessModes: [ReadWriteMany]}}]}"
+    world.renders(f"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: s}}\n{spec}\n")
+    assert finding(world, "storage.shared").observed == "no default StorageClass, and the chart names none"
+
+
+# ---- gateway
+
+
+def definition() -> Json:
+    prefix = "gateway.networking.k8s.io"
+    annotations = {f"{prefix}/bundle-version": "v1.3.0", f"{prefix}/channel": "standard"}
+    return {
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"gateways.{prefix}", "annotations": annotations},
+    }
+
+
+@pytest.mark.parametrize(
+    ("manifest", "forgotten", "status", "observed"),
+    [
+        (SECRET, (), "skip", "the chart uses no Gateway API kind"),
+        (ROUTE, (), "pass", "Gateway API bundle v1.3.0, channel standard"),
+        (ROUTE, ("HTTPRoute",), "fail", f"not known to this cluster: HTTPRoute ({GATEWAY})"),
+        (ENVOY, (), "fail", "not known to this cluster: EnvoyProxy (gateway.envoyproxy.io/v1alpha1)"),
+    ],
+)
+def test_the_kinds_that_the_chart_uses_must_be_known(
+    world: Any, manifest: str, forgotten: tuple[str, ...], status: str, observed: str
+) -> None:
+    world.renders(manifest)
+    world.cluster.add(definition()).forget(*forgotten)
+    answer = finding(world, "gateway.definitions")
+    assert (answer.status, answer.observed) == (status, observed)
+
+
+def test_without_a_rendered_chart_the_guides_kinds_are_asked_for(world: Any) -> None:
+    world.renders(SECRET)
+    world.program.answer("--dry-run=server", returncode=1, stderr="Error: no matches for kind\n")
+    world.cluster.forget("GatewayClass", "Gateway", "HTTPRoute")
+    answer = finding(world, "gateway.definitions")
+    assert answer.status == "fail"
+    assert all(kind in answer.observed for kind in ("GatewayClass", "Gateway (", "HTTPRoute"))
+
+
+def test_definitions_without_a_bundle_version_are_of_an_unknown_one(world: Any) -> None:
+    world.renders(ROUTE)
+    assert (
+        finding(world, "gateway.definitions").observed
+        == "Gateway API bundle of an unknown version, channel unknown"
+    )
+
+
+# ---- CSGHub
+
+
+@pytest.fixture
+def csghub() -> Iterator[tuple[str, dict[str, int]]]:
+    """An address that answers with the status that the dictionary says."""
+    wanted = {"status": 200}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(wanted["status"])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Requests are no news in a test."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", wanted
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(200, "pass"), (404, "pass"), (401, "pass"), (500, "fail"), (503, "fail")]
+)
+def test_csghub_answers_unless_it_says_that_it_is_broken(
+    world: Any, csghub: tuple[str, dict[str, int]], code: int, status: str
+) -> None:
+    url, wanted = csghub
+    wanted["status"] = code
+    world.settings["csghub"]["external_url"] = url
+    answer = finding(world, "csghub.external-url")
+    assert answer.status == status
+    assert answer.observed.startswith(f"{url} answered {code} in ")
+
+
+def test_csghub_that_does_not_answer_fails_with_the_reason(world: Any) -> None:
+    answer = finding(world, "csghub.external-url")
+    assert (answer.status, answer.observed) == ("fail", "http://127.0.0.1:1: connection refused")

@@ -1,0 +1,347 @@
+"""Is the release there, whole and reachable: every answer of every check."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.release import CHECKS, PRESENT, Subject, tables
+from runbooks_lib.results import Finding, Json, Report
+
+GATEWAY = "gateway.networking.k8s.io/v1"
+MANIFEST = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: api}}
+spec: {{selector: {{matchLabels: {{app: api}}}}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: db}}
+spec: {{selector: {{matchLabels: {{app: db}}}}, volumeClaimTemplates: [{{metadata: {{name: data}}}}]}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: shared}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: api}}
+spec: {{selector: {{app: api}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: outside}}
+spec: {{type: ExternalName}}
+---
+apiVersion: {GATEWAY}
+kind: Gateway
+metadata: {{name: gw}}
+---
+apiVersion: {GATEWAY}
+kind: HTTPRoute
+metadata: {{name: route}}
+spec: {{hostnames: [dataflow.example.com]}}
+"""
+
+DONE = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+ACCEPTED = [{"type": "Accepted", "status": "True"}, {"type": "ResolvedRefs", "status": "True"}]
+
+
+def live(api: str, kind: str, name: str, **fields: Any) -> Json:
+    labels = fields.pop("labels", {})
+    meta = {"name": name, "namespace": "csghub", "generation": 1, "labels": labels}
+    return {"apiVersion": api, "kind": kind, "metadata": meta, **fields}
+
+
+def whole() -> dict[str, Json]:
+    """Everything that the release should have, as it should be."""
+    container = {"name": "api", "image": "dataflow:1"}
+    return {
+        "api": live("apps/v1", "Deployment", "api", spec={"replicas": 1}, status=dict(DONE)),
+        "db": live("apps/v1", "StatefulSet", "db", spec={"replicas": 1}, status=dict(DONE)),
+        "shared": live("v1", "PersistentVolumeClaim", "shared", status={"phase": "Bound"}),
+        "data": live("v1", "PersistentVolumeClaim", "data-db-0", status={"phase": "Bound"}),
+        "slice": live(
+            "discovery.k8s.io/v1",
+            "EndpointSlice",
+            "api-x",
+            labels={"kubernetes.io/service-name": "api"},
+            endpoints=[{"conditions": {"ready": True}}],
+        ),
+        "service": live(
+            "v1",
+            "Service",
+            "api",
+            spec={
+                "type": "LoadBalancer",
+                "clusterIP": "10.0.0.1",
+                "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}],
+            },
+            status={"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
+        ),
+        "gateway": live(
+            GATEWAY,
+            "Gateway",
+            "gw",
+            status={
+                "conditions": [{"type": "Programmed", "status": "True"}],
+                "addresses": [{"value": "192.0.2.1"}],
+            },
+        ),
+        "route": live(GATEWAY, "HTTPRoute", "route", status={"parents": [{"conditions": ACCEPTED}]}),
+        "pod": live(
+            "v1",
+            "Pod",
+            "api-1",
+            labels={"app": "api", "hash": "1"},
+            spec={"containers": [container], "nodeName": "node-1"},
+            status={
+                "phase": "Running",
+                "containerStatuses": [{"name": "api", "ready": True, "restartCount": 2}],
+            },
+        ),
+        "foreign pod": live(
+            "v1", "Pod", "other-1", labels={"app": "other"}, spec={"containers": [container]}
+        ),
+    }
+
+
+@pytest.fixture
+def objects(world: Any) -> dict[str, Json]:
+    world.stored(MANIFEST)
+    world.settings["chart"] = {
+        "repository": "https://charts.example.com",
+        "name": "dataflow",
+        "version": "1.16.0",
+    }
+    return copy.deepcopy(whole())
+
+
+def looked(world: Any, objects: dict[str, Json]) -> Report:
+    world.cluster.add(*objects.values())
+    return report("verify", "R", CHECKS, Subject(world.boundaries), observe=world.told.append, tables=tables)
+
+
+def finding(world: Any, objects: dict[str, Json], ident: str) -> Finding:
+    return next(item for item in looked(world, objects).findings if item.id == ident)
+
+
+def test_a_whole_release_passes_every_check(world: Any, objects: dict[str, Json]) -> None:
+    made = looked(world, objects)
+    assert {item.id: (item.status, item.observed) for item in made.findings} == {
+        "release.status": ("pass", "revision 1 is deployed: done"),
+        "release.chart": ("pass", "dataflow-1.16.0 (app )"),
+        "workloads.available": ("pass", "2 workloads, all available"),
+        "claims.bound": ("pass", "2 claims, all bound"),
+        "services.endpoints": ("pass", "1 services, each with a ready endpoint"),
+        "gateway.programmed": ("pass", "Gateway gw at 192.0.2.1"),
+        "routes.accepted": ("pass", "accepted for dataflow.example.com"),
+    }
+    assert made.verdict == "pass"
+
+
+def test_no_check_passes_where_there_is_no_release(world: Any) -> None:
+    made = report("verify", "R", CHECKS, Subject(world.boundaries), observe=world.told.append, tables=tables)
+    assert {item.id: item.status for item in made.findings} == {
+        "release.status": "fail",
+        "release.chart": "fail",
+        "workloads.available": "unknown",
+        "claims.bound": "unknown",
+        "services.endpoints": "unknown",
+        "gateway.programmed": "unknown",
+        "routes.accepted": "unknown",
+    }
+    assert made.verdict == "fail"
+    assert made.findings[0].observed == "no release dataflow in namespace csghub"
+    assert "02_install" in made.findings[0].remedy
+    assert made.tables == ()
+
+
+def set_at(objects: dict[str, Json], name: str, path: str, value: Any) -> None:
+    place: Any = objects[name]
+    *way, last = path.split(".")
+    for step in way:
+        place = place[step]
+    place[last] = value
+
+
+#: Check · what is wrong with what · what is said.
+BROKEN: list[tuple[str, str, str, Any, str]] = [
+    (
+        "workloads.available",
+        "api",
+        "status.availableReplicas",
+        0,
+        "Deployment api: 0 of 1 available, 1 updated",
+    ),
+    (
+        "workloads.available",
+        "db",
+        "status.observedGeneration",
+        0,
+        "StatefulSet db: its controller has not seen",
+    ),
+    ("workloads.available", "api", "status.replicas", 2, "1 old still there"),
+    ("claims.bound", "data", "status.phase", "Pending", "data-db-0: Pending"),
+    ("claims.bound", "shared", "status", {}, "shared: unknown"),
+    ("services.endpoints", "slice", "endpoints", [], "without a ready endpoint: api"),
+    (
+        "services.endpoints",
+        "slice",
+        "endpoints",
+        [{"conditions": {"ready": False}}],
+        "without a ready endpoint: api",
+    ),
+    ("services.endpoints", "slice", "endpoints", None, "without a ready endpoint: api"),
+    ("gateway.programmed", "gateway", "status", {}, "Gateway gw: Programmed=unset, addresses []"),
+    ("gateway.programmed", "gateway", "status.addresses", [], "Programmed=True, addresses []"),
+    (
+        "gateway.programmed",
+        "gateway",
+        "status.conditions",
+        [{"type": "Programmed", "status": "False"}],
+        "Programmed=False",
+    ),
+    ("routes.accepted", "route", "status", {}, "HTTPRoute route: no parent has taken it"),
+    (
+        "routes.accepted",
+        "route",
+        "status.parents",
+        [
+            {
+                "conditions": [
+                    {"type": "Accepted", "status": "True"},
+                    {"type": "ResolvedRefs", "status": "False"},
+                ]
+            }
+        ],
+        "'ResolvedRefs': 'False'",
+    ),
+    ("routes.accepted", "route", "status.parents", [{"conditions": ACCEPTED}, {}], "HTTPRoute route"),
+]
+
+
+@pytest.mark.parametrize(("ident", "name", "path", "value", "said"), BROKEN)
+def test_what_is_broken_fails_its_check_and_no_other(
+    world: Any, objects: dict[str, Json], ident: str, name: str, path: str, value: Any, said: str
+) -> None:
+    set_at(objects, name, path, value)
+    made = looked(world, objects)
+    assert [item.id for item in made.findings if item.status != "pass"] == [ident]
+    assert said in made.with_status("fail")[0].observed
+
+
+@pytest.mark.parametrize(
+    ("ident", "name", "said"),
+    [
+        ("workloads.available", "api", "Deployment api: not there"),
+        ("claims.bound", "data", "data-db-0: not there"),
+        ("services.endpoints", "slice", "without a ready endpoint: api"),
+        ("gateway.programmed", "gateway", "Gateway gw: not there"),
+        ("routes.accepted", "route", "no parent has taken it"),
+    ],
+)
+def test_what_is_missing_fails(
+    world: Any, objects: dict[str, Json], ident: str, name: str, said: str
+) -> None:
+    del objects[name]
+    answer = finding(world, objects, ident)
+    assert answer.status == "fail"
+    assert said in answer.observed
+
+
+@pytest.mark.parametrize("status", ["failed", "pending-upgrade", "uninstalling", "superseded"])
+def test_a_release_that_is_not_deployed_fails(world: Any, objects: dict[str, Json], status: str) -> None:
+    world.stored(MANIFEST, info={"status": status, "description": "timed out"})
+    answer = finding(world, objects, "release.status")
+    assert (answer.status, answer.observed) == ("fail", f"revision 1 is {status}: timed out")
+    assert "04_upgrade, or 05_uninstall" in answer.remedy
+
+
+def test_another_version_than_in_the_parameters_fails(world: Any, objects: dict[str, Json]) -> None:
+    world.settings["chart"]["version"] = "1.16.1"
+    answer = finding(world, objects, "release.chart")
+    assert (answer.status, answer.expected) == ("fail", "dataflow-1.16.1")
+
+
+def test_a_late_workload_is_explained_by_its_pods(world: Any, objects: dict[str, Json]) -> None:
+    set_at(objects, "api", "status.availableReplicas", 0)
+    waiting = [{"name": "api", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]
+    set_at(objects, "pod", "status.containerStatuses", waiting)
+    assert finding(world, objects, "workloads.available").evidence == "api-1: api: ImagePullBackOff"
+
+
+def test_without_gateway_objects_their_checks_are_skipped(world: Any, objects: dict[str, Json]) -> None:
+    world.stored("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n")
+    made = {item.id: item.status for item in looked(world, objects).findings}
+    assert (made["gateway.programmed"], made["routes.accepted"]) == ("skip", "skip")
+
+
+def test_a_cluster_that_stops_answering_makes_checks_unknown(world: Any, objects: dict[str, Json]) -> None:
+    from runbooks_lib.errors import Unreachable
+
+    world.cluster.lists["EndpointSlice"] = Unreachable("The cluster does not answer.")
+    answer = finding(world, objects, "services.endpoints")
+    assert (answer.status, answer.observed) == ("unknown", "The cluster does not answer.")
+
+
+# ---- the guide's tables
+
+
+def test_the_guides_two_tables_are_shown(world: Any, objects: dict[str, Json]) -> None:
+    pods, services = looked(world, objects).tables
+    assert (pods.title, services.title) == ("Pods", "Services")
+    assert pods.rows == (
+        {
+            "pod": "api-1",
+            "ready": "1/1",
+            "phase": "Running",
+            "restarts": "2",
+            "node": "node-1",
+            "image": "dataflow:1",
+            "trouble": "",
+        },
+    )
+    assert services.rows == (
+        {
+            "service": "api",
+            "type": "LoadBalancer",
+            "cluster ip": "10.0.0.1",
+            "external ip": "192.0.2.1",
+            "ports": "80/TCP, 53/UDP",
+        },
+    )
+
+
+def test_a_workload_that_selects_by_expressions_does_not_take_the_tables_away(
+    world: Any, objects: dict[str, Json]
+) -> None:
+    more = "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d}\nspec: {selector: {matchExpressions: []}}\n"
+    world.stored(MANIFEST + more)
+    pods, _ = looked(world, objects).tables
+    assert [row["pod"] for row in pods.rows] == ["api-1"]
+
+
+# ---- what an uninstall needs
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("deployed", "pass"), ("failed", "warn"), ("pending-install", "warn")]
+)
+def test_a_release_in_any_state_can_be_removed(world: Any, status: str, expected: str) -> None:
+    world.stored("", info={"status": status})
+    (answer,) = report(
+        "uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append
+    ).findings
+    assert (answer.status, answer.observed) == (expected, f"revision 1 is {status}")
+
+
+def test_what_is_not_there_can_not_be_removed(world: Any) -> None:
+    (answer,) = report(
+        "uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append
+    ).findings
+    assert answer.status == "fail"
