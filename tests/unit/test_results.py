@@ -272,5 +272,27 @@ def test_keys_that_yaml_made_numbers_of_stand_beside_texts(data: Any, text: str)
     assert digest_of(data) == digest_of(json.loads(text))
 
 
+# ---- what a person is told
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "line"),
+    [
+        ("run.opened", {"run_id": "ab12", "stage": "verify"}, "run ab12 of verify opened"),
+        ("check.answered", {"status": "fail", "title": "Pods", "observed": "none"}, "fail    Pods: none"),
+        ("change.step", {"title": "Install"}, "step: Install"),
+        ("change.failed", {"summary": "It broke."}, "FAILED: It broke."),
+        ("error.raised", {"summary": "It broke.", "next_step": "Mend."}, "It broke.\nNext: Mend."),
+        ("error.raised", {"summary": "It broke.", "next_step": ""}, "It broke."),
+        ("change.step", {"title": "a {brace} in it"}, "step: a {brace} in it"),
+        ("change.step", {}, "step: "),
+        ("command.started", {"argv": ["helm"]}, ""),
+        ("something.new", {}, ""),
+    ],
+)
+def test_an_event_is_one_line_for_a_person_or_none(kind: str, data: dict[str, Any], line: str) -> None:
+    assert results.telling(Event(kind=kind, data=data)) == line
+
+
 def test_an_observer_may_be_left_out() -> None:
     assert results.unobserved(Event(kind="command.started")) is None

@@ -1,0 +1,82 @@
+"""The approval: a button that says yes to one digest, and words where nobody can press it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runbooks_lib.results import Event, Plan, Step
+from runbooks_lib.views import ask, told
+
+PLAN = Plan(stage="install", target={}, steps=(Step(kind="a", title="First"),))
+
+
+class OpenRun:
+    """What a form needs of a run."""
+
+    def __init__(self, *, interactive: bool) -> None:
+        self.interactive = interactive
+        self.approved: list[str] = []
+
+    def approve(self, digest: str) -> None:
+        self.approved.append(digest)
+
+
+def test_a_plan_without_steps_asks_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    run: Any = OpenRun(interactive=True)
+    ask(run, Plan(stage="upgrade", target={}))
+    assert capsys.readouterr().out == "There is nothing to approve: nothing would be changed.\n"
+    assert run.approved == []
+
+
+def test_where_nobody_can_press_a_button_the_digest_to_give_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run: Any = OpenRun(interactive=False)
+    ask(run, PLAN)
+    assert capsys.readouterr().out == f"To approve this plan, run again with approve={PLAN.digest}\n"
+
+
+def test_the_button_is_bound_to_this_plans_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    run: Any = OpenRun(interactive=True)
+    ask(run, PLAN)
+    (box,) = shown
+    button, words = box.children
+    assert button.tooltip == PLAN.digest
+    assert PLAN.digest in words.value
+    assert run.approved == [], "showing it approves nothing"
+    button.click()
+    assert run.approved == [PLAN.digest]
+    assert button.disabled
+    assert words.value.startswith(f"Approved: {PLAN.digest}")
+
+
+def test_progress_is_told_while_a_change_is_under_way(capsys: pytest.CaptureFixture[str]) -> None:
+    class Listening:
+        def __init__(self) -> None:
+            self.listeners: list[Any] = []
+
+        def listening(self, listener: Any) -> Any:
+            import contextlib
+
+            @contextlib.contextmanager
+            def block() -> Any:
+                self.listeners.append(listener)
+                yield
+                self.listeners.remove(listener)
+
+            return block()
+
+    run: Any = Listening()
+    with told(run):
+        for event in (
+            Event(kind="change.step", data={"title": "First"}),
+            Event(kind="command.started", data={"argv": ["helm"]}),
+            Event(kind="change.progress", data={"workload": "Deployment api", "says": "1 of 1"}),
+        ):
+            run.listeners[0](event)
+    assert capsys.readouterr().out == "step: First\n  Deployment api: 1 of 1\n"
+    assert run.listeners == []
