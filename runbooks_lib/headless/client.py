@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_core.utils import run_sync
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import from_dict
 from papermill.clientwrap import PapermillNotebookClient
 
@@ -111,6 +111,10 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         except CellExecutionError as error:
             self.failed = (error.ename, error.evalue)
             self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
+        except CellTimeoutError as error:
+            # papermill's --execution-timeout. The cell is stopped as by a person: it ends its own helm first.
+            signal_group(self.km.provisioner.pid, signal.SIGINT)
+            self._mark(index, type(error).__name__, str(error).splitlines()[0])
         except DeadKernelError:
             self.died = True
             self._mark(index, "DeadKernelError", "The kernel ended while this cell ran.")

@@ -80,6 +80,8 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
                 km=kernel_manager(kernel_name, place),
                 startup_timeout=start_timeout,
                 timeout=execution_timeout,
+                # How late a cell's last message may be; nbclient's four seconds are short on a busy machine.
+                iopub_timeout=60,
                 log=quiet if session.handover else logger,
                 log_output=log_output,
                 stdout_file=stdout_file,

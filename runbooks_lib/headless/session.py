@@ -12,7 +12,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 from runbooks_lib import errors, records
 from runbooks_lib.errors import Interrupted, OutcomeUnknown, RunbookError, UsageError
 from runbooks_lib.headless.known_secrets import register
-from runbooks_lib.headless.stopping import Stop, adopting_orphans
+from runbooks_lib.headless.stopping import Stop, end_left_over
 from runbooks_lib.headless.workplace import kernel_environment
 from runbooks_lib.records.notebook import Execution, dump, executed, executions_of, read
 from runbooks_lib.redaction import Redactor
@@ -27,6 +27,7 @@ POINTER_VARIABLE = "RUNBOOKS_RUN_POINTER"
 #: An error that was raised before the last cell began is not about this end.
 _TELLING = frozenset({"error.raised", "cell.started"})
 
+_LOOK = "Look at the target with 03_verify before anything else is changed."
 _DIED = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
 
 
@@ -64,7 +65,7 @@ class Session:
         """Run the client's notebook to its end, whatever that is, and close the record.
 
         Raises:
-            RunbookError: The kernel did not start.
+            RunbookError: The kernel did not start, or stopped answering.
         """
         self._pointer = place / "record"
         variables = {POINTER_VARIABLE: str(self._pointer)}
@@ -72,7 +73,7 @@ class Session:
         if self.handover:
             variables[FOLDER_VARIABLE] = str(self.handover.folder)
             started["cwd"] = str(self.handover.cwd)
-        with adopting_orphans() as end_orphans, (place / "kernel.txt").open("w") as output:
+        with (place / "kernel.txt").open("w") as output:
             try:
                 client.execute(
                     env=kernel_environment(**variables),
@@ -83,19 +84,27 @@ class Session:
                     **started,
                 )
             except (RuntimeError, NoSuchKernel, OSError) as error:
-                raise self._not_started(client, error) from error
+                raise self._broken(client, error) from error
             finally:
-                if client.died or not client.ran:
-                    end_orphans()
                 if client.died:
+                    end_left_over(POINTER_VARIABLE, str(self._pointer))
                     self._tell(client)
                 self._close(client.nb)
 
-    def _not_started(self, client: TruthfulClient, error: Exception) -> RunbookError:
-        sentence = UsageError(
-            f"The notebook's kernel {client.km.kernel_name!r} did not start: {error}",
-            next_step="Look whether `jupyter kernelspec list` knows it, and whether ipykernel is installed.",
-        )
+    def _broken(self, client: TruthfulClient, error: Exception) -> RunbookError:
+        """The sentence for a kernel that did not start or stopped answering, also added to the journal."""
+        self._find_folder()
+        name, said = client.km.kernel_name, (str(error).splitlines() or [type(error).__name__])[0]
+        sentence: RunbookError
+        if client.ran:
+            sentence = RunbookError(
+                f"The notebook's kernel {name!r} stopped answering: {said}", next_step=_LOOK
+            )
+        else:
+            sentence = UsageError(
+                f"The notebook's kernel {name!r} did not start: {said}",
+                next_step="Look whether `jupyter kernelspec list` knows it, and whether ipykernel is there.",
+            )
         self._append(records.describe(sentence))
         return sentence
 
@@ -151,9 +160,6 @@ class Session:
         summary = records.summary_of(self.folder)
         next_step = (self.ending or {}).get("next_step", "")
         self.ending = {"exit_code": summary.exit_code, "summary": summary.summary, "next_step": next_step}
-
-
-_LOOK = "Look at the target with 03_verify before anything else is changed."
 
 
 def _executed(folder: Path, nb: Any, redactor: Redactor) -> bytes:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 
 import psutil
@@ -18,8 +16,6 @@ from runbooks_lib.process import GRACE_SECONDS
 #: Seconds for a cell to end after it was interrupted: it ends its own helm first, with patience (twice
 #: GRACE_SECONDS at most), and saves evidence. Then the kernel is killed; so it is on a second signal.
 PATIENCE_SECONDS = 60.0
-
-_SET_CHILD_SUBREAPER = 36
 
 
 class Stop:
@@ -89,35 +85,27 @@ class Stop:
         self._interrupt()
 
 
-@contextmanager
-def adopting_orphans() -> Iterator[Callable[[], None]]:
-    """Adopt the children of a kernel that dies; yields what ends them.
+def end_left_over(variable: str, value: str) -> None:
+    """End what a dead kernel has left running: every process that was started with its environment.
 
-    A killed kernel can't end the helm it started, and helm has a session of its own: nobody else would.
-    On Linux this process takes the place of init for them; elsewhere there is no such thing, and what a
-    killed kernel leaves is not found.
+    A killed kernel can't end the helm it started, and helm has a session of its own: nobody else would. They
+    are known by a variable that only this kernel was given; a program that was given another environment
+    altogether is not found.
     """
-    myself = psutil.Process()
-    known = {child.pid for child in myself.children(recursive=True)}
-    _be_subreaper(adopt=True)
+    left = [found for found in psutil.process_iter() if _has(found, variable, value)]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for found in left:
+            with suppress(psutil.NoSuchProcess):
+                found.send_signal(number)
+        _, left = psutil.wait_procs(left, timeout=GRACE_SECONDS)
 
-    def end() -> None:
-        left = [child for child in myself.children(recursive=True) if child.pid not in known]
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for child in left:
-                with suppress(psutil.NoSuchProcess):
-                    child.send_signal(number)
-            _, left = psutil.wait_procs(left, timeout=GRACE_SECONDS)
 
+def _has(found: psutil.Process, variable: str, value: str) -> bool:
     try:
-        yield end
-    finally:
-        _be_subreaper(adopt=False)
-
-
-def _be_subreaper(*, adopt: bool) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
+        return found.pid != os.getpid() and found.environ().get(variable) == value
+    except (psutil.Error, OSError):
+        # Another user's, or gone in between.
+        return False
 
 
 def signal_group(pid: int, number: int) -> None:

@@ -312,6 +312,17 @@ def test_a_kernel_that_does_not_start_is_told_in_the_record(write: Write) -> Non
     assert "no-such-kernel" in ended.summary
 
 
+def test_a_cell_that_papermill_gives_up_on_is_told_in_the_record(project: Path, write: Write) -> None:
+    write(OPEN_ITSELF, OPEN, "import time\ntime.sleep(600)", SEAL)
+
+    ended = papermill(project, "--engine", "runbooks", "--execution-timeout", "5")
+
+    (summary,) = records.listing(project / "own-records")
+    assert ended.returncode == summary.exit_code == 130, ended.stderr
+    assert "The run was interrupted." in ended.stderr
+    assert "timed out" in (project / "out.ipynb").read_text()
+
+
 CHILD = """
 import sys
 process.run([sys.executable, "-c", "import os, signal, sys, time; "
@@ -363,7 +374,6 @@ def test_a_signal_to_the_command_ends_the_cell_and_its_program(
     assert outputs(ended)["c3"] == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
 def test_the_program_of_a_killed_kernel_is_ended_too(project: Path, write: Write) -> None:
     write(OPEN, CHILD, SEAL)
     log = project / "command.log"
@@ -378,10 +388,9 @@ def test_the_program_of_a_killed_kernel_is_ended_too(project: Path, write: Write
     assert (ended.outcome, ended.exit_code) == ("failed", 1)
 
 
-def papermill(project: Path, *, engine: bool) -> process.Completed:
+def papermill(project: Path, *flags: str) -> process.Completed:
     """papermill's own command line, as a pipeline calls it."""
-    engine_flags = ["--engine", "runbooks"] if engine else []
-    argv = ["-m", "papermill", "notebooks/03_verify.ipynb", "out.ipynb", "--no-progress-bar", *engine_flags]
+    argv = ["-m", "papermill", "notebooks/03_verify.ipynb", "out.ipynb", "--no-progress-bar", *flags]
     return process.run([sys.executable, *argv], timeout=120, cwd=project)
 
 
@@ -409,7 +418,7 @@ def test_papermills_own_command_with_our_engine_has_our_exit_codes(
 ) -> None:
     write(*[cell.replace('(folder / "input.ipynb")', 'Path("notebooks/03_verify.ipynb")') for cell in cells])
 
-    ended = papermill(project, engine=True)
+    ended = papermill(project, "--engine", "runbooks")
 
     assert ended.returncode == exit_code, ended.stderr
     assert said in ended.stderr
@@ -459,7 +468,7 @@ def test_the_kernel_sees_of_its_cells_what_a_front_end_sees(
     monkeypatch.setenv("PLANTED", "not in any of these cells")
     write(OPEN_ITSELF, OPEN, WRITE_AT_EXIT, *TABLE)
 
-    assert papermill(project, engine=False).returncode == 1
+    assert papermill(project).returncode == 1
 
     ours = nbformat.read(project / "ours.ipynb", as_version=4)
     nbformat.validate(ours)

@@ -1,5 +1,6 @@
 """Headless runs, as far as no kernel is needed; the rest is in tests/integration/test_headless.py."""
 
+import os
 import signal
 import sys
 import tempfile
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from runbooks_lib import process
+from runbooks_lib import parameters, process, records
+from runbooks_lib.headless.known_secrets import register
 from runbooks_lib.headless.session import described
-from runbooks_lib.headless.stopping import Stop
+from runbooks_lib.headless.stopping import Stop, end_left_over
 from runbooks_lib.headless.workplace import workplace
+from runbooks_lib.redaction import Redactor
 
 
 class Calls(list[str]):
@@ -109,6 +112,63 @@ def test_an_error_of_which_only_the_text_is_known_keeps_its_exit_code(
     told = described(name, message)
 
     assert (told["exit_code"], told["summary"], told["next_step"]) == (exit_code, summary, next_step)
+
+
+def test_what_a_dead_kernel_left_is_known_by_its_environment_and_ended(tmp_path: Path) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    theirs, ours = (
+        process.start(sleeper, log=tmp_path / name, env={**os.environ, "RUNBOOKS_TEST_MARK": name})
+        for name in ("theirs", "ours")
+    )
+
+    end_left_over("RUNBOOKS_TEST_MARK", "ours")
+
+    assert (ours.alive, theirs.alive) == (False, True)
+    process.stop(theirs)
+
+
+PARAMETERS = """
+target: {{namespace: csghub, kubeconfig: nowhere.yaml}}
+chart: {{path: charts/dataflow}}
+csghub: {{external_url: "http://127.0.0.1:1"}}
+gateway: {{domain: example.com}}
+values: {{postgresql: {{password: {{from: "{reference}"}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("reference", "known"),
+    [
+        ("env:TEST_PASSWORD", True),
+        ("env:TEST_PASSWORD_THAT_IS_NOT_SET", False),
+        ("k8s:csghub/postgresql#password", False),
+    ],
+)
+def test_the_secrets_of_a_record_are_looked_up_again_or_said_to_be_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, known: bool
+) -> None:
+    monkeypatch.setenv("RUNBOOKS_HOME", str(tmp_path))
+    monkeypatch.setenv("TEST_PASSWORD", "s3cr3t-value")
+    (tmp_path / "here.yaml").write_text(PARAMETERS.format(reference=reference))
+    folder = records.create(tmp_path, target="t", stage="verify")
+    redactor = Redactor()
+    content = parameters.dump(parameters.load("here.yaml"))
+    records.write_json(folder, "parameters.json", content, redactor)
+
+    assert register(folder, redactor) is known
+    assert bool(redactor.hits("s3cr3t-value")) is known
+
+
+def test_a_run_that_ended_before_it_read_its_parameters_had_no_secrets(tmp_path: Path) -> None:
+    assert register(records.create(tmp_path, target="t", stage="verify"), Redactor())
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"target": 1}'])
+def test_parameters_that_cannot_be_read_again_are_not_taken_for_none(tmp_path: Path, content: str) -> None:
+    folder = records.create(tmp_path, target="t", stage="verify")
+    (folder / "parameters.json").write_text(content)
+
+    assert not register(folder, Redactor())
 
 
 @pytest.mark.parametrize(
