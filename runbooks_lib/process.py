@@ -1,0 +1,270 @@
+"""Other programs: the only importer of ``subprocess``.
+
+``run`` is for a program that answers and ends, ``start`` for the sandbox's daemons, which outlive their command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from runbooks_lib.errors import UsageError
+
+#: Seconds a program has to end after SIGTERM before it is killed. Helm needs under 0.1 s to mark its
+#: release `failed`; a killed helm leaves it `pending-…`, so patience is cheap here.
+GRACE_SECONDS = 10.0
+
+#: Seconds that a pipe may stay silent once its group has ended: whoever holds it then has left the group.
+SILENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a program ended.
+
+    Attributes:
+        returncode: As the operating system gives it; negative for a signal.
+        seconds: Wall time.
+        timed_out: It was ended by us because its time was up.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended by itself with 0."""
+        return self.returncode == 0 and not self.timed_out
+
+
+#: What boundaries call to run a program: :func:`run`, or in tests a fake of it.
+Runner = Callable[..., Completed]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A program that runs on its own: its pid, and the time it started, since pids are used again.
+
+    Attributes:
+        start_time: Seconds since the machine's boot on Linux, since 1970 elsewhere; only good for comparing.
+    """
+
+    pid: int
+    start_time: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs; a zombie does not."""
+        try:
+            runs = psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+        # Floats that went through JSON may differ in a last digit.
+        return runs and abs(_start_time(self.pid) - self.start_time) < 0.005
+
+
+def identify(pid: int | None = None) -> Started:
+    """The identity of a running process, by default of this one."""
+    pid = os.getpid() if pid is None else pid
+    return Started(pid, _start_time(pid))
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run a program to its end.
+
+    Args:
+        timeout: Seconds; then the whole process group gets SIGTERM, and SIGKILL after :data:`GRACE_SECONDS`.
+        stdin: Text for its standard input; without it the input is empty, never the terminal.
+        env: The whole environment; the caller's own when left out.
+        on_line: Called with each line of standard error as it comes, from another thread.
+
+    Raises:
+        UsageError: The program does not exist or may not be run.
+
+    An exception in the caller (Ctrl-C, a kernel's interrupt) also ends and awaits the group; a second one
+    kills it. An error of ``on_line`` does not stop the program: it is raised when the program has ended.
+    """
+    started = time.monotonic()
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    child = _spawn(argv, env, cwd, **pipes, encoding="utf-8", errors="replace")
+    out: list[str] = []
+    err: list[str] = []
+    failures: list[Exception] = []
+    # A full pipe would stop the program: each has a thread; last the one whose observer may interrupt us.
+    threads = [
+        threading.Thread(target=_feed, args=(child.stdin, stdin or ""), daemon=True),
+        threading.Thread(target=_drain, args=(child.stdout, out, None, failures), daemon=True),
+        threading.Thread(target=_drain, args=(child.stderr, err, on_line, failures), daemon=True),
+    ]
+    timed_out = False
+    try:
+        for thread in threads:
+            thread.start()
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    finally:
+        try:
+            _end_group(child)
+        finally:
+            for thread in threads:
+                _await(thread, out, err)
+    if failures:
+        raise failures[0]
+    seconds = time.monotonic() - started
+    return Completed(tuple(argv), child.returncode, "".join(out), "".join(err), seconds, timed_out)
+
+
+def start(
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Started:
+    """Start a daemon in a session of its own; its output is appended to ``log``.
+
+    Raises:
+        UsageError: The program does not exist or may not be run.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as sink:
+        child = _spawn(argv, env, cwd, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
+    # The daemon outlives this object: without this its __del__ would warn that it still runs.
+    child.returncode = 0
+    return identify(child.pid)
+
+
+def stop(started: Started, *, grace: float = GRACE_SECONDS) -> None:
+    """End a program that :func:`start` started, with SIGTERM and then SIGKILL, and await its end."""
+
+    def ended() -> bool:
+        # A child is collected when it is ours to collect.
+        with suppress(ChildProcessError):
+            os.waitpid(started.pid, os.WNOHANG)
+        return not started.alive
+
+    _end(ended, partial(os.kill, started.pid), grace)
+
+
+def _spawn(
+    argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, **streams: Any
+) -> subprocess.Popen[Any]:
+    try:
+        return subprocess.Popen(list(argv), env=env, cwd=cwd, start_new_session=True, **streams)
+    except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise UsageError(
+                f"{argv[0]!r} was not started: its working folder {cwd} does not exist.",
+                next_step=f"Look why {cwd} is gone, then try again.",
+            ) from error
+        raise UsageError(
+            f"The program {argv[0]!r} was not found.",
+            next_step=f"Install {Path(argv[0]).name} or put it on PATH, then try again.",
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"The program {argv[0]!r} can't be run: {error.strerror}.",
+            next_step=f"Look at its mode, at noexec mounts, and whether it was built for this machine: file {argv[0]}",
+        ) from error
+
+
+def _drain(
+    pipe: Any, into: list[str], on_line: Callable[[str], None] | None, failures: list[Exception]
+) -> None:
+    with pipe:
+        for line in pipe:
+            into.append(line)
+            try:
+                if on_line:
+                    on_line(line.rstrip("\n"))
+            except Exception as error:  # noqa: BLE001 - raised by run() when the program has ended
+                failures.append(error)
+
+
+def _feed(pipe: Any, text: str) -> None:
+    # A program may end without reading its input; that is its business.
+    with suppress(BrokenPipeError), pipe:
+        pipe.write(text)
+
+
+def _await(thread: threading.Thread, *read: list[str]) -> None:
+    """Wait until a pipe is read to its end, or is silent because a daemon that left the group holds it."""
+    while thread.is_alive():
+        before = sum(map(len, read))
+        thread.join(SILENCE_SECONDS)
+        if sum(map(len, read)) == before:
+            return
+
+
+def _end_group(child: subprocess.Popen[Any]) -> None:
+    """End what is left of the child's group and await the child.
+
+    Also after a normal end: a grandchild that kept the pipe open would hold the drains for ever.
+    """
+    kill = partial(os.killpg, child.pid)
+    try:
+        _end(lambda: child.poll() is not None and not _group_alive(child.pid), kill, GRACE_SECONDS)
+    except BaseException:
+        # A second Ctrl-C: the person will not wait.
+        with suppress(ProcessLookupError, PermissionError):
+            kill(signal.SIGKILL)
+        child.wait(GRACE_SECONDS)
+        raise
+
+
+def _end(ended: Callable[[], bool], kill: Callable[[int], None], grace: float) -> None:
+    """SIGTERM, patience, SIGKILL, patience; as far as it is needed."""
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, GRACE_SECONDS)):
+        if ended():
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            kill(number)
+        deadline = time.monotonic() + patience
+        while not ended() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _group_alive(group: int) -> bool:
+    """Whether a group has a process that runs; a zombie, which may never be collected, does not."""
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
+
+
+def _start_time(pid: int) -> float:
+    """When a process started, by a clock that nobody sets; 0 when it does not run.
+
+    On Linux psutil adds the boot time to it, which jumps by a second whenever the clock is corrected: a
+    daemon that was started before would then be taken for another process.
+    """
+    try:
+        if sys.platform != "linux":
+            return psutil.Process(pid).create_time()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
+        return 0.0
+    # The second field is the program's name in brackets, which may hold anything; the 22nd is the start.
+    return int(fields.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
