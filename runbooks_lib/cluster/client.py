@@ -82,10 +82,8 @@ class Cluster:
     def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None) -> bool:
         """Whether we may do something; None as namespace: in all of them, or to a cluster-scoped resource."""
         asked = {"verb": verb, "group": group, "resource": plural, "namespace": namespace or ""}
-        review = self._review(
-            "authorization.k8s.io", "SelfSubjectAccessReview", {"resourceAttributes": asked}
-        )
-        return bool(review.get("allowed"))
+        spec = {"resourceAttributes": asked}
+        return bool(self._review("authorization.k8s.io", "SelfSubjectAccessReview", spec).get("allowed"))
 
     def resources(self) -> tuple[Resource, ...]:
         """Every kind in every version that the cluster serves, preferred versions first."""
@@ -95,19 +93,15 @@ class Cluster:
 
     def resource(self, api_version: str, kind: str) -> Resource | None:
         """The resource of a kind, or None where the cluster has none; it is asked again before it says no."""
-        for afresh in (False, True):
-            if afresh:
-                self._resources = ()
-            for resource in self.resources():
-                if (resource.api_version, resource.kind) == (api_version, kind):
-                    return resource
-        return None
+        wanted = (api_version, kind)
+        if all((each.api_version, each.kind) != wanted for each in self.resources()):
+            self._resources = ()
+        return next((each for each in self.resources() if (each.api_version, each.kind) == wanted), None)
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Json | None:
         """One object, or None where there is none, also where the cluster has no such kind."""
-        resource = self.resource(api_version, kind)
         try:
-            return self._connection.json(resource.ask("get", namespace, name)) if resource else None
+            return self._connection.json(self._served(api_version, kind).ask("get", namespace, name))
         except NotFound:
             return None
 
@@ -128,11 +122,9 @@ class Cluster:
 
     def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
         """Delete an object, its dependents in the background; False where there was none."""
-        resource = self.resource(api_version, kind)
-        if resource is None:
-            return False
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         try:
+            resource = self._served(api_version, kind)
             self._connection.json(resource.ask("delete", namespace, name, body=body, safe=False))
         except NotFound:
             return False
@@ -143,9 +135,8 @@ class Cluster:
         query = {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
         # JSON is YAML, and 1.33 knows this name only.
         content_type = "application/apply-patch+yaml"
-        return self._connection.json(
-            self._about(obj, "patch", namespace, query=query, content_type=content_type)
-        )
+        ask = self._about(obj, "patch", namespace, query=query, content_type=content_type)
+        return self._connection.json(ask)
 
     def watch(
         self, api_version: str, kind: str, namespace: str | None, *, timeout: float
@@ -184,9 +175,9 @@ class Cluster:
     def _served(self, api_version: str, kind: str) -> Resource:
         found = self.resource(api_version, kind)
         if found is None:
+            summary = f"The cluster does not serve the kind {kind} of {api_version}."
             raise NotFound(
-                f"The cluster does not serve the kind {kind} of {api_version}.",
-                next_step="01_prerequisites lists the custom resource definitions and versions that are needed.",
+                summary, next_step="01_prerequisites lists the kinds and versions that are needed."
             )
         return found
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -55,9 +54,8 @@ class Connection:
             allowed_methods=None,
             raise_on_status=False,
             status_forcelist={429, 500, 502, 503, 504},
-            retry_after_max=math.ceil(timeout),
+            retry_after_max=int(timeout),
             backoff_factor=pause,
-            backoff_jitter=pause,
         )
 
     def close(self) -> None:

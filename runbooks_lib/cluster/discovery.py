@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from runbooks_lib.cluster.connection import Connection
-from runbooks_lib.cluster.failures import Ask, NotFound
-from runbooks_lib.errors import UsageError
+from runbooks_lib.cluster.failures import Ask
+from runbooks_lib.errors import CheckFailed, UsageError
 from runbooks_lib.results import Value
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
@@ -35,16 +35,11 @@ class Resource(Value):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def ask(self, verb: str, namespace: str | None, name: str = "", **more: Any) -> Ask:
-        """A request about one object or, to list or watch, a collection.
-
-        Raises:
-            UsageError: One object of a namespaced kind, and no namespace.
-        """
+        """A request about one object, which may need a namespace, or, to list or watch, a collection."""
         place = namespace or "" if self.namespaced else ""
         if self.namespaced and not place and verb not in {"list", "watch"}:
-            raise UsageError(
-                f"The {self.kind} {name} needs a namespace.", next_step="Name the namespace it belongs to."
-            )
+            summary = f"The {self.kind} {name} needs a namespace."
+            raise UsageError(summary, next_step="Name the namespace it belongs to.")
         root = "/apis" if self.group else "/api"
         middle = f"/namespaces/{place}" if place else ""
         end = f"/{name}" if name and verb != "create" else ""
@@ -53,18 +48,12 @@ class Resource(Value):
 
 
 def discover(connection: Connection) -> Iterator[Resource]:
-    """Every kind in every version, preferred versions first.
-
-    Raises:
-        NotFound: The API server is too old to tell it all at once.
-    """
+    """Every kind in every version, preferred versions first; CheckFailed where the server is too old to tell."""
     for path in ("/api", "/apis"):
         answer = connection.json(Ask("get", path, accept=AGGREGATED))
         if answer.get("kind") != "APIGroupDiscoveryList":
-            raise NotFound(
-                f"The cluster at {connection.server} is too old: it can't list its kinds all at once.",
-                next_step="01_prerequisites shows the version it has, and the one that is needed.",
-            )
+            summary = f"The cluster at {connection.server} is too old: it can't list its kinds all at once."
+            raise CheckFailed(summary, next_step="01_prerequisites shows its version, and the one needed.")
         for group in answer.get("items") or ():
             for version in group.get("versions") or ():
                 for served in version.get("resources") or ():

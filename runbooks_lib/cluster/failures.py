@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, Unreachable
@@ -78,7 +78,7 @@ LOOK_FIRST = "Look at the object before anything is tried again: 03_verify shows
 LOGIN = "Sign in to the cluster again, or name other credentials in target.kubeconfig and target.context."
 CERTIFICATE = "Compare the kubeconfig's certificate-authority-data with the cluster's, or fetch it again."
 TRUST = {CERTIFICATE: "can't be trusted", LOGIN: "does not accept the credentials"}
-PROXY = "Look at HTTPS_PROXY, NO_PROXY and the kubeconfig's proxy-url."
+PROXY = "Look at the kubeconfig's server and proxy-url, and at HTTPS_PROXY and NO_PROXY."
 
 #: Why a connection failed, by what the exception says, and what to do. The first match wins.
 CLAUSES: tuple[tuple[str, str, str], ...] = (
@@ -143,16 +143,15 @@ def answer_lost(server: str, ask: Ask, error: BaseException) -> OutcomeUnknown:
 
 def malformed(server: str, ask: Ask) -> Unreachable:
     """What answered is no API server, or a proxy answered in its place."""
-    return Unreachable(
-        f"What answers at {server} is not a Kubernetes API server: its answer to «{ask}» can't be read.",
-        next_step="Look at the server's address in the kubeconfig, and at HTTPS_PROXY and NO_PROXY.",
-    )
+    what = f"What answers at {server} is not a Kubernetes API server"
+    return Unreachable(f"{what}: its answer to «{ask}» can't be read.", next_step=PROXY)
 
 
 def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
     """The error for an answer that is not a success."""
-    message, details = _read_status(content)
-    said = spoken(message, details, secret=ask.resource == "secrets" and status not in {404, 409})
+    answer = _read_status(content)
+    message = str(answer.get("message"))
+    said = spoken(answer, secret=ask.resource == "secrets" and status not in {404, 409})
     tail = f": {said}" if said else "."
     if status == 403:
         return _forbidden(server, ask, message, tail)
@@ -167,10 +166,8 @@ def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
         return RunbookError(sentence, next_step="The API server's own log says more.")
     if ask.safe:
         return OutcomeUnknown(f"The cluster at {server} failed on «{ask}» ({status}){tail}", next_step=AGAIN)
-    sentence = (
-        f"It is not known whether the cluster at {server} carried out «{ask}»: it answered {status}{tail}"
-    )
-    return OutcomeUnknown(sentence, next_step=LOOK_FIRST)
+    unknown = f"It is not known whether the cluster at {server} carried out «{ask}»"
+    return OutcomeUnknown(f"{unknown}: it answered {status}{tail}", next_step=LOOK_FIRST)
 
 
 def _forbidden(server: str, ask: Ask, message: str, tail: str) -> Forbidden:
@@ -183,9 +180,7 @@ def _forbidden(server: str, ask: Ask, message: str, tail: str) -> Forbidden:
         next_step = LOGIN
     else:
         summary = f"{found[1]} may not {ask}."
-        next_step = (
-            "Ask the cluster's administrator for a role that allows it; 01_prerequisites lists all it needs."
-        )
+        next_step = "Ask the cluster's administrator for it; 01_prerequisites lists all that is needed."
     return Forbidden(summary, next_step=next_step)
 
 
@@ -201,32 +196,23 @@ _STRUCT = re.compile(r"&?\w[\w.*\[\]]*\{.*\}", re.DOTALL)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.){99,}"', re.DOTALL)
 
 
-def spoken(message: str, details: Mapping[str, Any], *, secret: bool = False) -> str:
-    """The server's own words without the values they echo; for a Secret only which fields are wrong, and how.
-
-    A value that a server rejects may be a password in the wrong place.
-    """
-    causes = [cause for cause in details.get("causes") or [] if isinstance(cause, Mapping)]
+def spoken(status: Json, *, secret: bool = False) -> str:
+    """What a ``Status`` says, without the values it echoes (a password in the wrong place?); of a Secret only fields."""
+    text = str(status.get("message") or "")
     if secret:
-        message = ", ".join(
-            f"{cause.get('field', 'a field')} ({cause.get('reason', 'invalid')})" for cause in causes
-        )
-    elif causes and all(cause.get("field") for cause in causes):
-        message = "; ".join(f"{cause['field']}: {cause.get('message', '')}" for cause in causes)
-    text = _ECHO.sub(r"\1 value", message)
-    text = _QUOTED.sub('"…"', _STRUCT.sub("…", text))
-    text = " ".join(text.split())
+        causes = (status.get("details") or {}).get("causes") or []
+        text = ", ".join(f"{cause.get('field', 'a field')} ({cause.get('reason')})" for cause in causes)
+    text = _STRUCT.sub("…", _ECHO.sub(r"\1 value", text))
+    text = " ".join(_QUOTED.sub('"…"', text).split())
     if len(text) > LONGEST:
         return text[:LONGEST] + "…"
     return text if not text or text[-1] in ".…" else text + "."
 
 
-def _read_status(content: bytes) -> tuple[str, Mapping[str, Any]]:
-    """Message and details of a ``Status``; anything else (a proxy's page) has nothing to say."""
-    try:
+def _read_status(content: bytes) -> Json:
+    """A ``Status``; anything else (a proxy's page) has nothing to say."""
+    with suppress(ValueError):
         status = json.loads(content)
-    except ValueError:
-        return "", {}
-    status = status if isinstance(status, dict) and status.get("kind") == "Status" else {}
-    details = status.get("details")
-    return str(status.get("message") or ""), details if isinstance(details, dict) else {}
+        if isinstance(status, dict) and status.get("kind") == "Status":
+            return status
+    return {}

@@ -33,7 +33,6 @@ def forward(connection: Connection, namespace: str, pod: str, port: int) -> Iter
     """Yield a loopback host and port that lead to a port of a pod; everything is closed at the end, or soon after.
 
     Raises:
-        NotFound: There is no such pod.
         OutcomeUnknown: At the end, also in place of what it caused: the last connection could not be carried.
     """
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}"

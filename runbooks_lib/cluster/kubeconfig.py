@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 def load(kubeconfig: Path | None, context: str) -> Configuration:
     """The client's settings for one context; its global ones are left alone.
 
-    Args:
-        kubeconfig: A file; None for the user's own (``KUBECONFIG``, else ``~/.kube/config``).
-        context: A context of it; empty for its current one.
+    Without a file it is the user's own (``KUBECONFIG``, else ``~/.kube/config``), without a context its current one.
 
     Raises:
         UsageError: There is no kubeconfig, it can't be used, or it does not have the context.
@@ -32,16 +30,13 @@ def load(kubeconfig: Path | None, context: str) -> Configuration:
     """
     from kubernetes.client.configuration import Configuration
 
-    default = os.environ.get("KUBECONFIG") or Path("~/.kube/config").expanduser()
-    files = str(kubeconfig or default)
+    files = str(kubeconfig or os.environ.get("KUBECONFIG") or Path("~/.kube/config").expanduser())
     current, known = _contexts(files)
     name = context or current
     if name not in known:
         lacks = f"has no context {name!r}" if name else "names no current context"
-        raise UsageError(
-            f"The kubeconfig {files} {lacks}; it has {', '.join(known) or 'none at all'}.",
-            next_step="Set target.context to one of them.",
-        )
+        summary = f"The kubeconfig {files} {lacks}; it has {', '.join(known) or 'none at all'}."
+        raise UsageError(summary, next_step="Set target.context to one of them.")
     settings = Configuration()
     _apply(settings, files, name)
     # A proxy of the environment is for the world outside; no other client asks one for this machine.
@@ -63,10 +58,8 @@ def _contexts(files: str) -> tuple[str, list[str]]:
             return str(merged.value.get("current-context") or ""), contexts
     except Exception as error:  # noqa: BLE001 (the client trips over a malformed file in many ways)
         raise _unusable(files, getattr(error, "strerror", "") or "it is empty or malformed") from None
-    raise UsageError(
-        f"There is no kubeconfig at {files}.",
-        next_step="Set target.kubeconfig to the path of one, or KUBECONFIG in the environment.",
-    )
+    summary = f"There is no kubeconfig at {files}."
+    raise UsageError(summary, next_step="Set target.kubeconfig, or KUBECONFIG in the environment.")
 
 
 def _apply(settings: Configuration, files: str, name: str) -> None:
@@ -87,14 +80,11 @@ def _apply(settings: Configuration, files: str, name: str) -> None:
         logging.getLogger().removeHandler(heard)
     said = [record.getMessage() for record in heard.buffer if record.module == "kube_config"]
     if said:
-        raise Unreachable(
-            f"The program that fetches the credentials of the context {name} failed: {said[0][:200].strip('. ')}.",
-            next_step="Run it by hand; most often it wants a new login.",
-        )
+        why = said[0][:200].strip(". ")
+        summary = f"The program that fetches the credentials of the context {name} failed: {why}."
+        raise Unreachable(summary, next_step="Run it by hand; most often it wants a new login.")
 
 
 def _unusable(files: str, why: str) -> UsageError:
-    return UsageError(
-        f"The kubeconfig {files} can't be used: {why}.",
-        next_step="Fetch it again from the cluster's administrator, or name another one in target.kubeconfig.",
-    )
+    summary = f"The kubeconfig {files} can't be used: {why}."
+    return UsageError(summary, next_step="Fetch it again, or name another one in target.kubeconfig.")

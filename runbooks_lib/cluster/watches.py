@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from runbooks_lib.cluster import failures
 from runbooks_lib.cluster.connection import Connection
 from runbooks_lib.cluster.discovery import Resource
-from runbooks_lib.cluster.failures import Ask, Expired, Untrusted
+from runbooks_lib.cluster.failures import Expired, Untrusted
 from runbooks_lib.errors import OutcomeUnknown
 from runbooks_lib.results import Json
 
@@ -24,11 +24,7 @@ STRETCH = 30.0
 
 
 def list_all(connection: Connection, resource: Resource, namespace: str | None) -> tuple[list[Json], str]:
-    """Every object of a collection, and the version of the list, which a watch can start from.
-
-    Raises:
-        Expired: The server took back the list before its last page; no part of it is handed out.
-    """
+    """Every object of a collection, or Expired; and the version of the list, from which a watch can start."""
     found: list[Json] = []
     query = {"limit": str(PAGE)}
     while True:
@@ -49,11 +45,8 @@ def watch(
 ) -> Iterator[Change]:
     """Yield every object as ADDED, then each change, until ``timeout`` seconds (at most one more) have passed.
 
-    A gap is bridged: nothing is told twice, and what happened meanwhile is told as the difference (of a
-    re-created object DELETED, then ADDED).
-
-    Raises:
-        OutcomeUnknown: The cluster does not answer, or fails, at the beginning or at the end.
+    A gap is bridged: what happened meanwhile is told as the difference, and nothing is told twice. A cluster that
+    does not answer is an error only at the beginning and at the end.
     """
     deadline = time.monotonic() + timeout
     items, version = list_all(connection, resource, namespace)
@@ -67,7 +60,7 @@ def watch(
                 before, known = known, {_uid(item): item for item in items}
                 yield from difference(before, known)
             for kind, obj in _stretch(connection, resource, namespace, version, deadline):
-                version = obj["metadata"]["resourceVersion"]
+                version = _version(obj)
                 known[_uid(obj)] = obj
                 if kind == "DELETED":
                     del known[_uid(obj)]
@@ -91,10 +84,8 @@ def difference(before: dict[str, Json], now: dict[str, Json]) -> list[Change]:
     """The changes that lead from one state of a collection to another, each a mapping from UID to object."""
     gone = [("DELETED", before[uid]) for uid in before if uid not in now]
     new = [("ADDED", now[uid]) for uid in now if uid not in before]
-    both = [(before[uid]["metadata"], now[uid]) for uid in now if uid in before]
-    changed = [
-        ("MODIFIED", obj) for old, obj in both if old["resourceVersion"] != obj["metadata"]["resourceVersion"]
-    ]
+    both = [uid for uid in now if uid in before]
+    changed = [("MODIFIED", now[uid]) for uid in both if _version(before[uid]) != _version(now[uid])]
     return [*gone, *new, *changed]
 
 
@@ -108,19 +99,20 @@ def _stretch(
     # The server ends the answer in time; one that does not is dead.
     with connection.lines(ask, patience=seconds + 1) as lines:
         for line in lines:
-            yield _parsed(connection.server, ask, line)
+            try:
+                event = json.loads(line)
+                kind, obj = str(event["type"]), event["object"]
+                if kind == "ERROR":
+                    content = json.dumps(obj).encode()
+                    raise failures.refusal(connection.server, ask, int(obj["code"]), content)
+                _version(obj)
+            except (ValueError, KeyError, TypeError) as error:
+                raise failures.malformed(connection.server, ask) from error
+            yield kind, obj
 
 
-def _parsed(server: str, ask: Ask, line: bytes) -> Change:
-    try:
-        event = json.loads(line)
-        kind, obj = str(event["type"]), event["object"]
-        if kind == "ERROR":
-            raise failures.refusal(server, ask, int(obj["code"]), json.dumps(obj).encode())
-        obj["metadata"]["resourceVersion"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise failures.malformed(server, ask) from error
-    return kind, obj
+def _version(obj: Json) -> str:
+    return str(obj["metadata"]["resourceVersion"])
 
 
 def _uid(obj: Json) -> str:

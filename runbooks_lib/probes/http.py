@@ -41,10 +41,8 @@ CLAUSES: tuple[tuple[str, str], ...] = (
 def answer(url: str, *, timeout: float = 10) -> HttpAnswer:
     """Ask once with GET, following at most five redirects; a failing network is an answer too.
 
-    Proxies of the environment are used, but never for this machine.
-
-    Args:
-        timeout: Seconds for connecting, and again for each answer's beginning; its body is not waited for.
+    Proxies of the environment are used, but never for this machine. ``timeout`` is seconds, for connecting and again
+    for each answer's beginning; a body is not waited for.
     """
     import httpx
 

@@ -46,7 +46,7 @@ class TestNoAnswer:
     def test_a_server_that_takes_too_long(self, api: ScriptedApi, connect: Connect) -> None:
         api.script("GET", "/version", Answer(hang=True))
         with pytest.raises(Unreachable) as caught:
-            connect(api.url, timeout=0.2).version()
+            connect(api.url, timeout=0.1).version()
         assert caught.value.summary == f"The cluster at {api.url} did not answer: no answer in time."
 
     def test_a_server_that_closes_without_an_answer_is_asked_again(
@@ -218,7 +218,7 @@ class TestRefusals:
     def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(
         self, api: ScriptedApi, connect: Connect, told: list[Event], lost: Answer, write: str
     ) -> None:
-        cluster = connect(api.url, timeout=0.3)
+        cluster = connect(api.url, timeout=0.1)
         for method, path in (("POST", PODS), ("PATCH", f"{PODS}/a"), ("DELETE", f"{PODS}/a")):
             api.script(method, path, lost)
         calls: dict[str, Callable[[], object]] = {

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from scripted_api import Answer, ScriptedApi
 
-from runbooks_lib.cluster import Cluster, NotFound
+from runbooks_lib.cluster import Cluster
+from runbooks_lib.errors import CheckFailed
 
 
 def test_two_requests_tell_everything(api: ScriptedApi, cluster: Cluster) -> None:
@@ -22,7 +23,7 @@ def test_a_cluster_too_old_to_list_its_kinds_at_once_still_tells_its_version(
     api.script("GET", "/version", Answer(body={"gitVersion": "v1.25.0"}))
     api.script("GET", "/api", Answer(body={"kind": "APIVersions", "versions": ["v1"]}))
     assert cluster.version() == "v1.25.0"
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(CheckFailed) as caught:
         cluster.resources()
     assert (
         caught.value.summary == f"The cluster at {api.url} is too old: it can't list its kinds all at once."

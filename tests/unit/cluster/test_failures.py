@@ -33,7 +33,7 @@ SCHEMA = (
     ],
 )
 def test_a_servers_words_are_told_without_the_values_they_echo(said: str, told: str) -> None:
-    assert spoken(said, {}) == told
+    assert spoken({"message": said}) == told
 
 
 @given(
@@ -41,7 +41,7 @@ def test_a_servers_words_are_told_without_the_values_they_echo(said: str, told: 
 )
 def test_no_rejected_text_is_ever_told(value: str, reason: str) -> None:
     marked = f"«{value}»"
-    said = spoken(f"a.b: Invalid value: {json.dumps(marked)}: {reason}", {})
+    said = spoken({"message": f"a.b: Invalid value: {json.dumps(marked)}: {reason}"})
     assert said == ("a.b: Invalid value: " + reason + ".")
 
 

@@ -108,7 +108,7 @@ def test_a_forgotten_version_is_bridged_by_the_difference(
 
 def test_it_ends_when_its_time_is_up(api: ScriptedApi, cluster: Cluster) -> None:
     api.script("GET", PODS, page(thing("a")), QUIET)
-    assert [kind for kind, _ in cluster.watch("v1", "Pod", "ns", timeout=0.3)] == ["ADDED"]
+    assert [kind for kind, _ in cluster.watch("v1", "Pod", "ns", timeout=0.1)] == ["ADDED"]
 
 
 def test_a_cluster_that_does_not_come_back_in_time_is_unreachable(
@@ -116,7 +116,7 @@ def test_a_cluster_that_does_not_come_back_in_time_is_unreachable(
 ) -> None:
     cluster = connect(api.url)
     api.script("GET", PODS, page(thing("a")), Answer(drop=True))
-    watching = cluster.watch("v1", "Pod", "ns", timeout=0.5)
+    watching = cluster.watch("v1", "Pod", "ns", timeout=0.2)
     assert next(watching)[0] == "ADDED"
     with pytest.raises(Unreachable, match="closed without an answer"):
         next(watching)
