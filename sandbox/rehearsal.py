@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runbooks_lib import headless, parameters, process
-from runbooks_lib.results import Event, RunSummary
+from runbooks_lib.results import Event, RunSummary, telling
 from sandbox import lifecycle
 from sandbox.interruption import at_once, checkpoint, interruptible, shielded
 from sandbox.state import State, folder_of, load
@@ -106,24 +106,6 @@ def _run(act: Act, file: str, say: Say) -> RunSummary:
                 say(f"  {line}")
 
     return headless.run_stage(act.stage, file, overrides=act.overrides, approve=approve, observe=observe)
-
-
-def telling(event: Event) -> str:
-    """The line of an event that is shown while a rehearsal goes on; empty for the others."""
-    data = event.data
-    template = _LINES.get(event.kind, "")
-    # An event with other keys than expected is no reason to end a rehearsal: it is just not shown.
-    with suppress(KeyError):
-        return template.format_map(data)
-    return ""
-
-
-_LINES = {
-    "check.answered": "{status:<7} {title}: {observed}",
-    "change.step": "step: {title}",
-    "change.progress": "  {workload}: {says}",
-    "change.failed": "failed: {summary}",
-}
 
 
 def _claim(name: str, root: Path) -> str:

@@ -1,14 +1,76 @@
-"""What holds for every test: none reaches a cluster that it did not make."""
+"""What holds for every test: none reaches a cluster that it did not make.
+
+Tests that need a control plane get a real one: one sandbox for each worker of the test run.
+"""
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-# Imported here, before pytest puts tests/unit on the path: its folder `sandbox` would be taken for the package.
-import sandbox.toolchain  # noqa: F401
+from runbooks_lib import parameters
+from runbooks_lib.cluster import Cluster
+from sandbox import lifecycle, state, toolchain
+
+#: Cluster-scoped kinds that a release of the chart leaves behind when its namespace is simply deleted.
+_CLUSTER_SCOPED = (
+    ("gateway.networking.k8s.io/v1", "GatewayClass"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+)
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running sandbox; ``parameters_file`` is relative to the project's root, as a user gives it."""
+
+    name: str
+    kubeconfig: Path
+    context: str
+    parameters_file: str
+
+
+@pytest.fixture(scope="session")
+def tools() -> toolchain.Toolchain:
+    """The sandbox's programs; built now if need be, unless RUNBOOKS_TOOLCHAIN_BUILD=0."""
+    try:
+        return toolchain.find()
+    except toolchain.ToolchainMissing as missing:
+        pytest.skip(missing.summary)
+
+
+@pytest.fixture(scope="session")
+def sandbox(tools: toolchain.Toolchain) -> Iterator[Sandbox]:
+    """This worker's sandbox, up for the whole session."""
+    name = f"e2e-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{os.getpid()}"
+    try:
+        made = lifecycle.up(name)
+        file = os.path.relpath(made.parameters_file, parameters.project_root())
+        yield Sandbox(name, made.kubeconfig, state.CONTEXT, file)
+    finally:
+        lifecycle.down(name)
+
+
+@pytest.fixture
+def target(sandbox: Sandbox) -> Iterator[dict[str, str]]:
+    """Overrides that give a test a namespace and a release of its own; what it leaves is removed."""
+    mark = uuid.uuid4().hex[:6]
+    namespace, release = f"test-{mark}", f"r{mark}"
+    yield {"target.namespace": namespace, "target.release": release}
+    with Cluster.connect(sandbox.kubeconfig, sandbox.context) as cluster:
+        cluster.delete("v1", "Namespace", namespace)
+        for api_version, kind in _CLUSTER_SCOPED:
+            for found in cluster.list(api_version, kind):
+                name = found["metadata"]["name"]
+                owner = found["metadata"].get("annotations", {}).get("meta.helm.sh/release-namespace", "")
+                if owner == namespace or name.startswith(f"{release}-"):
+                    cluster.delete(api_version, kind, name)
 
 
 @pytest.fixture(scope="session", autouse=True)

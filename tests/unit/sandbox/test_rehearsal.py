@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from runbooks_lib import process
-from runbooks_lib.results import Event, RunSummary
+from runbooks_lib.results import RunSummary
 from sandbox import rehearsal
 from sandbox.state import folder_of
 
@@ -49,19 +47,6 @@ def test_the_last_lines_count_what_passed_and_name_the_records() -> None:
     lines = rehearsal.closing((summary("prerequisites"), summary("install", 5)), 0.0)
     assert lines[0].startswith("1 of 7 runs passed in ")
     assert lines[1:] == ["Records: /records/rehearsal"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "data", "line"),
-    [
-        ("check.answered", {"status": "pass", "title": "Pods", "observed": "4"}, "pass    Pods: 4"),
-        ("change.step", {"title": "Install"}, "step: Install"),
-        ("change.step", {}, ""),
-        ("cell.started", {"id": "x"}, ""),
-    ],
-)
-def test_only_what_a_person_wants_to_see_is_shown(kind: str, data: dict[str, str], line: str) -> None:
-    assert rehearsal.telling(Event(kind=kind, data=data)) == line
 
 
 def test_a_name_in_use_is_left_to_its_user(tmp_path: Path) -> None:
