@@ -25,7 +25,8 @@ echo "Making .venv with $("$PYTHON" --version 2>&1) (once; a minute or two)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock ||
     say "pip could not install what requirements.lock names; its message is above." \
         "check the network and pip's proxy and mirror settings (pip config list), then run the same command again"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
+# Twice quiet: setuptools warns of folders with the name of a package, which is what an editable install is.
+.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
     say "The project itself could not be installed into .venv; pip's message is above." \
         "run the same command again; if it stays so, compare this folder with a fresh clone"
 touch .venv/installed
