@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbooks_lib import secrets
-from runbooks_lib.errors import UsageError
 from runbooks_lib.parameters import Reference, chart_values, fill_references
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
@@ -21,12 +20,7 @@ def given(boundaries: Boundaries) -> dict[str, Any]:
 
     def read_secret(namespace: str, name: str) -> Mapping[str, str]:
         found = boundaries.cluster.get("v1", "Secret", name, namespace)
-        if found is None:
-            raise UsageError(
-                f"The Secret {name} in namespace {namespace}, which the parameters refer to, does not exist.",
-                next_step="Create it, or correct the reference in the parameters file.",
-            )
-        return dict(secret_values(found))
+        return dict(secret_values(found)) if found else {}
 
     def resolved(reference: Reference) -> str:
         text = secrets.resolve(reference.text, read_secret=read_secret, redactor=boundaries.redactor)

@@ -28,7 +28,7 @@ def test_a_reference_to_a_secret_reads_the_cluster(world: Any) -> None:
 
 def test_a_secret_that_is_not_there_is_named(world: Any) -> None:
     world.settings["values"] = {"a": {"from": "k8s:n/s#password"}}
-    with pytest.raises(UsageError, match=r"The Secret s in namespace n, .*, does not exist"):
+    with pytest.raises(UsageError, match="The secret k8s:n/s#password is missing or empty"):
         given(world.boundaries)
 
 
