@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
 
 from runbooks_lib import probes
 from runbooks_lib.checks.catalogue import Answer, Check
+from runbooks_lib.checks.storage import shared_storage
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import hook_objects, objects_of
@@ -19,19 +19,6 @@ KUBERNETES = (1, 33)
 HELM = (3, 12)
 #: `helm install --dry-run=server`, without which a chart's `lookup` sees nothing, came with this one.
 HELM_TO_PLAN = (3, 13)
-
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-
-#: Provisioners that are known to give ReadWriteMany. The API has no field for it: only a claim would prove it.
-_SHARED_PROVISIONERS = re.compile(
-    r"nfs|cephfs|efs\.csi|file\.csi\.azure|azure-file|filestore|glusterfs|longhorn|juicefs|lustre|weka|trident|"
-    r"nasplugin|cfs|sfsturbo|quobyte|moosefs|beegfs|kubernetes\.io/host-path",
-    re.IGNORECASE,
-)
-_SINGLE_PROVISIONERS = re.compile(
-    r"ebs\.csi|aws-ebs|disk\.csi|azure-disk|pd\.csi|gce-pd|cinder|local-path|no-provisioner|diskplugin|cbs",
-    re.IGNORECASE,
-)
 
 #: Asked for when the chart can't be rendered, and so can't say what it uses.
 _GATEWAY_KINDS = tuple(
@@ -85,7 +72,7 @@ def _kubernetes(subject: Subject) -> Answer:
 
 
 def _helm(subject: Subject) -> Answer:
-    version = subject.boundaries.helm.version()
+    version = subject.boundaries.helm_version
     if version_of(version) < HELM:
         return Answer("fail", version)
     if version_of(version) < HELM_TO_PLAN:
@@ -156,56 +143,6 @@ def _namespace(subject: Subject) -> Answer:
             "fail", f"{name} is being removed", remedy="Wait until it is gone, or look at its finalizers."
         )
     return Answer("pass", f"{name} is there")
-
-
-def _storage(subject: Subject) -> Answer:
-    wanted = sorted(_shared_classes(subject.objects))
-    if not wanted:
-        return Answer("skip", "the chart asks for no ReadWriteMany claim")
-    classes = {
-        item["metadata"]["name"]: item
-        for item in subject.boundaries.cluster.list("storage.k8s.io/v1", "StorageClass")
-    }
-    default = next(
-        (
-            name
-            for name, item in classes.items()
-            if (item["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"
-        ),
-        "",
-    )
-    answers = []
-    for name in wanted:
-        found = classes.get(name or default)
-        if found is None:
-            what = (
-                f"StorageClass {name} does not exist"
-                if name
-                else "no default StorageClass, and the chart names none"
-            )
-            return Answer("fail", what)
-        provisioner = str(found.get("provisioner", ""))
-        answers.append(f"{found['metadata']['name']} ({provisioner})")
-        if _SINGLE_PROVISIONERS.search(provisioner):
-            return Answer("fail", f"{answers[-1]} gives ReadWriteOnce only")
-        if not _SHARED_PROVISIONERS.search(provisioner):
-            return Answer("warn", f"{answers[-1]}: not known whether it can give ReadWriteMany")
-    return Answer("pass", ", ".join(answers))
-
-
-def _shared_classes(objects: list[Json]) -> set[str]:
-    """The classes of all ReadWriteMany claims; the empty name is the default class."""
-    claims: list[Any] = [obj["spec"] for obj in objects if obj["kind"] == "PersistentVolumeClaim"]
-    claims += [
-        template["spec"]
-        for obj in objects
-        for template in (obj.get("spec") or {}).get("volumeClaimTemplates") or ()
-    ]
-    return {
-        str(spec.get("storageClassName") or "")
-        for spec in claims
-        if "ReadWriteMany" in spec.get("accessModes", ())
-    }
 
 
 def _gateway(subject: Subject) -> Answer:
@@ -302,7 +239,7 @@ CHECKS: tuple[Check[Subject], ...] = (
         "a StorageClass whose provisioner can give ReadWriteMany",
         "The API and its workers share one volume; without it their pods stay Pending.",
         "Name a class for shared files in the values, or make one the default.",
-        _storage,
+        lambda subject: shared_storage(subject.boundaries.cluster, subject.objects),
     ),
     Check(
         "gateway.definitions",

@@ -1,4 +1,4 @@
-"""Is the release there, whole and reachable: the guide's §6 as tables, and then a verdict."""
+"""Is the release there, whole and reachable?"""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from runbooks_lib.checks.catalogue import Answer, Check
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of, workloads
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
 from runbooks_lib.release.rollout import progress_of, trouble_of
-from runbooks_lib.results import Json, Row, Table
+from runbooks_lib.results import Json
 
 _MISSING = "run 02_install"
 
@@ -45,17 +45,7 @@ class Subject:
     @cached_property
     def pods(self) -> list[Json]:
         """The pods that belong to the release's workloads."""
-        selectors = [
-            labels
-            for obj in workloads(self.stored.manifest if self.stored else "")
-            if (labels := (obj["spec"].get("selector") or {}).get("matchLabels"))
-        ]
-        pods = self.boundaries.cluster.list("v1", "Pod", self.boundaries.namespace)
-        return [pod for pod in pods if any(_selects(labels, pod) for labels in selectors)]
-
-
-def _selects(labels: dict[str, str], pod: Json) -> bool:
-    return labels.items() <= (pod["metadata"].get("labels") or {}).items()
+        return self.boundaries.pods_of(self.objects) if self.stored else []
 
 
 def _release(subject: Subject) -> Answer:
@@ -196,52 +186,6 @@ def _routes(subject: Subject) -> Answer:
 
 def _conditions(conditions: list[Json] | None) -> dict[str, str]:
     return {item["type"]: item["status"] for item in conditions or ()}
-
-
-def tables(subject: Subject) -> tuple[Table, ...]:
-    """The guide's two tables: pods and services."""
-    if subject.stored is None:
-        return ()
-    namespace = subject.boundaries.namespace
-    services = {obj["metadata"]["name"] for obj in subject.rendered("Service")}
-    live = [
-        item
-        for item in subject.boundaries.cluster.list("v1", "Service", namespace)
-        if item["metadata"]["name"] in services
-    ]
-    return (
-        Table(title="Pods", rows=tuple(_pod_row(pod) for pod in subject.pods)),
-        Table(title="Services", rows=tuple(_service_row(item) for item in live)),
-    )
-
-
-def _pod_row(pod: Json) -> Row:
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    ready = sum(1 for status in statuses if status.get("ready"))
-    restarts = sum(int(status.get("restartCount", 0)) for status in statuses)
-    return {
-        "pod": pod["metadata"]["name"],
-        "ready": f"{ready}/{len(pod['spec']['containers'])}",
-        "phase": _phase(pod),
-        "restarts": str(restarts),
-        "node": pod["spec"].get("nodeName", ""),
-        "image": ", ".join(container["image"] for container in pod["spec"]["containers"]),
-        "trouble": trouble_of(pod),
-    }
-
-
-def _service_row(service: Json) -> Row:
-    spec = service["spec"]
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    return {
-        "service": service["metadata"]["name"],
-        "type": spec.get("type", ""),
-        "cluster ip": spec.get("clusterIP", ""),
-        "external ip": ", ".join(str(item.get("ip") or item.get("hostname")) for item in ingress),
-        "ports": ", ".join(
-            f"{port['port']}/{port.get('protocol', 'TCP')}" for port in spec.get("ports") or ()
-        ),
-    }
 
 
 CHECKS: tuple[Check[Subject], ...] = (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import TargetRefused
 from runbooks_lib.helm import ChartFile, Helm
 from runbooks_lib.parameters import Parameters, resolve_path
 from runbooks_lib.redaction import Redactor
+from runbooks_lib.release.manifest import WORKLOAD_KINDS
 from runbooks_lib.results import Json, Observe
 
 
@@ -28,6 +31,11 @@ class Boundaries:
     observe: Observe
     note: str
 
+    @cached_property
+    def helm_version(self) -> str:
+        """Helm's version; a program does not change while a run lasts."""
+        return self.helm.version()
+
     @property
     def release(self) -> str:
         """The release's name."""
@@ -38,12 +46,26 @@ class Boundaries:
         """The release's namespace."""
         return self.parameters.target.namespace
 
+    @cached_property
     def chart(self) -> ChartFile:
-        """The chart that the parameters name, on this disk."""
+        """The chart that the parameters name, on this disk: fetched once, so that what is planned is applied."""
         chart = self.parameters.chart
         if chart.path:
             return self.helm.inspect(resolve_path(chart.path), source=chart.path)
         return self.helm.fetch(repository=chart.repository, name=chart.name, version=chart.version)
+
+    def pods_of(self, objects: Iterable[Json]) -> list[Json]:
+        """The pods that the workloads among these objects select."""
+        specs = [obj["spec"] for obj in objects if obj["kind"] in WORKLOAD_KINDS]
+        wanted = [(spec.get("selector") or {}).get("matchLabels") for spec in specs]
+        return [
+            pod
+            for pod in self.cluster.list("v1", "Pod", self.namespace)
+            if any(
+                labels and labels.items() <= (pod["metadata"].get("labels") or {}).items()
+                for labels in wanted
+            )
+        ]
 
     def require_pin(self) -> Json:
         """The target as a plan binds it.

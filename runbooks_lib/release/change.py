@@ -14,7 +14,7 @@ from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.manifest import kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
 from runbooks_lib.release.rollout import await_absence, await_rollout, trouble_of
-from runbooks_lib.results import Approval, ChangeResult, Event, Json, Plan, Step
+from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
 
 
 @dataclass
@@ -184,7 +184,7 @@ def _await_rollout(work: Work, _: Step) -> None:
     budget = boundaries.parameters.policy.rollout_seconds
     late = [item for item in await_rollout(boundaries, wanted, seconds=budget) if not item.done]
     if late:
-        pods = boundaries.cluster.list("v1", "Pod", boundaries.namespace)
+        pods = boundaries.pods_of(wanted)
         troubles = {f"{pod['metadata']['name']}: {trouble}" for pod in pods if (trouble := trouble_of(pod))}
         reasons = "; ".join(sorted(troubles)[:5]) or "no pod says why"
         states = "; ".join(f"{item.name}: {item.says}" for item in late)
@@ -206,27 +206,13 @@ def _await_absence(work: Work, _: Step) -> None:
     boundaries = work.boundaries
     gone = [obj for obj in objects_of(work.stored.manifest) if not kept(obj)] if work.stored else []
     budget = boundaries.parameters.policy.rollout_seconds
-    pods = [
-        _pod(pod) for pod in boundaries.cluster.list("v1", "Pod", boundaries.namespace) if _owned(pod, gone)
-    ]
+    pods = [{**pod, "apiVersion": "v1", "kind": "Pod"} for pod in boundaries.pods_of(gone)]
     still = await_absence(boundaries, [*gone, *pods], seconds=budget)
     if still:
         raise ChangeFailed(
             f"Still there {budget:.0f} s after the uninstall: {', '.join(still[:10])}.",
             next_step="Look at their finalizers; do not strip one before you know what it waits for.",
         )
-
-
-def _pod(pod: Json) -> Json:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]}
-
-
-def _owned(pod: Json, workloads_: list[Json]) -> bool:
-    """Whether a pod belongs to one of these workloads, by the workload's own selector."""
-    labels = (pod["metadata"].get("labels") or {}).items()
-    selectors = [((obj.get("spec") or {}).get("selector") or {}) for obj in workloads_]
-    wanted = [selector.get("matchLabels") for selector in selectors if isinstance(selector, dict)]
-    return any(selector and selector.items() <= labels for selector in wanted)
 
 
 _STEPS: dict[str, Callable[[Work, Step], None]] = {

@@ -30,7 +30,7 @@ class Proposal:
 
 def propose(boundaries: Boundaries, *, upgrade: bool) -> Proposal:
     """Render the chart against the cluster; secrets in it are known to the redactor afterwards."""
-    chart = boundaries.chart()
+    chart = boundaries.chart
     values = given(boundaries)
     rendered = boundaries.helm.render(boundaries.release, chart, values, upgrade=upgrade)
     generated = passwords.generated(boundaries, rendered, values)
@@ -214,7 +214,7 @@ def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:
 
 
 def _software(boundaries: Boundaries) -> Json:
-    return {"helm": boundaries.helm.version(), "runbooks": runbooks_lib.__version__}
+    return {"helm": boundaries.helm_version, "runbooks": runbooks_lib.__version__}
 
 
 def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | None) -> Json:

@@ -17,6 +17,9 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.results import Event, Json
 
+#: How long one watch lasts; a watch that is not needed any more ends within this time.
+_WATCH_SECONDS = 5.0
+
 
 class Progress(NamedTuple):
     """Where one workload's roll-out stands."""
@@ -87,39 +90,37 @@ def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds:
     told: dict[str, Progress] = {name: Progress(name, False, "not there yet") for name in wanted}
     deadline = time.monotonic() + seconds
     news: queue.Queue[Json | Exception] = queue.Queue()
-    for api_version, kind in sorted(set(wanted.values())):
-        watcher = threading.Thread(
-            target=_watch, args=(boundaries, api_version, kind, seconds, news), daemon=True
-        )
-        watcher.start()
-    while not all(progress.done for progress in told.values()):
+    over = threading.Event()
+
+    def watch(api_version: str, kind: str) -> None:
         try:
-            item = news.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            break
-        if isinstance(item, Exception):
-            raise item
-        progress = progress_of(item)
-        if progress.name in told and progress != told[progress.name]:
-            told[progress.name] = progress
-            data = {"workload": progress.name, "done": progress.done, "says": progress.says}
-            boundaries.observe(Event(kind="change.progress", data=data))
-    return [told[name] for name in sorted(told)]
+            # In short watches: a quiet one would outlive the wait by its whole budget.
+            while not over.is_set():
+                for action, obj in boundaries.cluster.watch(
+                    api_version, kind, boundaries.namespace, timeout=_WATCH_SECONDS
+                ):
+                    if action != "DELETED":
+                        news.put({"apiVersion": api_version, "kind": kind} | obj)
+        except Exception as error:  # noqa: BLE001 - raised by the waiting thread, which would else wait for ever
+            news.put(error)
 
-
-def _watch(
-    boundaries: Boundaries,
-    api_version: str,
-    kind: str,
-    seconds: float,
-    news: queue.Queue[Json | Exception],
-) -> None:
+    for what in sorted(set(wanted.values())):
+        threading.Thread(target=watch, args=what, daemon=True).start()
     try:
-        for action, obj in boundaries.cluster.watch(api_version, kind, boundaries.namespace, timeout=seconds):
-            if action != "DELETED":
-                news.put({"apiVersion": api_version, "kind": kind} | obj)
-    except Exception as error:  # noqa: BLE001 - raised by the waiting thread, which would else wait for ever
-        news.put(error)
+        while not all(progress.done for progress in told.values()):
+            item = news.get(timeout=max(0.0, deadline - time.monotonic()))
+            if isinstance(item, Exception):
+                raise item
+            progress = progress_of(item)
+            if progress.name in told and progress != told[progress.name]:
+                told[progress.name] = progress
+                data = {"workload": progress.name, "done": progress.done, "says": progress.says}
+                boundaries.observe(Event(kind="change.progress", data=data))
+    except queue.Empty:
+        pass
+    finally:
+        over.set()
+    return [told[name] for name in sorted(told)]
 
 
 def await_absence(boundaries: Boundaries, objects: Iterable[Json], *, seconds: float) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runbooks_lib.checks import release
+from runbooks_lib.checks import overview, release
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.release.plan import plan_uninstall
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
@@ -15,7 +15,7 @@ def look(run: Run) -> Report:
     """What is there now, as tables; only a missing release is in the way. Reads only."""
     subject = release.Subject(run.boundaries)
     return run.clean(
-        report(run.stage, "Release", release.PRESENT, subject, observe=run.observe, tables=release.tables)
+        report(run.stage, "Release", release.PRESENT, subject, observe=run.observe, tables=overview.tables)
     )
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from runbooks_lib import records
-from runbooks_lib.checks import absence, release
+from runbooks_lib.checks import absence, overview, release
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.results import Plan, Report
 from runbooks_lib.run import Run
@@ -21,7 +21,7 @@ def there(run: Run) -> Report:
     """The release, its workloads, claims, services, gateway and routes; and the guide's tables."""
     subject = release.Subject(run.boundaries)
     return run.clean(
-        report(run.stage, "Release", release.CHECKS, subject, observe=run.observe, tables=release.tables)
+        report(run.stage, "Release", release.CHECKS, subject, observe=run.observe, tables=overview.tables)
     )
 
 

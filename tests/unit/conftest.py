@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -182,11 +183,13 @@ class DictCluster:
         return text
 
     def watch(
-        self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", timeout: float
+        self, api_version: str, kind: str, namespace: str | None, *, timeout: float
     ) -> Iterator[tuple[str, Json]]:
         for obj in self._of(kind, namespace):
             yield "ADDED", obj
         yield from self.news.get(kind, [])
+        # As a real one: it lasts its time, also when nothing more happens.
+        threading.Event().wait(timeout)
 
 
 class World:

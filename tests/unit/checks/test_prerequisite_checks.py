@@ -228,7 +228,7 @@ def storage_class(name: str, provisioner: str, *, default: bool = False) -> Json
         ("com.tencent.cloud.csi.cbs", "fail"),
         ("cinder.csi.openstack.org", "fail"),
         ("rancher.io/local-path", "fail"),
-        ("kubernetes.io/no-provisioner", "fail"),
+        ("kubernetes.io/no-provisioner", "warn"),
         ("rook-ceph.rbd.csi.ceph.com", "warn"),
         ("csi.example.com", "warn"),
         ("", "warn"),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.checks.release import CHECKS, PRESENT, Subject, tables
+from runbooks_lib.checks.overview import tables
+from runbooks_lib.checks.release import CHECKS, PRESENT, Subject
 from runbooks_lib.results import Finding, Json, Report
 
 GATEWAY = "gateway.networking.k8s.io/v1"

@@ -191,7 +191,7 @@ def test_a_workload_that_does_not_come_up_is_named_with_its_pods_trouble(
     waiting = {"name": "api", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
     pod = {
         "kind": "Pod",
-        "metadata": {"name": "api-1", "namespace": "csghub"},
+        "metadata": {"name": "api-1", "namespace": "csghub", "labels": {"app": "api"}},
         "status": {"containerStatuses": [waiting]},
     }
     world.cluster.add(late, pod)
