@@ -39,8 +39,7 @@ def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redacto
 
     Args:
         reference: ``env:NAME``, ``file:PATH`` or ``k8s:NAMESPACE/NAME#KEY``.
-        read_secret: Gives the decoded keys of a Kubernetes Secret by namespace and name, none for one that
-            does not exist; ``None`` where there is no cluster to ask.
+        read_secret: Gives a Secret's decoded keys by namespace and name; ``None`` where there is no cluster.
 
     Raises:
         UsageError: The reference is malformed, or what it names is missing, empty or open to other users.
@@ -73,9 +72,8 @@ def _from_file(path: Path) -> str:
         is_open = path.is_file() and path.stat().st_mode & stat.S_IROTH
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise UsageError(
-            f"The secret's file {path} can't be read: {said}.", next_step="Mend its path."
-        ) from error
+        step = "Mend its path; a relative one starts at the project's folder."
+        raise UsageError(f"The secret's file {path} can't be read: {said}.", next_step=step) from error
     if is_open:
         step = f"chmod 600 {path}   (a mounted Secret: defaultMode 0400)"
         raise UsageError(f"The secret's file {path} can be read by every user here.", next_step=step)

@@ -3,7 +3,6 @@
 ::
 
     chosen = parameters.load("parameters/builtin.yaml", {"chart.version": "1.16.1"})
-    chosen.target.namespace                  # "csghub"
     parameters.chart_values(chosen)          # what Helm gets; secrets are still references
     parameters.references(chosen)            # which secrets :mod:`runbooks_lib.secrets` will look up
 """

@@ -16,8 +16,7 @@ class Component:
     Attributes:
         image: Matches an image by the last part of its repository, whatever registry, tag or digest.
         password_key: The key of its Secret that holds its password; empty when it has none.
-        public_keys: Keys of that Secret that are no secrets: known values of redaction leave them out, else
-            every mention of a user's or a database's name would vanish from the evidence.
+        public_keys: Keys of that Secret that are no secrets, so that a user's name stays in the evidence.
     """
 
     name: str

@@ -40,8 +40,7 @@ def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
     Args:
         path: The file; a relative path starts at the project's folder.
         overrides: ``{"verify.expect": "absent"}`` (dotted or nested keys), ``["verify.expect=absent"]``, or
-            one such text; each wins over the file. A text is typed as YAML types it, but a key that holds
-            text keeps what was typed: ``chart.version=1.30``.
+            one such text; each wins over the file. ``1.30`` stays text for a key that holds text.
 
     Raises:
         ParametersError: The file, an override or a values file can't be used; one line for each problem.

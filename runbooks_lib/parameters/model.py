@@ -22,20 +22,13 @@ def _filled(name: str, info: ValidationInfo) -> str:
     return name or f"{info.data.get('release')}.{info.data.get('namespace')}"
 
 
-_NAME = _matching(
-    "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "must be lower-case letters, digits and -, at most 63"
-)
-_FOLDER = _matching(
-    "|[A-Za-z0-9][-._A-Za-z0-9]{0,119}", "must be letters, digits, dots, - and _, at most 120"
-)
-_DOMAIN = _matching(
-    r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+",
-    "must be a domain of two labels or more, without scheme, port or path: example.com",
-)
+_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_NAME = _matching(_LABEL, "must be lower-case letters, digits and -, at most 63")
+_FOLDER = _matching("|[A-Za-z0-9][-._A-Za-z0-9]{0,119}", "must be usable as the name of a folder")
+_DOMAIN = _matching(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})+", "must be a domain alone, such as example.com")
 _URL = _matching(r"https?://[^/@\s]+(/\S*)?", "must be an http(s):// address without user or password")
 _REPOSITORY = _matching(
-    r"|(https?|oci)://[^/@\s]+(/\S*)?",
-    "must be an http://, https:// or oci:// address without user or password; a folder or .tgz goes into path",
+    r"|(https?|oci)://[^/@\s]+(/\S*)?", "must be an http(s):// or oci:// address without user or password"
 )
 
 

@@ -25,8 +25,7 @@ def project_root() -> Path:
             if (folder / "pyproject.toml").is_file():
                 return folder
         why = f"neither {here} nor a folder above it holds a pyproject.toml"
-    step = "Change to the project's folder, or set RUNBOOKS_HOME to it."
-    raise UsageError(f"No project was found: {why}.", next_step=step)
+    raise UsageError(f"No project was found: {why}.", next_step="Set RUNBOOKS_HOME to the project's folder.")
 
 
 def resolve_path(path: str | Path) -> Path:

@@ -19,9 +19,7 @@ _SCHEMES = {
     "k8s": re.compile(r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)#(?P<key>[-._A-Za-z0-9]+)"),
 }
 #: Keys whose value would be a secret itself, and not the name of one.
-_SECRET_KEY = re.compile(
-    r"(?i:password|passwd|token|(?<!existing)(?<!pull)secret|(?:secret|private|api)_?key)$"
-)
+_SECRET_KEY = re.compile(r"(?i)(passw(or)?d|token|(?<!existing)(?<!pull)secret|(secret|private|api)_?key)$")
 
 
 @dataclass(frozen=True)

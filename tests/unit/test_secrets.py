@@ -54,10 +54,10 @@ def test_a_reference_is_resolved_and_the_redactor_knows_it_at_once(reference: st
     [
         ("env:UNSET", "The secret env:UNSET is missing or empty.", "export UNSET=…"),
         ("env:EMPTY", "The secret env:EMPTY is missing or empty.", "export EMPTY=…"),
-        ("file:gone", "can't be read: No such file or directory.", "Mend its path."),
-        ("file:.", "can't be read: Is a directory.", "Mend its path."),
+        ("file:gone", "can't be read: No such file or directory.", "starts at the project's folder"),
+        ("file:.", "can't be read: Is a directory.", "starts at the project's folder"),
         ("file:empty", "The secret file:empty is missing or empty.", "Write the secret into it."),
-        ("file:binary", "it is not text in UTF-8.", "Mend its path."),
+        ("file:binary", "it is not text in UTF-8.", "starts at the project's folder"),
         ("file:open", "can be read by every user here.", "chmod 600"),
         ("k8s:csghub/gone#x", "The secret k8s:csghub/gone#x is missing or empty.", "Create it, or name one of its keys: it has none."),
         ("k8s:csghub/db#pass", "The secret k8s:csghub/db#pass is missing or empty.", "its keys: empty, password, user."),
