@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from runbooks_lib.errors import Interrupted, RunbookError, UsageError
-from runbooks_lib.results import Event, Plan, RunSummary, telling, unobserved
+from runbooks_lib.results import Event, Plan, RunSummary, columns, telling, unobserved
 
 app = typer.Typer(
     name="runbooks",
@@ -167,9 +167,7 @@ def print_rows(rows: list[dict[str, str]], otherwise: str) -> None:
             table.add_row(*row.values())
         Console().print(table)
         return
-    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
-    for row in [{key: key for key in widths}, *rows]:
-        print("  ".join(row[key].ljust(width) for key, width in widths.items()).rstrip())
+    print(columns(rows))
 
 
 def _plug_in() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -255,6 +255,14 @@ class RunSummary(Value):
             "seconds": f"{self.seconds:.1f}",
             "run": self.run_id,
         }
+
+
+def columns(rows: Sequence[Row]) -> str:
+    """The rows as plain text, one column a key; columns without a word in them are left out."""
+    names = [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
+    lines = [names, *([row[name].replace("\n", "; ") for name in names] for row in rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(names))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def canonical(data: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from runbooks_lib.errors import CheckFailed
+from runbooks_lib.results import columns
 
 sandbox = typer.Typer(
     help="A Kubernetes control plane on this machine, with simulated nodes, to try everything on.",
@@ -125,6 +126,4 @@ def _print_rows(rows: list[dict[str, str]]) -> None:
             table.add_row(*row.values())
         Console().print(table)
         return
-    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
-    for row in [{key: key for key in widths}, *rows]:
-        _say("  ".join(row[key].ljust(width) for key, width in widths.items()).rstrip())
+    _say(columns(rows))

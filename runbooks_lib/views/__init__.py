@@ -2,6 +2,6 @@
 
 from runbooks_lib.views.forms import ask
 from runbooks_lib.views.progress import told
-from runbooks_lib.views.tables import show
+from runbooks_lib.views.tables import frame, show
 
-__all__ = ["ask", "show", "told"]
+__all__ = ["ask", "frame", "show", "told"]

@@ -157,8 +157,18 @@ def test_every_kind_and_verb_is_asked(world: Any) -> None:
     world.renders(f"{SECRET}---\n{DEPLOYMENT}")
     answer = finding(world, "permissions")
     assert answer.status == "pass"
-    # Deployment and Secret six verbs each; Namespace, Pod, Event two each.
-    assert answer.observed == "18 questions, all answered yes"
+    assert answer.observed == "5 kinds, all allowed"
+    kinds = {"secrets", "deployments", "namespaces", "pods", "events"}
+    assert set(world.cluster.asked) == {("*", kind) for kind in kinds}
+
+
+def test_an_account_without_every_verb_is_asked_verb_by_verb(world: Any) -> None:
+    world.renders(f"{SECRET}---\n{DEPLOYMENT}")
+    world.cluster.refused = {("escalate", "deployments"), ("watch", "pods")}
+    assert finding(world, "permissions").status == "pass"
+    asked = {verb for verb, kind in world.cluster.asked if kind == "deployments"}
+    assert asked == {"*", "get", "list", "create", "update", "patch", "delete"}
+    assert {verb for verb, kind in world.cluster.asked if kind == "pods"} == {"*", "get", "list"}
 
 
 def test_a_refused_permission_is_named(world: Any) -> None:
