@@ -124,7 +124,7 @@ def run(
     try:
         for thread in threads:
             thread.start()
-        child.wait(timeout)
+        _wait(child, threads[1], started + timeout)
     except subprocess.TimeoutExpired:
         timed_out = True
     finally:
@@ -215,6 +215,17 @@ def _await(thread: threading.Thread, *read: list[str]) -> None:
         thread.join(SILENCE_SECONDS)
         if sum(map(len, read)) == before:
             return
+
+
+def _wait(child: subprocess.Popen[str], output: threading.Thread, deadline: float) -> None:
+    """Await the program's end; raises ``TimeoutExpired`` at the deadline.
+
+    ``Popen.wait`` with a limit looks every 50 ms, which is as long as most of Helm's calls take. The end of the
+    output tells at once; it may never come, though, when a grandchild keeps the pipe.
+    """
+    while child.poll() is None and output.is_alive() and (left := deadline - time.monotonic()) > 0:
+        output.join(min(left, 0.5))
+    child.wait(max(0.0, deadline - time.monotonic()))
 
 
 def _end_group(child: subprocess.Popen[Any]) -> None:
