@@ -134,9 +134,7 @@ class Report(Value):
     @property
     def verdict(self) -> Status:
         """The worst status of all findings; a report without findings is ``unknown``, never passed."""
-        if not self.findings:
-            return "unknown"
-        return max((finding.status for finding in self.findings), key=SEVERITY.index)
+        return worst(finding.status for finding in self.findings)
 
 
 class ObjectChange(Value):
