@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import difflib
 import getpass
-import json
 import os
 import platform
 import sys
@@ -16,32 +16,14 @@ from typing import Any
 import runbooks_lib
 from runbooks_lib import parameters, records
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.errors import (
-    ChangeFailed,
-    CheckFailed,
-    OutcomeUnknown,
-    RunbookError,
-    UsageError,
-)
+from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, RunbookError, UsageError
 from runbooks_lib.helm import Helm
+from runbooks_lib.records.folder import POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.approval import Given, approved
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
-from runbooks_lib.results import (
-    Approval,
-    ChangeResult,
-    Event,
-    Json,
-    Observe,
-    Plan,
-    Report,
-    RunSummary,
-)
-
-#: The folder that our engine made for this run, and the file in which it wants to be told of ours.
-FOLDER_VARIABLE = "RUNBOOKS_RUN_FOLDER"
-POINTER_VARIABLE = "RUNBOOKS_RUN_POINTER"
+from runbooks_lib.results import Approval, ChangeResult, Event, Json, Observe, Plan, Report, RunSummary
 
 Overrides = Mapping[str, Any] | Iterable[str] | str
 
@@ -67,13 +49,12 @@ class Run:
         self.folder = folder
         self.redactor = redactor
         self.id = records.run_id(folder) if folder else "preview"
-        self.summary: RunSummary | None = None
         self._journal = records.Journal(folder, redactor, role="kernel") if folder else None
+        self._capture = records.Capture(self._journal) if self._journal else None
         self._listeners: list[Observe] = []
         self._given: Given | None = ("parameter", approve) if approve else None
         self._changing = False
         self._boundaries: Boundaries | None = None
-        self._capture: records.Capture | None = None
 
     # ---- opening and closing
 
@@ -104,25 +85,33 @@ class Run:
         """
         settings = parameters.load(parameters_file, overrides)
         redactor = Redactor()
-        folder = _folder(stage, settings, output_directory) if record else None
+        folder = None
+        if record:
+            root = parameters.resolve_path(output_directory or "records")
+            folder = records.open_folder(root, target=settings.target.name, stage=stage)
         run = cls(stage, settings, folder=folder, redactor=redactor, approve=approve)
-        if folder is not None:
-            run._begin(folder)
         try:
+            run._begin()
             run._reach()
         except RunbookError as error:
-            run._end_with(error)
+            run._fail(error)
             raise
         return run
 
-    def _begin(self, folder: Path) -> None:
-        if self._journal is not None:
-            self._capture = records.Capture(self._journal, self.redactor)
-            self._capture.install()
-        atexit.register(self._at_exit)
-        source = notebook_path(self.stage)
-        records.write_text(folder, "input.ipynb", source.read_text(), self.redactor)
-        records.write_json(folder, "parameters.json", parameters.dump(self.parameters), self.redactor)
+    def _begin(self) -> None:
+        if self.folder is None or self._capture is None:
+            return
+        self._capture.install()
+        atexit.register(self._close_as_proved, "kernel shutdown")
+        source = notebook_path(self.stage).read_text(encoding="utf-8")
+        records.write_text(self.folder, "input.ipynb", source, self.redactor)
+        records.write_json(self.folder, "parameters.json", parameters.dump(self.parameters), self.redactor)
+
+    def _fail(self, error: RunbookError) -> None:
+        """Close the record of a run that could not be opened; in a kernel it first gets the cell's output."""
+        if self._capture is not None and not self._capture.watching:
+            self.observe(Event(kind="error.raised", data=records.describe(error)))
+            self._close_as_proved("open")
 
     def _reach(self) -> None:
         target = self.parameters.target
@@ -167,42 +156,23 @@ class Run:
 
     def seal(self) -> RunSummary:
         """Close the record: what is in it now can be checked against its manifest later."""
+        if self.folder is None or self._capture is None:
+            raise UsageError("A preview has no record to seal.", next_step="Run the notebook instead.")
+        self._capture.tell_late()
         changes = self._changing or self.stage in {"install", "upgrade", "uninstall"}
-        return self._close(
-            "done" if changes else "passed", 0, f"{self.stage} ended as it should", "seal cell"
+        return records.close(
+            self.folder,
+            self.redactor,
+            outcome="done" if changes else "passed",
+            exit_code=0,
+            summary=f"{self.stage} ended as it should",
+            closer="seal cell",
         )
 
-    def _close(self, outcome: Any, exit_code: int, summary: str, closer: str) -> RunSummary:
-        if self.folder is None:
-            raise UsageError("A preview has no record to seal.", next_step="Run the notebook instead.")
-        if self.summary is None:
-            self.summary = records.close(
-                self.folder,
-                self.redactor,
-                outcome=outcome,
-                exit_code=exit_code,
-                summary=summary,
-                closer=closer,
-                notebook=self._executed(),
-            )
-        return self.summary
-
-    def _executed(self) -> bytes | None:
-        """The executed notebook as this kernel saw it; without a kernel the journal has to do."""
-        if self._capture is None or "ipykernel" not in sys.modules:
-            return None
-        source = json.loads(notebook_path(self.stage).read_text())
-        return json.dumps(self._capture.notebook(source), indent=1, ensure_ascii=False).encode()
-
-    def _end_with(self, error: RunbookError) -> None:
-        if self.folder is not None:
-            self.observe(Event(kind="error.raised", data=_error_data(error)))
-            self._close(error.outcome, error.exit_code, error.summary, "open")
-
-    def _at_exit(self) -> None:
-        if self.folder is not None and self.summary is None:
-            outcome, exit_code, summary = records.outcome_of(records.read_events(self.folder))
-            self._close(outcome, exit_code, summary, "kernel shutdown")
+    def _close_as_proved(self, closer: str) -> None:
+        if self.folder is not None and self._capture is not None and not records.is_closed(self.folder):
+            self._capture.tell_late()
+            records.close_as_proved(self.folder, self.redactor, closer=closer)
 
     # ---- what a stage does with it
 
@@ -285,11 +255,7 @@ class Run:
     @property
     def interactive(self) -> bool:
         """Whether a person may press a button: a kernel that is not driven by papermill or our engine."""
-        return (
-            "ipykernel" in sys.modules
-            and FOLDER_VARIABLE not in os.environ
-            and POINTER_VARIABLE not in os.environ
-        )
+        return "ipykernel" in sys.modules and POINTER_VARIABLE not in os.environ
 
     def __repr__(self) -> str:
         """What the *Open* cell shows."""
@@ -305,38 +271,17 @@ def notebook_path(stage: str) -> Path:
     """The notebook of a stage in this project.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none of this name; the sentence names the nearest.
     """
     folder = parameters.project_root() / "notebooks"
-    found = sorted(folder.glob(f"[0-9][0-9]_{stage}.ipynb"))
-    if not found:
-        raise UsageError(
-            f"There is no notebook for the stage {stage!r} in {folder}.",
-            next_step=f"Stages are: {', '.join(path.stem[3:] for path in sorted(folder.glob('[0-9]*.ipynb')))}.",
-        )
-    return found[0]
-
-
-def _folder(stage: str, settings: parameters.Parameters, output_directory: str) -> Path:
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given:
-        return Path(given)
-    root = parameters.resolve_path(output_directory or "records")
-    folder = records.create(root, target=settings.target.name, stage=stage)
-    if pointer := os.environ.get(POINTER_VARIABLE):
-        Path(pointer).write_text(str(folder))
-    return folder
-
-
-def _error_data(error: RunbookError) -> Json:
-    return {
-        "type": type(error).__name__,
-        "exit_code": error.exit_code,
-        "outcome": error.outcome,
-        "summary": error.summary,
-        "next_step": error.next_step,
-        "evidence": error.evidence,
-    }
+    stages = {path.stem[3:]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    if stage in stages:
+        return stages[stage]
+    near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.4)
+    raise UsageError(
+        f"There is no stage {stage!r}: {folder} holds no notebook NN_{stage}.ipynb.",
+        next_step=f"Did you mean {near[0]}?" if near else f"Stages are: {', '.join(stages) or 'none'}.",
+    )
 
 
 def _count(number: int, noun: str) -> str:

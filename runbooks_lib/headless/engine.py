@@ -5,23 +5,42 @@ Imported through ``runbooks_lib.headless`` only, after papermill: papermill itse
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import click
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import from_dict
+from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import write_ipynb
 from papermill.log import logger
 
-from runbooks_lib.headless.client import TruthfulClient, quiet
-from runbooks_lib.headless.session import Handover, Session
-from runbooks_lib.headless.stopping import Stop
-from runbooks_lib.headless.workplace import kernel_manager, workplace
+from runbooks_lib.headless.session import Handover, Session, workplace
+from runbooks_lib.headless.stopping import Stop, signal_group
+from runbooks_lib.records.folder import NOTEBOOK
 from runbooks_lib.records.notebook import read
 from runbooks_lib.results import Json
+
+#: Seconds for a kernel to close its record after the last cell, and, when that is done, to end.
+_SHUTDOWN_SECONDS = 20.0
+_LINGER_SECONDS = 1.0
+
+#: What :meth:`TruthfulClient._mark` says of a cell that was run; the kernel could not.
+_OURS = frozenset({CellTimeoutError.__name__, DeadKernelError.__name__})
+
+_quiet = logging.getLogger(__name__)
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
 
 
 class NotebookFailed(click.ClickException):
@@ -65,29 +84,127 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
         kernel_name: str,
         *,
         session: Session,
-        log_output: bool = False,
-        stdout_file: Any = None,
-        stderr_file: Any = None,
         start_timeout: int = 60,
         execution_timeout: int | None = None,
-        **_ignored: Any,
+        **named: Any,
     ) -> None:
         """Run the cells; called by papermill once it has prepared the notebook."""
+        told = ("log_output", "stdout_file", "stderr_file")
         with workplace() as place:
+            manager = AsyncKernelManager(
+                kernel_name=kernel_name, transport="ipc", connection_file=str(place / "k.json")
+            )
             client = TruthfulClient(
                 nb_man,
                 session.stop,
-                km=kernel_manager(kernel_name, place),
+                km=manager,
                 startup_timeout=start_timeout,
                 timeout=execution_timeout,
                 # How late a cell's last message may be; nbclient's four seconds are short on a busy machine.
                 iopub_timeout=60,
-                log=quiet if session.handover else logger,
-                log_output=log_output,
-                stdout_file=stdout_file,
-                stderr_file=stderr_file,
+                log=_quiet if session.handover else logger,
+                **{name: named[name] for name in told if name in named},
             )
             session.run(client, place)
+
+
+class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
+    """Runs the cells one after the other until one fails, the kernel dies or a signal comes.
+
+    Attributes:
+        ran: The kernel started.
+        died: The kernel ended while a cell ran.
+        failed: The name and the message of the error that a cell ended with; None when none did.
+    """
+
+    def __init__(self, nb_man: Any, stop: Stop, **named: Any) -> None:
+        super().__init__(nb_man, **named)
+        self._stop = stop
+        self.ran = False
+        self.died = False
+        self.failed: tuple[str, str] | None = None
+
+    def execute(self, **named: Any) -> Any:
+        """Run the notebook in a new kernel; neither a dead kernel nor a failed cell raises.
+
+        Args:
+            named: ``before_shutdown`` is called while the kernel still lives; ``settled`` says whether it
+                has nothing left to do; the rest goes to the kernel's start.
+        """
+        before_shutdown, settled = named.pop("before_shutdown"), named.pop("settled")
+        self.reset_execution_trackers()
+        with self.setup_kernel(cleanup_kc=True, **named):
+            self.ran = True
+            info = self.wait_for_reply(self.kc.kernel_info())
+            self.nb.metadata["language_info"] = info["content"]["language_info"]
+            self.papermill_execute_cells()
+            if not self.died:
+                before_shutdown()
+                run_sync(self._end_kernel)(settled)
+        return self.nb
+
+    async def _end_kernel(self, settled: Callable[[], bool]) -> None:
+        """Let the kernel end by itself, so that it can close its record.
+
+        It is asked to, not interrupted first as nbclient does: a signal between two messages can break its
+        loop. And ipykernel 7.4 sometimes waits ten seconds for a thread of its own that has ended already
+        (``OutStream.flush``, seen under load): once there is nothing left for it to do, it is not waited for.
+        """
+        await self.km.request_shutdown()
+        begun = time.monotonic()
+        while await self.km.is_alive():
+            patience = _LINGER_SECONDS if settled() else _SHUTDOWN_SECONDS
+            if time.monotonic() - begun > patience:
+                await self.km.finish_shutdown(waittime=_LINGER_SECONDS)
+                return
+            await asyncio.sleep(0.02)
+
+    def papermill_execute_cells(self) -> None:
+        """Run the cells; the first that does not end well is the last."""
+        for index, cell in enumerate(self.nb.cells):
+            self.nb_man.cell_start(cell, index)
+            try:
+                self._run_cell(cell, index)
+            finally:
+                self._stop.leave_cell()
+                self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
+            if self.died or self.failed:
+                return
+
+    def process_message(self, msg: Any, *rest: Any, **named: Any) -> Any:
+        """Take in what the kernel says; once a cell has begun it can be interrupted."""
+        if msg["msg_type"] == "execute_input":
+            pid = self.km.provisioner.pid
+            self._stop.enter_cell(
+                lambda: signal_group(pid, signal.SIGINT), lambda: signal_group(pid, signal.SIGKILL)
+            )
+        return super().process_message(msg, *rest, **named)
+
+    def _run_cell(self, cell: Any, index: int) -> None:
+        code = cell.cell_type == "code" and cell.source.strip()
+        if code and self._stop.wanted:
+            self._mark(index, "Interrupted", "The run was interrupted before this cell.")
+            return
+        try:
+            self.execute_cell(cell, index)
+        except CellExecutionError as error:
+            self.failed = (error.ename, error.evalue)
+            self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
+        except CellTimeoutError as error:
+            # papermill's --execution-timeout. The cell is stopped as by a person: it ends its own helm first.
+            signal_group(self.km.provisioner.pid, signal.SIGINT)
+            self._mark(index, CellTimeoutError.__name__, str(error).splitlines()[0])
+        except DeadKernelError:
+            self.died = True
+            self._mark(index, DeadKernelError.__name__, "The kernel ended while this cell ran.")
+
+    def _mark(self, index: int, name: str, message: str) -> None:
+        """Say in the notebook itself why nothing more was run."""
+        self.failed = (name, message)
+        cell = self.nb.cells[index]
+        error = {"output_type": "error", "ename": name, "evalue": message, "traceback": [message]}
+        cell.outputs.append(from_dict(error))  # type: ignore[no-untyped-call]
+        self.nb_man.cell_exception(cell, cell_index=index)
 
 
 def _tell_papermill(nb: Any, session: Session) -> None:
@@ -110,11 +227,10 @@ def _tell_papermill(nb: Any, session: Session) -> None:
 
 def _take_redacted(nb: Any, folder: Path) -> None:
     """Give each cell the outputs that the record holds: only the kernel knew what to take out of them."""
-    path = folder / "notebook.ipynb"
-    if not path.exists():
-        return
-    kept = {cell["id"]: cell for cell in read(path.read_bytes())["cells"] if cell["cell_type"] == "code"}
+    cells = read((folder / NOTEBOOK).read_text(encoding="utf-8"))["cells"]
+    kept = {cell["id"]: cell for cell in cells if cell["cell_type"] == "code"}
     for cell in nb.cells:
         known = kept.get(cell.get("id", ""))
         if known and known["source"] == cell.source and known["execution_count"] is not None:
-            cell.outputs = from_dict(known["outputs"])  # type: ignore[no-untyped-call]
+            ours = [output for output in cell.outputs if output.get("ename") in _OURS]
+            cell.outputs = [*from_dict(known["outputs"]), *ours]  # type: ignore[no-untyped-call]

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import NoSuchKernel
 
-from runbooks_lib import errors, records
+from runbooks_lib import errors, parameters, records, secrets
+from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import Interrupted, OutcomeUnknown, RunbookError, UsageError
-from runbooks_lib.headless.known_secrets import register
 from runbooks_lib.headless.stopping import Stop, end_left_over
-from runbooks_lib.headless.workplace import kernel_environment
-from runbooks_lib.records.notebook import Execution, dump, executed, executions_of, read
+from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
+from runbooks_lib.release.manifest import secret_values
 from runbooks_lib.results import Event, Json
 
 if TYPE_CHECKING:
-    from runbooks_lib.headless.client import TruthfulClient
+    from runbooks_lib.headless.engine import TruthfulClient
 
-FOLDER_VARIABLE = "RUNBOOKS_RUN_FOLDER"
-POINTER_VARIABLE = "RUNBOOKS_RUN_POINTER"
-
-#: An error that was raised before the last cell began is not about this end.
-_TELLING = frozenset({"error.raised", "cell.started"})
+#: A path of a Unix socket may have 107 bytes (103 on macOS); the longest here is `<folder>/k-ipc-5`.
+_LONGEST_FOLDER = 90
 
 _LOOK = "Look at the target with 03_verify before anything else is changed."
 _DIED = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
@@ -33,15 +35,9 @@ _DIED = "The notebook's kernel ended while a cell ran: it was killed, ran out of
 
 @dataclass(frozen=True)
 class Handover:
-    """What ``run_stage`` gives the engine, which papermill's command line can't.
-
-    Attributes:
-        folder: The record that was made for this run.
-        cwd: Where the kernel starts.
-    """
+    """What ``run_stage`` gives the engine, which papermill's command line can't: the record, the signals."""
 
     folder: Path
-    cwd: Path
     stop: Stop
 
 
@@ -59,7 +55,6 @@ class Session:
         self.handover = handover
         self.folder = handover.folder if handover else None
         self.ending: Json | None = None
-        self._pointer: Path | None = None
 
     def run(self, client: TruthfulClient, place: Path) -> None:
         """Run the client's notebook to its end, whatever that is, and close the record.
@@ -67,123 +62,105 @@ class Session:
         Raises:
             RunbookError: The kernel did not start, or stopped answering.
         """
-        self._pointer = place / "record"
-        variables = {POINTER_VARIABLE: str(self._pointer)}
+        pointer = place / "record"
+        # Without the first a kernel of Python 3.11 and later warns that debugging may miss breakpoints.
+        ours = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", POINTER_VARIABLE: str(pointer)}
         started: Json = {}
         if self.handover:
-            variables[FOLDER_VARIABLE] = str(self.handover.folder)
-            started["cwd"] = str(self.handover.cwd)
+            ours[FOLDER_VARIABLE] = str(self.folder)
+            started["cwd"] = str(parameters.project_root())
         with (place / "kernel.txt").open("w") as output:
             try:
                 client.execute(
-                    env=kernel_environment(**variables),
+                    env={**os.environ, **ours},
                     stdout=output,
                     stderr=output,
-                    before_shutdown=lambda: self._tell(client),
+                    before_shutdown=lambda: self._tell(client, pointer),
                     settled=lambda: self.folder is None or records.is_closed(self.folder),
                     **started,
                 )
             except (RuntimeError, NoSuchKernel, OSError) as error:
-                raise self._broken(client, error) from error
+                self._find_folder(pointer)
+                sentence = _broken(client, error)
+                self._append(("error.raised", records.describe(sentence)))
+                raise sentence from error
             finally:
+                self._find_folder(pointer)
                 if client.died:
-                    end_left_over(POINTER_VARIABLE, str(self._pointer))
-                    self._tell(client)
+                    end_left_over(POINTER_VARIABLE, str(pointer))
+                    self._tell(client, pointer)
                 self._close(client.nb)
 
-    def _broken(self, client: TruthfulClient, error: Exception) -> RunbookError:
-        """The sentence for a kernel that did not start or stopped answering, also added to the journal."""
-        self._find_folder()
-        name, said = client.km.kernel_name, (str(error).splitlines() or [type(error).__name__])[0]
-        sentence: RunbookError
-        if client.ran:
-            sentence = RunbookError(
-                f"The notebook's kernel {name!r} stopped answering: {said}", next_step=_LOOK
-            )
-        else:
-            sentence = UsageError(
-                f"The notebook's kernel {name!r} did not start: {said}",
-                next_step="Look whether `jupyter kernelspec list` knows it, and whether ipykernel is there.",
-            )
-        self._append(records.describe(sentence))
-        return sentence
+    def _find_folder(self, pointer: Path) -> None:
+        if self.folder is None and pointer.exists():
+            self.folder = Path(pointer.read_text(encoding="utf-8"))
 
-    def _tell(self, client: TruthfulClient) -> None:
+    def _tell(self, client: TruthfulClient, pointer: Path) -> None:
         """Add to the journal what the kernel could not know, or could not write any more."""
-        self._find_folder()
+        self._find_folder(pointer)
         events = records.read_events(self.folder) if self.folder else []
-        last = next((event for event in reversed(events) if event["kind"] in _TELLING), None)
-        told = last["data"] if last and last["kind"] == "error.raised" else None
-        self.ending = self._judged(client, events, told)
+        # An error that was raised before the last cell began is not about this end.
+        telling = [event for event in events if event["kind"] in {"error.raised", "cell.started"}]
+        told = telling[-1]["data"] if telling and telling[-1]["kind"] == "error.raised" else None
+        changed = any(event["kind"] == "change.started" for event in events)
+        self.ending = self._judged(client, told, changed=changed)
         if self.ending is not None and self.ending is not told:
-            self._append(self.ending)
+            self._append(("error.raised", self.ending))
 
-    def _append(self, told: Json) -> None:
-        if self.folder is None or records.is_closed(self.folder):
-            return
-        redactor = Redactor()
-        register(self.folder, redactor)
-        journal = records.Journal(self.folder, redactor, role="engine")
-        journal(Event(kind="error.raised", data=told))
-        journal.close()
-
-    def _judged(self, client: TruthfulClient, events: list[Json], told: Json | None) -> Json | None:
+    def _judged(self, client: TruthfulClient, told: Json | None, *, changed: bool) -> Json | None:
         """Why the notebook ended early; ``told`` is the error that its kernel journalled last, if it did."""
         if client.failed is None:
             return None
         if self.stop.wanted and (told is None or told.get("type") == "Interrupted"):
-            return _interrupted(self.stop.signal)
+            name = signal.Signals(self.stop.signal).name
+            stopped = Interrupted(f"The run was interrupted by {name}.", next_step=_LOOK)
+            return {**records.describe(stopped), "exit_code": 128 + self.stop.signal}
         if client.died:
-            changed = any(event["kind"] == "change.started" for event in events)
             return records.describe((OutcomeUnknown if changed else RunbookError)(_DIED, next_step=_LOOK))
         return told or described(*client.failed)
 
-    def _find_folder(self) -> None:
-        if self.folder is None and self._pointer is not None and self._pointer.exists():
-            self.folder = Path(self._pointer.read_text(encoding="utf-8").strip())
+    def _append(self, *events: tuple[str, Json]) -> None:
+        if self.folder is not None and not records.is_closed(self.folder):
+            redactor = Redactor()
+            register(self.folder, redactor)
+            journal = records.Journal(self.folder, redactor, role="engine")
+            for kind, data in events:
+                journal(Event(kind=kind, data=data))
 
     def _close(self, nb: Any) -> None:
         """Close the record unless the kernel has; what the manifest says is how it ended."""
-        self._find_folder()
         if self.folder is None:
             return
-        redactor = Redactor()
         if not records.is_closed(self.folder):
+            if not any(event["kind"] == "cell.started" for event in records.read_events(self.folder)):
+                # Only the kernel knew its secrets, but before it began to write it had none yet.
+                self._append(*_cells(nb))
+            redactor = Redactor()
             searchable = register(self.folder, redactor)
-            records.close_as_proved(
-                self.folder,
-                redactor,
-                closer="engine",
-                searchable=searchable,
-                notebook=_executed(self.folder, nb, redactor),
-            )
+            records.close_as_proved(self.folder, redactor, closer="engine", searchable=searchable)
         summary = records.summary_of(self.folder)
         next_step = (self.ending or {}).get("next_step", "")
         self.ending = {"exit_code": summary.exit_code, "summary": summary.summary, "next_step": next_step}
 
 
-def _executed(folder: Path, nb: Any, redactor: Redactor) -> bytes:
-    """The executed notebook, redacted: what the kernel journalled, and before that what we saw ourselves.
-
-    Only the kernel knew its secrets. What it did not write itself is taken from here only for cells that ran
-    before it began to write, when it had none yet.
-    """
-    journalled = executions_of(records.read_events(folder))
-    told = {execution.source.rstrip() for execution in journalled}
-    seen = [
-        Execution(cell.source, cell.get("id", ""), cell.execution_count, [dict(out) for out in cell.outputs])
-        for cell in nb.cells
-        if cell.cell_type == "code" and cell.execution_count and cell.source.rstrip() not in told
-    ]
-    source = folder / "input.ipynb"
-    template = read(source.read_bytes()) if source.exists() else None
-    return dump(redactor.redact_data(executed(template, [*seen, *journalled])))
+def _cells(nb: Any) -> Iterator[tuple[str, Json]]:
+    """The cells that were run, as the journal tells of them."""
+    for cell in nb.cells:
+        if cell.cell_type == "code" and cell.execution_count:
+            data = {"id": cell.get("id", ""), "count": cell.execution_count}
+            yield "cell.started", {**data, "source": cell.source}
+            yield "cell.ended", {**data, "outputs": [dict(output) for output in cell.outputs]}
 
 
-def _interrupted(number: int) -> Json:
-    name = signal.Signals(number).name
-    told = records.describe(Interrupted(f"The run was interrupted by {name}.", next_step=_LOOK))
-    return {**told, "exit_code": 128 + number}
+def _broken(client: TruthfulClient, error: Exception) -> RunbookError:
+    """The sentence for a kernel that did not start or stopped answering."""
+    name, said = client.km.kernel_name, (str(error).splitlines() or [type(error).__name__])[0]
+    if client.ran:
+        return RunbookError(f"The notebook's kernel {name!r} stopped answering: {said}", next_step=_LOOK)
+    return UsageError(
+        f"The notebook's kernel {name!r} did not start: {said}",
+        next_step="Look whether `jupyter kernelspec list` knows it, and whether ipykernel is there.",
+    )
 
 
 def described(name: str, message: str) -> Json:
@@ -192,9 +169,42 @@ def described(name: str, message: str) -> Json:
     if isinstance(kind, type) and issubclass(kind, RunbookError):
         summary, _, rest = message.partition("\nNext: ")
         return records.describe(kind(summary, next_step=rest.partition("\n")[0]))
-    if name == "KeyboardInterrupt":
-        return records.describe(KeyboardInterrupt())
-    if name == "SystemExit":
-        return records.describe(SystemExit(int(message) if message.isdecimal() else message or None))
-    summary = f"{name}: {message}"
-    return {"type": name, "exit_code": 1, "outcome": "failed", "summary": summary, "next_step": ""}
+    return {**records.describe(RunbookError(f"{name}: {message}")), "type": name}
+
+
+def register(folder: Path, redactor: Redactor) -> bool:
+    """Register every secret that a record's parameters refer to.
+
+    Returns:
+        False when one of them can't be looked up: then nobody can tell whether the record holds it.
+    """
+    path = folder / "parameters.json"
+    if not path.exists():
+        # The run ended before it had read its parameters, so it has looked nothing up.
+        return True
+    try:
+        settings = parameters.Parameters.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        for reference in parameters.references(settings):
+            secrets.resolve(reference.text, read_secret=_reader(settings), redactor=redactor)
+    except (OSError, ValueError, RunbookError):
+        return False
+    return True
+
+
+def _reader(settings: parameters.Parameters) -> secrets.ReadSecret:
+    def read(namespace: str, name: str) -> Mapping[str, str]:
+        target = settings.target
+        kubeconfig = parameters.resolve_path(target.kubeconfig) if target.kubeconfig else None
+        found = Cluster.connect(kubeconfig, target.context).get("v1", "Secret", name, namespace)
+        return dict(secret_values(found)) if found else {}
+
+    return read
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A short, private folder for the kernel's sockets: a network port could be read by others."""
+    usual = tempfile.gettempdir()
+    place = usual if len(usual) < _LONGEST_FOLDER - 12 else "/tmp"  # noqa: S108 - mkdtemp makes it private
+    with tempfile.TemporaryDirectory(prefix="rb-", dir=place) as folder:
+        yield Path(folder)

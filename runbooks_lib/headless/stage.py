@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import json
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbooks_lib import parameters, records
 from runbooks_lib.errors import UsageError
 from runbooks_lib.headless.stopping import Stop
+from runbooks_lib.records.folder import EVENTS
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, Observe, Plan, RunSummary, unobserved
 
-Overrides = Mapping[str, Any] | Iterable[str] | str
+if TYPE_CHECKING:
+    from runbooks_lib.headless.session import Handover
+    from runbooks_lib.run import Overrides
 
 #: Seconds between two looks at the journal of a running notebook.
 _LOOK_EVERY = 0.1
@@ -35,12 +36,9 @@ def run_stage(
 ) -> RunSummary:
     """Run ``notebooks/NN_<stage>.ipynb`` and say how it ended.
 
+    Args, but for the last, are those of :meth:`runbooks_lib.run.Run.open`.
+
     Args:
-        stage: The stage's name, for example ``install``.
-        parameters_file: Relative to the project's root.
-        overrides: Single keys, ``{"chart.version": "1.16.1"}`` or ``["chart.version=1.16.1"]``.
-        approve: The digest of the plan that is approved.
-        output_directory: Where records go; ``records/`` in the project's root when empty.
         observe: Gets every event of the journal as it is written, from another thread; it must not raise.
 
     Returns:
@@ -51,9 +49,12 @@ def run_stage(
         UsageError: There is no such stage, or its notebook does not take what was given.
         RecordError: The record could not be made or closed.
     """
+    from runbooks_lib.headless.session import Handover, register
+    from runbooks_lib.run import notebook_path
+
     overrides = _plain(overrides)
     settings = parameters.load(parameters_file, overrides)
-    notebook = find_notebook(stage)
+    notebook = notebook_path(stage)
     wanted = {
         "parameters_file": parameters_file,
         "overrides": overrides,
@@ -64,13 +65,11 @@ def run_stage(
     _check_taken(notebook, given)
     root = parameters.resolve_path(output_directory or "records")
     with Stop() as stop:
-        from runbooks_lib.headless.known_secrets import register
-
-        records.sweep(root, Redactor(), resolve=register)
+        records.sweep(root, register)
         folder = records.create(root, target=settings.target.name, stage=stage)
         with _following(folder, observe):
             records.write_text(folder, "input.ipynb", notebook.read_text(encoding="utf-8"), Redactor())
-            _execute(notebook, given, folder, stop)
+            _execute(notebook, given, Handover(folder, stop))
     return records.summary_of(folder)
 
 
@@ -82,66 +81,40 @@ def preview(stage: str, parameters_file: str, *, overrides: Overrides = ()) -> P
         UsageError: There is no such stage, or it plans nothing.
         RunbookError: The target can't be reached, or the plan can't be made.
     """
-    find_notebook(stage)
+    from runbooks_lib.run import Run, notebook_path
+
+    notebook_path(stage)
     try:
-        module = importlib.import_module(f"runbooks_lib.stages.{stage}")
-        make = module.plan
+        make = importlib.import_module(f"runbooks_lib.stages.{stage}").plan
     except (ModuleNotFoundError, AttributeError) as error:
         raise UsageError(
             f"The stage {stage!r} changes nothing, so it has no plan.",
             next_step=f"Run it: `runbooks run {stage} -p {parameters_file}`.",
         ) from error
-    from runbooks_lib.run import Run
-
     plan: Plan = make(Run.open(stage, parameters_file, overrides=_plain(overrides), record=False))
     return plan
 
 
-def find_notebook(stage: str) -> Path:
-    """The notebook of a stage.
-
-    Raises:
-        UsageError: There is none of this name; the sentence names the nearest.
-    """
-    folder = parameters.project_root() / "notebooks"
-    stages = {path.stem[3:]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
-    if stage in stages:
-        return stages[stage]
-    near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.4)
-    raise UsageError(
-        f"There is no stage {stage!r}: {folder} holds no notebook NN_{stage}.ipynb.",
-        next_step=f"Did you mean {near[0]}?" if near else f"Stages are: {', '.join(stages) or 'none'}.",
-    )
-
-
 def _check_taken(notebook: Path, given: Json) -> None:
-    taken = _parameters_of(notebook)
-    for name in given:
-        if name not in taken:
-            raise UsageError(
-                f"The notebook {notebook.name} takes no {name}.",
-                next_step=f"It takes: {', '.join(sorted(taken)) or 'no parameters'}.",
-            )
-
-
-def _parameters_of(notebook: Path) -> set[str]:
-    """The names that the notebook's cell tagged ``parameters`` sets."""
-    papermill = _papermill()
+    """Refuse what the notebook's cell tagged ``parameters`` does not set."""
     try:
-        return set(papermill.inspect_notebook(str(notebook)))
+        taken = sorted(_papermill().inspect_notebook(str(notebook)))
     except (ValueError, OSError, AttributeError, KeyError) as error:
         raise UsageError(
             f"{notebook} can't be read as a notebook: {error}.",
             next_step="Restore it: `git checkout -- notebooks/`.",
         ) from error
+    for name in given:
+        if name not in taken:
+            raise UsageError(
+                f"The notebook {notebook.name} takes no {name}.",
+                next_step=f"It takes: {', '.join(taken) or 'no parameters'}.",
+            )
 
 
-def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
+def _execute(notebook: Path, given: Json, handover: Handover) -> None:
     """Run the notebook; whatever comes of it is in the record, which is closed when this returns."""
     papermill = _papermill()
-    from runbooks_lib.headless.session import Handover
-
-    handover = Handover(folder=folder, cwd=parameters.project_root(), stop=stop)
     try:
         papermill.execute_notebook(
             str(notebook),
@@ -155,12 +128,10 @@ def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
         # The record tells it better, and without what the cell may have shown.
         return
     except Exception as error:  # noqa: BLE001 - a run ends in its record, whatever went wrong
-        if not records.is_closed(folder):
-            told = records.describe(error)
-            journal = records.Journal(folder, Redactor(), role="engine")
-            journal(Event(kind="error.raised", data=told))
-            journal.close()
-            records.close_as_proved(folder, Redactor(), closer="engine", searchable=True)
+        if not records.is_closed(handover.folder):
+            journal = records.Journal(handover.folder, Redactor(), role="engine")
+            journal(Event(kind="error.raised", data=records.describe(error)))
+            records.close_as_proved(handover.folder, Redactor(), closer="engine")
 
 
 @contextmanager
@@ -169,19 +140,14 @@ def _following(folder: Path, observe: Observe) -> Iterator[None]:
     ended = threading.Event()
 
     def follow() -> None:
-        position, rest = 0, b""
-        last = False
-        while True:
+        size, told, last = 0, 0, False
+        while not last:
             last = ended.wait(_LOOK_EVERY)
-            with (folder / "events.jsonl").open("rb") as journal:
-                journal.seek(position)
-                new = journal.read()
-            position += len(new)
-            *lines, rest = (rest + new).split(b"\n")
-            for line in lines:
-                _observe_line(line, observe)
-            if last:
-                return
+            before, size = size, (folder / EVENTS).stat().st_size
+            events = records.read_events(folder)[told:] if size != before else []
+            for event in events:
+                observe(Event(kind=event["kind"], data=event["data"]))
+            told += len(events)
 
     thread = threading.Thread(target=follow, name="journal", daemon=True)
     thread.start()
@@ -192,14 +158,6 @@ def _following(folder: Path, observe: Observe) -> Iterator[None]:
         thread.join()
 
 
-def _observe_line(line: bytes, observe: Observe) -> None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return
-    observe(Event(kind=event["kind"], data=event["data"]))
-
-
 def _plain(overrides: Overrides) -> Any:
     """Overrides as JSON, since they become a parameter of the notebook: a mapping, a list or a text."""
     if isinstance(overrides, Mapping):
@@ -208,11 +166,7 @@ def _plain(overrides: Overrides) -> Any:
 
 
 def _papermill() -> Any:
-    """papermill, imported late and without a part of jsonschema's that it has no use for.
-
-    ``rfc3987_syntax`` (JupyterLab asks for it) builds a parser as it is imported, which takes a second, to
-    check identifiers of a kind that no notebook holds.
-    """
+    """papermill, without a part of jsonschema's that takes a second to import and that no notebook needs."""
     name = "rfc3987_syntax"
     if "papermill" not in sys.modules and name not in sys.modules:
         sys.modules[name] = None  # type: ignore[assignment]  # how Python spells "there is no such module"

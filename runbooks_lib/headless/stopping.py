@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 
 import psutil
 
@@ -30,8 +30,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal = 0
-        self._interrupt: Callable[[], None] | None = None
-        self._kill: Callable[[], None] | None = None
+        self._cell: tuple[Callable[[], None], Callable[[], None]] | None = None
         self._timer: threading.Timer | None = None
         self._before: dict[int, object] = {}
 
@@ -47,9 +46,7 @@ class Stop:
                 self._before[number] = signal.signal(number, self._take)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         """Give the signals back."""
         self.leave_cell()
         for number, handler in self._before.items():
@@ -57,13 +54,13 @@ class Stop:
 
     def enter_cell(self, interrupt: Callable[[], None], kill: Callable[[], None]) -> None:
         """A cell has begun: a signal interrupts it, also one that came before (an idle kernel ignores it)."""
-        self._interrupt, self._kill = interrupt, kill
+        self._cell = (interrupt, kill)
         if self.wanted:
-            self._stop_cell()
+            self._stop_cell(interrupt, kill)
 
     def leave_cell(self) -> None:
         """No cell runs any more."""
-        self._interrupt = self._kill = None
+        self._cell = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -71,18 +68,17 @@ class Stop:
     def _take(self, number: int, _frame: FrameType | None) -> None:
         again = self.wanted
         self.signal = self.signal or number
-        if again and self._kill is not None:
-            self._kill()
-        elif self._interrupt is not None:
-            self._stop_cell()
+        if self._cell is not None and again:
+            self._cell[1]()
+        elif self._cell is not None:
+            self._stop_cell(*self._cell)
 
-    def _stop_cell(self) -> None:
-        if self._interrupt is None or self._kill is None or self._timer is not None:
-            return
-        self._timer = threading.Timer(PATIENCE_SECONDS, self._kill)
-        self._timer.daemon = True
-        self._timer.start()
-        self._interrupt()
+    def _stop_cell(self, interrupt: Callable[[], None], kill: Callable[[], None]) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(PATIENCE_SECONDS, kill)
+            self._timer.daemon = True
+            self._timer.start()
+            interrupt()
 
 
 def end_left_over(variable: str, value: str) -> None:

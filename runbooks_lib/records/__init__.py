@@ -1,24 +1,17 @@
 """The record of a run: one folder, written as the run goes and closed whatever happens to it.
 
-A record is opened by :func:`create`, written through a :class:`Journal` and :func:`write_json`, and closed by
-:func:`close`, which searches it for secrets and leaves a manifest of digests behind::
-
-    folder = records.create(root / "records", target="dataflow.csghub", stage="verify")
-    journal = records.Journal(folder, redactor, role="kernel")
-    journal(Event(kind="check.answered", data={...}))
-    records.close(folder, redactor, outcome="passed", exit_code=0, summary="…", closer="seal cell")
-
-Several processes may write one record: every append is one locked line that names its writer.
+Opened by :func:`open_folder`, written through a :class:`Journal` and :func:`write_json`, closed by :func:`close`.
 """
 
 from __future__ import annotations
 
 from runbooks_lib.records.capture import Capture
-from runbooks_lib.records.closing import close, close_as_proved, notebook_of, sweep
+from runbooks_lib.records.closing import close, close_as_proved, sweep
 from runbooks_lib.records.folder import (
     RecordClosed,
     create,
     is_closed,
+    open_folder,
     run_id,
     stage_of,
     write_json,
@@ -39,7 +32,7 @@ __all__ = [
     "find",
     "is_closed",
     "listing",
-    "notebook_of",
+    "open_folder",
     "outcome_of",
     "read_events",
     "run_id",

@@ -11,24 +11,31 @@ from functools import partial
 from typing import Any
 
 from runbooks_lib.records.folder import RecordClosed
-from runbooks_lib.records.messages import KINDS, Messages
-from runbooks_lib.records.notebook import Execution, coalesced, executed
+from runbooks_lib.records.notebook import Execution
 from runbooks_lib.records.outcome import describe
-from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, Observe
+
+#: The shell's attribute that holds the capture that watches it.
+_WATCHER = "_runbooks_capture"
+
+#: The messages that carry output; every other one passes by, those of widgets too.
+_KINDS = frozenset({"stream", "display_data", "update_display_data", "execute_result", "error"})
+
+#: Where a notebook shows a widget; a record keeps no widget's state, so its text has to do.
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class Capture:
-    """The cells that a kernel runs, with what they put out; outside a kernel it does nothing.
+    """Tells the journal of the cells that a kernel runs, with what they put out; elsewhere it does nothing.
 
     Everything that a front end is shown leaves the kernel through one method of its session, so that is where
     it is seen: as it goes over the wire, whatever printed it.
     """
 
-    def __init__(self, observe: Observe, redactor: Redactor) -> None:
+    def __init__(self, observe: Observe) -> None:
         self._observe = observe
-        self._redactor = redactor
-        self._messages = Messages()
+        self._executions: dict[str, Execution] = {}
+        self._late: dict[str, Execution] = {}
         self._lock = threading.RLock()
         self._shell: Any = None
         self._pid = os.getpid()
@@ -37,16 +44,20 @@ class Capture:
         self._undo: list[Callable[[], object]] = []
 
     @property
-    def installed(self) -> bool:
-        """Whether cells are, or were, watched: there is an executed notebook to be had."""
-        return self._shell is not None
+    def watching(self) -> bool:
+        """Whether the end of the running cell, and its error, will be journalled."""
+        return bool(self._undo)
 
     def install(self) -> None:
         """Begin in the middle of the running cell; the cells before it are known by their source only."""
         # Not imported: outside IPython nobody has imported it, and it is slow.
         shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-        if self._undo or getattr(shell, "kernel", None) is None:
+        if getattr(shell, "kernel", None) is None:
             return
+        if before := getattr(shell, _WATCHER, None):
+            # The cells from here on belong to this run, not to the one that was opened before.
+            before.remove()
+        setattr(shell, _WATCHER, self)
         self._shell = shell
         self._begin_in_the_middle()
         self._watch_session(shell.kernel.session)
@@ -55,25 +66,23 @@ class Capture:
             self._undo.append(partial(shell.events.unregister, name, callback))
 
     def remove(self) -> None:
-        """Stop watching; what was seen stays."""
+        """Stop watching."""
         while self._undo:
             self._undo.pop()()
 
-    def notebook(self, input_notebook: Json) -> Json:
-        """The executed notebook, redacted, valid nbformat 4.5; the cell that still runs has no outputs."""
+    def tell_late(self) -> None:
+        """Journal what has come after its cell had ended, from a thread or a program that it started."""
         with self._lock:
-            executions = copy.deepcopy(list(self._messages.executions.values()))
-            widgets = copy.deepcopy(self._messages.widgets())
-        for execution in executions:
-            if not execution.ended:
-                execution.outputs = []
-        notebook: Json = self._redactor.redact_data(executed(input_notebook, executions, widgets=widgets))
-        return notebook
+            late = [copy.deepcopy(execution) for execution in self._late.values()]
+            self._late.clear()
+        for execution in late:
+            self._tell("cell.changed", {"count": execution.count, "outputs": execution.outputs})
 
     def _begin_in_the_middle(self) -> None:
         sources = list(self._shell.history_manager.input_hist_raw)
         for count, source in enumerate(sources[1:-1], start=1):
-            self._messages.begin(f"before-{count}", Execution(source, count=count))
+            self._tell("cell.started", {"id": "", "count": count, "source": source})
+            self._tell("cell.ended", {"id": "", "count": count, "outputs": []})
         self._count = len(sources) - 1
         self._start(sources[-1] if len(sources) > 1 else "", "")
 
@@ -81,23 +90,16 @@ class Capture:
         send = session.send
 
         def watched(
-            stream: Any,
-            message: Any,
-            content: Any = None,
-            parent: Any = None,
-            ident: Any = None,
-            buffers: Any = None,
-            *rest: Any,
-            **named: Any,
+            stream: Any, message: Any, content: Any = None, parent: Any = None, *rest: Any, **named: Any
         ) -> Any:
-            sent = send(stream, message, content, parent, ident, buffers, *rest, **named)
-            self._see(message, content, parent, buffers)
+            sent = send(stream, message, content, parent, *rest, **named)
+            self._see(message, content, parent)
             return sent
 
         session.send = watched
         self._undo.append(lambda: session.__dict__.pop("send", None))
 
-    def _see(self, message: Any, content: Any, parent: Any, buffers: Any) -> None:
+    def _see(self, message: Any, content: Any, parent: Any) -> None:
         """One message on its way out. A forked child has this method too, but not the journal."""
         if os.getpid() != self._pid:
             return
@@ -105,41 +107,40 @@ class Capture:
         if kind == "execute_input":
             # The number that front ends show; the shell's own is one ahead before the cell begins.
             self._count = content["execution_count"]
-        if kind not in KINDS:
+        if kind not in _KINDS:
             return
         if isinstance(message, dict):
             content, parent = message["content"], message.get("parent_header")
         header = (parent or {}).get("header", parent) or {}
+        request = header.get("msg_id", "")
         with self._lock:
-            # Copied, since the sender may go on to change what it sent.
-            self._messages.take(kind, copy.deepcopy(content or {}), header.get("msg_id", ""), buffers or ())
+            if execution := self._executions.get(request):
+                add_output(execution.outputs, kind, content)
+                if execution.ended:
+                    self._late[request] = execution
 
     def _before(self, info: Any) -> None:
+        self.tell_late()
         self._start(info.raw_cell, getattr(info, "cell_id", None) or "")
 
     def _start(self, source: str, cell_id: str) -> None:
         parent = self._shell.kernel.get_parent() or {}
         cell_id = cell_id or (parent.get("metadata") or {}).get("cellId") or ""
-        execution = Execution(source, cell_id, self._count, ended=False)
         self._current = (parent.get("header") or {}).get("msg_id", "")
         with self._lock:
-            self._messages.begin(self._current, execution)
-        self._tell("cell.started", {"id": cell_id, "count": execution.count, "source": source})
+            self._executions[self._current] = Execution(source, cell_id, self._count)
+        self._tell("cell.started", {"id": cell_id, "count": self._count, "source": source})
 
     def _after(self, result: Any) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        error = None
-        if result is not None:
-            error = result.error_before_exec or result.error_in_exec
+        error = result and (result.error_before_exec or result.error_in_exec)
         with self._lock:
-            execution = self._messages.executions.get(self._current)
-            if execution is None:
-                return
+            execution = self._executions[self._current]
             execution.ended = True
-            outputs = coalesced(copy.deepcopy(execution.outputs))
+            outputs = copy.deepcopy(execution.outputs)
         data: Json = {"id": execution.cell_id, "count": execution.count, "outputs": outputs}
-        if error is None:
+        if not error:
             self._tell("cell.ended", {**data, "status": "ok"})
             return
         told = describe(error)
@@ -152,3 +153,26 @@ class Capture:
         except RecordClosed:
             # Sealed in this very cell, or closed by another: there is nothing left to watch for.
             self.remove()
+
+
+def add_output(outputs: list[Json], kind: str, content: Json) -> None:
+    """Add a message to a cell's outputs, as nbformat keeps them.
+
+    All that was shown is kept, in order: also what a front end would have cleared or replaced by now.
+    """
+    if kind == "stream" and outputs and outputs[-1].get("name") == content["name"]:
+        # In one piece, so that a secret that was printed in two is found.
+        outputs[-1]["text"] += content["text"]
+        return
+    # Copied, since the sender may go on to change what it sent.
+    content = copy.deepcopy(content)
+    if kind in {"stream", "error"}:
+        keys = ("name", "text") if kind == "stream" else ("ename", "evalue", "traceback")
+        outputs.append({"output_type": kind, **{key: content[key] for key in keys}})
+        return
+    data = {mime: value for mime, value in content["data"].items() if mime != _WIDGET}
+    shown = {"data": data, "metadata": content.get("metadata") or {}}
+    if kind == "execute_result":
+        outputs.append({"output_type": kind, **shown, "execution_count": content["execution_count"]})
+    else:
+        outputs.append({"output_type": "display_data", **shown})

@@ -6,17 +6,17 @@ import json
 import os
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from runbooks_lib.errors import Outcome
 from runbooks_lib.process import Started
-from runbooks_lib.records import notebook as notebooks
 from runbooks_lib.records.folder import (
-    EVENTS,
     INPUT,
     MANIFEST,
     NOTEBOOK,
     PART,
+    RecordClosed,
     is_closed,
     locked,
     replace,
@@ -24,9 +24,10 @@ from runbooks_lib.records.folder import (
     stage_of,
     writing,
 )
-from runbooks_lib.records.journal import append, line_of, now, read_events
+from runbooks_lib.records.journal import append, now, read_events
+from runbooks_lib.records.notebook import executed, executions_of, read
 from runbooks_lib.records.outcome import outcome_of
-from runbooks_lib.records.shelf import files_of, folders, started_at, summary_of
+from runbooks_lib.records.shelf import files_of, folders, summary_of
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Json, RunSummary, digest_bytes
 
@@ -39,79 +40,37 @@ _REMOVED = (
 
 
 def close(
-    folder: Path,
-    redactor: Redactor,
-    *,
-    outcome: Outcome,
-    exit_code: int,
-    summary: str,
-    closer: str,
-    notebook: bytes | None = None,
+    folder: Path, redactor: Redactor, *, outcome: Outcome, exit_code: int, summary: str, closer: str
 ) -> RunSummary:
     """Close a record; idempotent: the second closer gets what the first one wrote.
 
-    Every file is searched for the values that the redactor knows. One that is found is replaced, and the
-    outcome becomes ``quarantined``: it was on the disk, and somebody has to look at it.
+    The executed notebook is made of ``input.ipynb`` and the journal. Then every file is searched for the
+    values that the redactor knows: one that is found is replaced, and the outcome becomes ``quarantined``,
+    since it was on the disk, and somebody has to look at it.
 
     Args:
-        closer: Who closes it: ``seal cell``, ``kernel``, ``engine``, ``sweep``.
-        notebook: The executed notebook, redacted; left out, it is made of ``input.ipynb`` and the journal.
+        closer: Who closes it: ``seal cell``, ``open``, ``kernel shutdown``, ``engine``, ``sweep``.
 
     Raises:
         RecordError: The record can't be written; it stays open, and the next command closes it.
     """
-    with locked(folder) as handle:
-        if is_closed(folder):
-            return summary_of(folder)
-        _write_notebook(folder, redactor, notebook)
+    with suppress(RecordClosed), locked(folder) as handle:
+        _write_notebook(folder, redactor, sealed=closer == "seal cell")
         with writing(folder):
             found = _search(folder, redactor)
-        ended = next((event["data"] for event in read_events(folder) if event["kind"] == "run.ended"), None)
-        if ended is None:
-            ended = redactor.redact_data(
-                {"outcome": outcome, "exit_code": exit_code, "summary": summary, "closer": closer}
-            )
+        told: Json = {"outcome": outcome, "exit_code": exit_code, "summary": summary, "closer": closer}
+        # A closer that was killed may have told the end already.
+        ends = [event["data"] for event in read_events(folder) if event["kind"] == "run.ended"]
+        ended = ends[0] if ends else redactor.redact_data(told)
         if found:
             ended = {**ended, "outcome": "quarantined", "exit_code": 8, "summary": _quarantine(found)}
-        line = line_of(f"closer:{os.getpid()}", 1, "run.ended", ended)
-        append(handle, folder, line)
+        append(handle, folder, writer=f"closer:{os.getpid()}", sequence=1, kind="run.ended", data=ended)
         _write_manifest(folder, ended)
     return summary_of(folder)
 
 
-def notebook_of(folder: Path, redactor: Redactor) -> bytes | None:
-    """The executed notebook as the journal knows it, redacted; None when nothing was executed."""
-    executions = notebooks.executions_of(read_events(folder))
-    source = folder / INPUT
-    if not source.exists() and not executions:
-        return None
-    template = notebooks.read(source.read_bytes()) if source.exists() else None
-    return notebooks.dump(redactor.redact_data(notebooks.executed(template, executions)))
-
-
-def sweep(records_root: Path, redactor: Redactor, *, resolve: Resolve | None = None) -> list[RunSummary]:
-    """Close the records whose every writer is proved gone; a running one is left alone.
-
-    A conclusive error in the journal stays the outcome; otherwise it is ``abandoned``.
-
-    Args:
-        resolve: Registers a record's secrets again, so that it can be searched for them; where it can't,
-            the record is quarantined.
-    """
-    closed = []
-    for folder in folders(records_root):
-        if not is_closed(folder) and _writers_gone(folder):
-            # One redactor a record: what is secret in one may be a plain word in another.
-            knows = redactor if resolve is None else Redactor()
-            searchable = resolve is None or resolve(folder, knows)
-            closed.append(close_as_proved(folder, knows, closer="sweep", searchable=searchable))
-    return closed
-
-
-def close_as_proved(
-    folder: Path, redactor: Redactor, *, closer: str, searchable: bool, notebook: bytes | None = None
-) -> RunSummary:
-    """Close a record that its run did not: the outcome is what the journal proves.
+def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, searchable: bool = True) -> RunSummary:
+    """Close a record that no Seal cell did: the outcome is what the journal proves.
 
     Args:
         searchable: The redactor knows every secret that the run could have used; otherwise the record is
@@ -129,21 +88,31 @@ def close_as_proved(
         summary = (
             f"The record was quarantined: its secrets can't be looked up to search it for them. {summary}"
         )
-    return close(
-        folder,
-        redactor,
-        outcome=outcome,
-        exit_code=exit_code,
-        summary=summary,
-        closer=closer,
-        notebook=notebook,
-    )
+    return close(folder, redactor, outcome=outcome, exit_code=exit_code, summary=summary, closer=closer)
+
+
+def sweep(records_root: Path, resolve: Resolve) -> list[RunSummary]:
+    """Close the records whose every writer is proved gone; a running one is left alone.
+
+    An error in the journal stays the outcome; otherwise it is ``abandoned``.
+
+    Args:
+        resolve: Registers a record's secrets again, so that it can be searched for them.
+    """
+    closed = []
+    for folder in folders(records_root):
+        if not is_closed(folder) and _writers_gone(folder):
+            # One redactor a record: what is secret in one may be a plain word in another.
+            redactor = Redactor()
+            searchable = resolve(folder, redactor)
+            closed.append(close_as_proved(folder, redactor, closer="sweep", searchable=searchable))
+    return closed
 
 
 def _writers_gone(folder: Path) -> bool:
     """Whether each process that ever wrote to the record ran on this machine and has ended."""
     writers = [event["data"] for event in read_events(folder) if event["kind"] == "writer.joined"]
-    return bool(writers) and all(_gone(writer) for writer in writers)
+    return bool(writers) and all(map(_gone, writers))
 
 
 def _gone(writer: Json) -> bool:
@@ -154,32 +123,29 @@ def _gone(writer: Json) -> bool:
     return writer.get("host") == platform.node() and not started.alive
 
 
-def _write_notebook(folder: Path, redactor: Redactor, notebook: bytes | None) -> None:
-    path = folder / NOTEBOOK
-    if path.exists():
-        return
-    content = notebook if notebook is not None else notebook_of(folder, redactor)
-    if content is not None:
-        replace(path, content)
+def _write_notebook(folder: Path, redactor: Redactor, *, sealed: bool) -> None:
+    executions, source = executions_of(read_events(folder), sealed=sealed), folder / INPUT
+    if source.exists() or executions:
+        template = read(source.read_text(encoding="utf-8") if source.exists() else "")
+        notebook = redactor.redact_data(executed(template, executions))
+        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        replace(folder / NOTEBOOK, text.encode("utf-8", "backslashreplace"))
 
 
 def _search(folder: Path, redactor: Redactor) -> dict[str, tuple[str, ...]]:
     """Look for secrets in every file, and take them out; the names of those found, by file."""
     found: dict[str, tuple[str, ...]] = {}
     for path in files_of(folder):
+        name = str(path.relative_to(folder))
         if path.name.endswith(PART):
             # What a killed writer left; the file it was to become is there in full or not at all.
             path.unlink()
-            continue
-        if path.is_symlink():
+        elif path.is_symlink():
             # Its content is elsewhere and may change; what was meant can't be kept.
-            found[str(path.relative_to(folder))] = ("a link",)
+            found[name] = ("a link",)
             path.unlink()
-            continue
-        content = path.read_bytes()
-        hits = redactor.hits(content.decode("utf-8", "replace"))
-        if hits:
-            found[str(path.relative_to(folder))] = hits
+        elif hits := redactor.hits((content := path.read_bytes()).decode("utf-8", "replace")):
+            found[name] = hits
             _replace_secret(path, content, redactor)
     return found
 
@@ -190,20 +156,11 @@ def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
         redacted = redactor.redact(content.decode("utf-8"))
     except UnicodeDecodeError:
         redacted = _REMOVED
-    if redactor.hits(redacted) or (path.name == EVENTS and not _still_json(redacted)):
-        redacted = _REMOVED
     # In place, since the journal is open and locked.
     with path.open("r+b") as file:
-        file.write(redacted.encode())
+        file.write((_REMOVED if redactor.hits(redacted) else redacted).encode())
         file.truncate()
         os.fsync(file.fileno())
-
-
-def _still_json(text: str) -> bool:
-    try:
-        return all(isinstance(json.loads(line), dict) for line in text.splitlines() if line)
-    except ValueError:
-        return False
 
 
 def _quarantine(found: dict[str, tuple[str, ...]]) -> str:
@@ -222,10 +179,8 @@ def _write_manifest(folder: Path, ended: Json) -> None:
         "run_id": run_id(folder),
         "stage": stage_of(folder),
         "target": folder.parent.name,
-        "outcome": ended["outcome"],
-        "exit_code": ended["exit_code"],
-        "summary": ended["summary"],
-        "started": started_at(folder, read_events(folder)),
+        **{key: ended[key] for key in ("outcome", "exit_code", "summary")},
+        "started": read_events(folder)[0]["at"],
         "ended": now(),
         "files": files,
     }
@@ -236,12 +191,6 @@ def _write_manifest(folder: Path, ended: Json) -> None:
         for path in files_of(folder):
             path.chmod(0o444)
         for directory in {path.parent for path in files_of(folder)} | {folder, folder.parent}:
-            _sync_directory(directory)
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            handle = os.open(directory, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)

@@ -6,9 +6,8 @@ import fcntl
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,10 @@ INPUT = "input.ipynb"
 MANIFEST = "manifest.json"
 NOTEBOOK = "notebook.ipynb"
 
+#: How our engine tells a kernel which record to write, and where it wants to be told of one made there.
+FOLDER_VARIABLE = "RUNBOOKS_RUN_FOLDER"
+POINTER_VARIABLE = "RUNBOOKS_RUN_POINTER"
+
 #: What a file is called while it is being written; `close` clears away those of a killed writer.
 PART = ".part"
 
@@ -29,6 +32,20 @@ _NAME = re.compile(r"^(?P<at>\d{8}T\d{6}Z)-(?P<stage>.+)-(?P<run>[0-9a-f]{8})$")
 
 class RecordClosed(RecordError):
     """Something was to be added to a record after it was closed."""
+
+
+def open_folder(records_root: Path, *, target: str, stage: str) -> Path:
+    """The record that our engine made for this process, else a new one, of which the engine is told.
+
+    Raises:
+        RecordError: The folder can't be made.
+    """
+    if given := os.environ.get(FOLDER_VARIABLE):
+        return Path(given)
+    folder = create(records_root, target=target, stage=stage)
+    if pointer := os.environ.get(POINTER_VARIABLE):
+        Path(pointer).write_text(str(folder), encoding="utf-8")
+    return folder
 
 
 def create(records_root: Path, *, target: str, stage: str) -> Path:
@@ -47,7 +64,7 @@ def create(records_root: Path, *, target: str, stage: str) -> Path:
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
-    Journal(folder, Redactor(), role="creator").close()
+    Journal(folder, Redactor(), role="creator")
     return folder
 
 
@@ -64,11 +81,6 @@ def run_id(folder: Path) -> str:
 def stage_of(folder: Path) -> str:
     """The stage that the run is of."""
     return _parts(folder)["stage"]
-
-
-def started_of(folder: Path) -> datetime:
-    """When the folder was made, to the second, in UTC."""
-    return datetime.strptime(_parts(folder)["at"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def is_closed(folder: Path) -> bool:
@@ -99,54 +111,49 @@ def write_text(folder: Path, relative: str, content: str, redactor: Redactor) ->
             next_step="Report this: a runbook may only write into its own record.",
         )
     with locked(folder):
-        refuse_closed(folder)
         replace(path, redactor.redact(content).encode("utf-8", "backslashreplace"))
     return path
 
 
-def refuse_closed(folder: Path) -> None:
-    """Raise :class:`RecordClosed` if the record is closed."""
+def replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file durably and at once: a reader sees the old content or the new; the caller holds the lock."""
+    temporary = path.with_name(f".{path.name}{PART}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[int]:
+    """Hold the lock of an open record; yields its journal's file descriptor, for appending.
+
+    Raises:
+        RecordError: The record can't be written, or (:class:`RecordClosed`) is closed.
+    """
+    # Before it is opened too: the journal of a closed record is read-only.
+    _refuse_closed(folder)
+    with writing(folder / EVENTS):
+        handle = os.open(folder / EVENTS, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _refuse_closed(folder)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _refuse_closed(folder: Path) -> None:
     if is_closed(folder):
         raise RecordClosed(
             f"The record {folder.name} is closed; nothing can be added to it.",
             next_step="Start a new run: run the notebook again from its first cell.",
             evidence=str(folder),
         )
-
-
-def replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file durably and at once: a reader sees the old content or the new, never half of it."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """Hold the record's lock; yields the journal, opened for appending."""
-    with writing(folder / EVENTS):
-        handle = open_events(folder)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def open_events(folder: Path) -> int:
-    """The journal's file descriptor, for appending and for the lock; the caller closes it."""
-    return os.open(folder / EVENTS, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 @contextmanager

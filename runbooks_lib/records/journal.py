@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from runbooks_lib import process
-from runbooks_lib.records.folder import EVENTS, open_events, refuse_closed, writing
+from runbooks_lib.errors import RecordError
+from runbooks_lib.records.folder import EVENTS, locked, writing
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json
 
@@ -26,7 +25,7 @@ class Journal:
     Args:
         folder: The record, still open.
         redactor: Takes the secrets out of each event before it is written.
-        role: Who writes: ``kernel``, ``engine``, ``creator``, ``closer``.
+        role: Who writes: ``kernel``, ``engine``, ``creator``.
 
     Raises:
         RecordError: An event could not be written, or the record is closed.
@@ -37,60 +36,29 @@ class Journal:
         self._redactor = redactor
         self._writer = f"{role}:{os.getpid()}"
         self._sequence = 0
-        self._lock = threading.Lock()
-        with writing(folder / EVENTS):
-            self._handle: int | None = open_events(folder)
-        try:
-            self(Event(kind="writer.joined", data=identity(role)))
-        except BaseException:
-            self.close()
-            raise
+        myself = process.identify()
+        identity = {"pid": myself.pid, "start_time": myself.start_time, "host": platform.node()}
+        self(Event(kind="writer.joined", data={"role": role, **identity}))
 
     def __call__(self, event: Event) -> None:
         """Append one event; when this returns it is on the disk."""
         data = self._redactor.redact_data(event.data)
-        with self._lock:
-            if self._handle is None:
-                refuse_closed(self.folder)
-                with writing(self.folder / EVENTS):
-                    self._handle = open_events(self.folder)
-            fcntl.flock(self._handle, fcntl.LOCK_EX)
-            try:
-                refuse_closed(self.folder)
-                self._sequence += 1
-                append(self._handle, self.folder, line_of(self._writer, self._sequence, event.kind, data))
-            finally:
-                fcntl.flock(self._handle, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        """Let go of the file; a later event opens it again."""
-        with self._lock:
-            if self._handle is not None:
-                os.close(self._handle)
-                self._handle = None
+        with locked(self.folder) as handle:
+            self._sequence += 1
+            append(
+                handle, self.folder, writer=self._writer, sequence=self._sequence, kind=event.kind, data=data
+            )
 
 
-def identity(role: str) -> Json:
-    """What tells this process from every other, also after it is gone."""
-    myself = process.identify()
-    return {"role": role, "pid": myself.pid, "start_time": myself.start_time, "host": platform.node()}
-
-
-def line_of(writer: str, sequence: int, kind: str, data: Json) -> bytes:
-    """One event as a line of JSON, with the time and the writer."""
+def append(handle: int, folder: Path, *, writer: str, sequence: int, kind: str, data: Json) -> None:
+    """Append an event to the journal and sync it; the caller holds the lock."""
     event = {"at": now(), "seq": sequence, "writer": writer, "kind": kind, "data": data}
     # A lone surrogate (a broken file name, a binary log) must not keep an event from being written.
-    return (json.dumps(event, ensure_ascii=False, default=str) + "\n").encode("utf-8", "backslashreplace")
-
-
-def append(handle: int, folder: Path, line: bytes) -> None:
-    """Append a line to the journal and sync it. The caller holds the lock.
-
-    A writer that was killed may have left half a line: the next line starts on a line of its own.
-    """
+    line = (json.dumps(event, ensure_ascii=False, default=str) + "\n").encode("utf-8", "backslashreplace")
     with writing(folder / EVENTS):
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
+            # A writer that was killed has left half a line.
             line = b"\n" + line
         while line:
             line = line[os.write(handle, line) :]
@@ -105,18 +73,16 @@ def read_events(folder: Path) -> list[Json]:
     """
     path = folder / EVENTS
     try:
-        content = path.read_bytes()
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
-        from runbooks_lib.errors import RecordError
-
         raise RecordError(
             f"The journal {path} can't be read: {error.strerror}.",
             next_step="Look at the file's owner and mode.",
             evidence=str(path),
         ) from error
-    return [event for line in content.split(b"\n") if (event := _parse(line)) is not None]
+    return [event for event in map(_parse, lines) if event is not None]
 
 
 def _parse(line: bytes) -> Json | None:
@@ -124,11 +90,10 @@ def _parse(line: bytes) -> Json | None:
         event: Any = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(event, dict) or not isinstance(event.get("kind"), str):
-        return None
-    if not isinstance(event.get("data"), dict):
-        return None
-    return event
+    told = (
+        isinstance(event, dict) and isinstance(event.get("kind"), str) and isinstance(event.get("data"), dict)
+    )
+    return event if told else None
 
 
 def now() -> str:

@@ -11,26 +11,14 @@ from runbooks_lib.results import Json
 #: Exit codes that promise that nothing was changed; after a change they would be untrue.
 NOTHING_CHANGED = frozenset({2, 3, 4, 7, 130, 143})
 
-#: What is known of the change that was begun last.
-NONE, OPEN, ENDED, FAILED = "none", "open", "ended", "failed"
-
-_CHANGE = {"change.started": OPEN, "change.ended": ENDED, "change.failed": FAILED}
-
-#: Without an error there is no exit code.
-NO_ERROR = None
-
-_ANY = frozenset({NO_ERROR, *range(256)})
-_NOT_BELIEVED = NOTHING_CHANGED | {NO_ERROR}
-
-#: The state of the change, the exit codes of the last error after it began, and what that proves. Where no
-#: row fits, the error is taken at its word.
-_ROWS: tuple[tuple[str, frozenset[int | None], Outcome, int, str], ...] = (
-    (NONE, frozenset({NO_ERROR}), "unknown", 6, "The notebook ended before its Seal cell."),
-    (OPEN, _ANY, "unknown", 6, "A change was begun, and it is not known how it ended."),
-    (FAILED, _NOT_BELIEVED, "failed", 5, "The change failed."),
-    (ENDED, frozenset({3}), "failed", 5, "The change was made, and a check failed after it."),
-    (ENDED, _NOT_BELIEVED, "unknown", 6, "The change was made, but the run did not reach its Seal cell."),
-)
+#: What the last word about a change proves, unless an error after it says something that can be believed.
+_PROVED: dict[str, tuple[Outcome, int, str]] = {
+    "": ("unknown", 6, "The notebook ended before its Seal cell."),
+    "change.started": ("unknown", 6, "A change was begun, and it is not known how it ended."),
+    "change.failed": ("failed", 5, "The change failed."),
+    "change.ended": ("unknown", 6, "The change was made, but the run did not reach its Seal cell."),
+}
+_CHECK_AFTER: tuple[Outcome, int, str] = ("failed", 5, "The change was made, and a check failed after it.")
 
 
 def describe(error: BaseException) -> Json:
@@ -39,42 +27,44 @@ def describe(error: BaseException) -> Json:
     Returns:
         ``type``, ``exit_code``, ``outcome``, ``summary`` and ``next_step``.
     """
-    if isinstance(error, RunbookError):
-        return _data(
-            type(error).__name__, error.exit_code, error.outcome, error.summary, next_step=error.next_step
-        )
+    name, next_step = type(error).__name__, ""
+    exit_code, outcome, summary = RunbookError.exit_code, RunbookError.outcome, f"{name}: {error}"
     if isinstance(error, KeyboardInterrupt):
-        return _data("Interrupted", Interrupted.exit_code, Interrupted.outcome, "The run was interrupted.")
-    if isinstance(error, SystemExit):
+        error = Interrupted("The run was interrupted.")
+        name = type(error).__name__
+    if isinstance(error, RunbookError):
+        exit_code, outcome = error.exit_code, error.outcome
+        summary, next_step = error.summary, error.next_step
+    elif isinstance(error, SystemExit):
         call = f"sys.exit({'' if error.code is None else repr(error.code)})"
-        return _data(
-            "SystemExit", 6, "unknown", f"A cell ended the notebook with {call} before its Seal cell."
-        )
-    return _data(type(error).__name__, 1, "failed", f"{type(error).__name__}: {error}")
+        exit_code, outcome = 6, "unknown"
+        summary = f"A cell ended the notebook with {call} before its Seal cell."
+    told = {"type": name, "exit_code": exit_code, "outcome": outcome}
+    return {**told, "summary": summary, "next_step": next_step}
 
 
 def outcome_of(events: Sequence[Json]) -> tuple[Outcome, int, str]:
-    """The outcome, exit code and summary that the journal proves: what it says itself, else the table.
+    """The outcome, exit code and summary that the journal proves, or says itself.
 
     An error that was raised before the last change began says nothing about it, and an error that promises
     that nothing was changed is not believed after a change.
     """
-    change, error = NONE, None
+    change, error = "", None
     for event in events:
         kind, data = event["kind"], event["data"]
         if kind == "run.ended":
             return _told(data)
-        if kind == "change.started":
-            error = None
-        change = _CHANGE.get(kind, change)
-        if kind == "error.raised":
+        if kind in _PROVED:
+            change, error = kind, None if kind == "change.started" else error
+        elif kind == "error.raised":
             error = data
-    outcome, exit_code, summary = _told(error or {})
-    raised = NO_ERROR if error is None else exit_code
-    for state, codes, proved, code, sentence in _ROWS:
-        if state == change and raised in codes:
-            return proved, code, sentence if error is None else f"{sentence} {summary}"
-    return outcome, exit_code, summary
+    if error is None:
+        return _PROVED[change]
+    told = _told(error)
+    if not change or (change != "change.started" and told[1] not in NOTHING_CHANGED):
+        return told
+    proved = _CHECK_AFTER if (change, told[1]) == ("change.ended", 3) else _PROVED[change]
+    return (*proved[:2], f"{proved[2]} {told[2]}")
 
 
 def _told(data: Json) -> tuple[Outcome, int, str]:
@@ -82,16 +72,6 @@ def _told(data: Json) -> tuple[Outcome, int, str]:
     outcome: Any = data.get("outcome")
     exit_code = data.get("exit_code")
     summary = str(data.get("summary", ""))
-    if outcome not in get_args(Outcome) or not isinstance(exit_code, int) or isinstance(exit_code, bool):
+    if outcome not in get_args(Outcome) or type(exit_code) is not int:
         return "unknown", 6, summary or "The journal does not say how the run ended."
     return outcome, exit_code, summary
-
-
-def _data(kind: str, exit_code: int, outcome: Outcome, summary: str, *, next_step: str = "") -> Json:
-    return {
-        "type": kind,
-        "exit_code": exit_code,
-        "outcome": outcome,
-        "summary": summary,
-        "next_step": next_step,
-    }

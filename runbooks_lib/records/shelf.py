@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from runbooks_lib.errors import RecordError, UsageError
-from runbooks_lib.records.folder import MANIFEST, is_closed, is_record, run_id, stage_of, started_of
-from runbooks_lib.records.journal import read_events
+from runbooks_lib.records.folder import MANIFEST, is_closed, is_record, run_id, stage_of
+from runbooks_lib.records.journal import now, read_events
 from runbooks_lib.results import Json, RunSummary, digest_bytes
 
 
 def folders(records_root: Path) -> list[Path]:
     """Every record under a root, oldest first."""
-    if not records_root.is_dir():
-        return []
     found = [folder for folder in records_root.glob("*/*") if is_record(folder)]
     return sorted(found, key=lambda folder: (folder.name, folder.parent.name))
 
@@ -43,7 +41,7 @@ def find(records_root: Path, run_id_prefix: str) -> Path:
             next_step="List the records with `runbooks records list`.",
         )
     if len(found) > 1:
-        names = ", ".join(run_id(folder) for folder in found)
+        names = ", ".join(map(run_id, found))
         raise UsageError(
             f"{run_id_prefix!r} is the beginning of {len(found)} records: {names}.",
             next_step="Give more of the run id.",
@@ -52,32 +50,27 @@ def find(records_root: Path, run_id_prefix: str) -> Path:
 
 
 def summary_of(folder: Path) -> RunSummary:
-    """One record: from its manifest, or, while it is open, from its journal."""
+    """One record: from its manifest, or, while it is open, from its journal.
+
+    Raises:
+        RecordError: The manifest or the journal can't be read.
+    """
     if is_closed(folder):
-        manifest = read_manifest(folder)
-        return RunSummary(
-            run_id=manifest["run_id"],
-            stage=manifest["stage"],
-            target=manifest["target"],
-            outcome=manifest["outcome"],
-            exit_code=manifest["exit_code"],
-            started=manifest["started"],
-            seconds=_seconds(manifest["started"], manifest["ended"]),
-            folder=str(folder),
-            summary=manifest["summary"],
-        )
-    events = read_events(folder)
-    started = started_at(folder, events)
+        told = read_manifest(folder)
+    else:
+        times = [event["at"] for event in read_events(folder)] or [now()]
+        told = {"outcome": "open", "exit_code": 6, "started": times[0], "ended": times[-1]}
+        told["summary"] = "The run has not ended, or nobody has closed its record yet."
     return RunSummary(
         run_id=run_id(folder),
         stage=stage_of(folder),
         target=folder.parent.name,
-        outcome="open",
-        exit_code=6,
-        started=started,
-        seconds=_seconds(started, str(events[-1]["at"])) if events else 0.0,
+        outcome=told["outcome"],
+        exit_code=told["exit_code"],
+        started=told["started"],
+        seconds=_seconds(told),
         folder=str(folder),
-        summary="The run has not ended, or nobody has closed its record yet.",
+        summary=told["summary"],
     )
 
 
@@ -95,7 +88,7 @@ def verify(folder: Path) -> list[str]:
     expected: Json = read_manifest(folder)["files"]
     found = {str(path.relative_to(folder)): path for path in files_of(folder)}
     problems = [f"{name} is missing." for name in expected if name not in found]
-    for name, path in sorted(found.items()):
+    for name, path in found.items():
         if name not in expected:
             problems.append(f"{name} was added after the record was closed.")
         elif digest_bytes(path.read_bytes()) != expected[name]["sha256"]:
@@ -105,9 +98,7 @@ def verify(folder: Path) -> list[str]:
 
 def files_of(folder: Path) -> list[Path]:
     """Every file of a record but its manifest, in the order of their names; links count as files."""
-    found = []
-    for directory, _, names in os.walk(folder):
-        found += [Path(directory, name) for name in names]
+    found = [Path(directory, name) for directory, _, names in os.walk(folder) for name in names]
     return sorted(path for path in found if path != folder / MANIFEST)
 
 
@@ -120,7 +111,7 @@ def read_manifest(folder: Path) -> Json:
     path = folder / MANIFEST
     try:
         manifest: Json = json.loads(path.read_text(encoding="utf-8"))
-        run_id(folder), manifest["files"], manifest["ended"]
+        manifest["files"], manifest["outcome"], manifest["exit_code"], manifest["summary"], _seconds(manifest)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(
             f"The manifest of the record {folder.name} can't be read: {error}.",
@@ -130,16 +121,7 @@ def read_manifest(folder: Path) -> Json:
     return manifest
 
 
-def started_at(folder: Path, events: list[Json]) -> str:
-    """When the run began: the first event, else the time in the folder's name."""
-    if events:
-        return str(events[0].get("at", ""))
-    return started_of(folder).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _seconds(started: str, ended: str) -> float:
-    try:
-        begin, end = datetime.fromisoformat(started), datetime.fromisoformat(ended)
-    except ValueError:
-        return 0.0
-    return max(0.0, (end.astimezone(UTC) - begin.astimezone(UTC)).total_seconds())
+def _seconds(told: Json) -> float:
+    """How long the run took; a clock that went back makes it 0."""
+    began, ended = (datetime.fromisoformat(told[key]) for key in ("started", "ended"))
+    return max(0.0, (ended - began).total_seconds())

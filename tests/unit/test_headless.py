@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from runbooks_lib import parameters, process, records
-from runbooks_lib.headless.known_secrets import register
-from runbooks_lib.headless.session import described
+from runbooks_lib.headless.session import described, register, workplace
 from runbooks_lib.headless.stopping import Stop, end_left_over
-from runbooks_lib.headless.workplace import workplace
 from runbooks_lib.redaction import Redactor
 
 
@@ -99,9 +97,6 @@ def test_the_kernels_sockets_have_a_short_path_also_where_temporary_files_have_a
     [
         ("CheckFailed", "Too old.\nNext: Upgrade.\nEvidence: x", 3, "Too old.", "Upgrade."),
         ("ApprovalError", "Not yet.", 4, "Not yet.", ""),
-        ("KeyboardInterrupt", "", 130, "The run was interrupted.", ""),
-        ("SystemExit", "0", 6, "A cell ended the notebook with sys.exit(0) before its Seal cell.", ""),
-        ("SystemExit", "", 6, "A cell ended the notebook with sys.exit() before its Seal cell.", ""),
         ("ValueError", "odd", 1, "ValueError: odd", ""),
         ("Outcome", "not an error of ours", 1, "Outcome: not an error of ours", ""),
     ],

@@ -37,7 +37,6 @@ def close(folder: Path, redactor: Redactor, **named: Any) -> RunSummary:
 def tell(folder: Path, kind: str, data: Json | None = None) -> None:
     journal = records.Journal(folder, Redactor(), role="kernel")
     journal(Event(kind=kind, data=data or {}))
-    journal.close()
 
 
 def test_the_manifest_names_every_file_by_its_digest_and_how_the_run_ended(
@@ -143,14 +142,10 @@ def test_a_secret_in_the_journal_itself_is_taken_out_and_the_journal_stays_reada
     assert told == {"stdout": "it is «redacted:password»"}
 
 
-def test_a_secret_in_the_summary_or_the_notebook_is_not_written(folder: Path, redactor: Redactor) -> None:
-    notebook = json.dumps({"cells": [], "metadata": {"x": SECRET}}).encode()
+def test_a_secret_in_the_summary_is_not_written(folder: Path, redactor: Redactor) -> None:
+    summary = close(folder, redactor, outcome="failed", exit_code=1, summary=f"No {SECRET}")
 
-    summary = close(
-        folder, redactor, outcome="failed", exit_code=1, summary=f"No {SECRET}", notebook=notebook
-    )
-
-    assert summary.outcome == "quarantined"
+    assert summary.summary == "No «redacted:password»"
     assert SECRET.encode() not in b"".join(path.read_bytes() for path in folder.iterdir())
 
 
@@ -189,7 +184,10 @@ def test_a_record_whose_folder_has_gone_is_an_error_with_exit_code_8(
     assert "name another with output_directory" in refused.value.next_step
 
 
-def test_the_notebook_is_made_of_the_journal_when_nobody_brings_one(folder: Path, redactor: Redactor) -> None:
+@pytest.mark.parametrize(("closer", "note"), [("seal cell", []), ("engine", ["The kernel ended while"])])
+def test_the_notebook_is_made_of_the_journal(
+    folder: Path, redactor: Redactor, closer: str, note: list[str]
+) -> None:
     cell = {
         "id": "a",
         "cell_type": "code",
@@ -203,14 +201,16 @@ def test_the_notebook_is_made_of_the_journal_when_nobody_brings_one(folder: Path
     output = {"output_type": "stream", "name": "stdout", "text": "2\n"}
     tell(folder, "cell.started", {"id": "", "count": 1, "source": "1+1"})
     tell(folder, "cell.ended", {"id": "", "count": 1, "status": "ok", "outputs": [output]})
-    tell(folder, "cell.started", {"id": "", "count": 2, "source": "killed()"})
+    late = {**output, "text": "2\nlate\n"}
+    tell(folder, "cell.changed", {"count": 1, "outputs": [late]})
+    tell(folder, "cell.started", {"id": "", "count": 2, "source": "last()"})
 
-    close(folder, redactor)
+    close(folder, redactor, closer=closer)
 
     first, second = json.loads((folder / "notebook.ipynb").read_text())["cells"]
-    assert first["outputs"] == [output]
-    assert second["source"] == "killed()"
-    assert "The kernel ended while this cell ran" in second["outputs"][0]["text"]
+    assert first["outputs"] == [late]
+    assert second["source"] == "last()"
+    assert [output["text"][:22] for output in second["outputs"]] == note
 
 
 def gone(folder: Path, **changes: Any) -> None:
@@ -226,19 +226,19 @@ def gone(folder: Path, **changes: Any) -> None:
 def test_a_run_whose_writers_are_gone_is_abandoned(tmp_path: Path, folder: Path) -> None:
     gone(folder)
 
-    (swept,) = records.sweep(tmp_path, Redactor())
+    (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
 
     assert (swept.outcome, swept.exit_code) == ("abandoned", 6)
     assert swept.summary == "The run was killed. The notebook ended before its Seal cell."
     assert records.read_events(folder)[-1]["data"]["closer"] == "sweep"
-    assert records.sweep(tmp_path, Redactor()) == []
+    assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 
 
 def test_a_killed_run_that_had_begun_a_change_says_so(tmp_path: Path, folder: Path) -> None:
     tell(folder, "change.started")
     gone(folder)
 
-    (swept,) = records.sweep(tmp_path, Redactor())
+    (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
 
     assert swept.outcome == "abandoned"
     assert "A change was begun, and it is not known how it ended." in swept.summary
@@ -248,7 +248,7 @@ def test_a_run_that_told_its_error_before_it_was_killed_keeps_it(tmp_path: Path,
     tell(folder, "error.raised", records.describe(CheckFailed("Too old.")))
     gone(folder)
 
-    (swept,) = records.sweep(tmp_path, Redactor())
+    (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
 
     assert (swept.outcome, swept.exit_code, swept.summary) == ("failed", 3, "Too old.")
 
@@ -266,22 +266,21 @@ def test_a_run_is_left_alone_unless_its_writer_is_proved_gone(
 ) -> None:
     gone(folder, **changes)
 
-    assert records.sweep(tmp_path, Redactor()) == []
+    assert records.sweep(tmp_path, lambda folder, redactor: True) == []
     assert not records.is_closed(folder)
 
 
 def test_one_living_writer_keeps_a_record_open(tmp_path: Path, folder: Path) -> None:
     gone(folder)
-    journal = records.Journal(folder, Redactor(), role="kernel")
-    journal.close()
+    records.Journal(folder, Redactor(), role="kernel")
 
-    assert records.sweep(tmp_path, Redactor()) == []
+    assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 
 
 def test_a_record_without_any_writer_is_left_alone(tmp_path: Path, folder: Path) -> None:
     (folder / "events.jsonl").unlink()
 
-    assert records.sweep(tmp_path, Redactor()) == []
+    assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 
 
 def test_a_record_whose_secrets_cannot_be_looked_up_again_is_quarantined(
@@ -289,7 +288,7 @@ def test_a_record_whose_secrets_cannot_be_looked_up_again_is_quarantined(
 ) -> None:
     gone(folder)
 
-    (swept,) = records.sweep(tmp_path, Redactor(), resolve=lambda folder, redactor: False)
+    (swept,) = records.sweep(tmp_path, lambda folder, redactor: False)
 
     assert (swept.outcome, swept.exit_code) == ("quarantined", 8)
     assert "its secrets can't be looked up" in swept.summary
@@ -303,7 +302,7 @@ def test_a_sweep_searches_each_record_for_the_secrets_of_its_own_run(tmp_path: P
         redactor.register(SECRET, "password")
         return True
 
-    (swept,) = records.sweep(tmp_path, Redactor(), resolve=resolve)
+    (swept,) = records.sweep(tmp_path, resolve)
 
     assert swept.outcome == "quarantined"
     assert (folder / "evidence.txt").read_text() == "«redacted:password»"

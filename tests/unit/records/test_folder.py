@@ -23,6 +23,26 @@ def test_a_record_is_named_by_target_time_stage_and_run_id(folder: Path, tmp_pat
     assert records.stage_of(folder) == "verify"
 
 
+def test_a_run_takes_the_record_that_the_engine_made_for_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNBOOKS_RUN_FOLDER", str(folder))
+
+    assert records.open_folder(tmp_path / "other", target="t", stage="verify") == folder
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_engine_that_made_no_record_is_told_of_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNBOOKS_RUN_POINTER", str(tmp_path / "pointer"))
+
+    folder = records.open_folder(tmp_path, target="t", stage="verify")
+
+    assert (tmp_path / "pointer").read_text() == str(folder)
+    assert folder.parent == tmp_path / "t"
+
+
 def test_a_stage_may_have_a_hyphen_in_its_name(tmp_path: Path) -> None:
     assert records.stage_of(records.create(tmp_path, target="t", stage="start-here")) == "start-here"
 

@@ -66,7 +66,6 @@ def test_a_line_says_when_who_and_what(folder: Path) -> None:
     assert event["data"] == {"argv": ["helm", "version"]}
     assert joined["data"].keys() == {"role", "pid", "start_time", "host"}
     assert joined["data"]["pid"] == os.getpid()
-    journal.close()
 
 
 @given(EVENTS)
@@ -77,7 +76,6 @@ def test_what_is_written_is_what_is_read(
     journal = records.Journal(folder, Open(), role="kernel")
     for event in events:
         journal(event)
-    journal.close()
 
     assert written(folder) == [(event.kind, event.data) for event in events]
 
@@ -90,7 +88,6 @@ def test_a_torn_last_line_costs_that_line_only(
     journal = records.Journal(folder, Open(), role="kernel")
     for event in events:
         journal(event)
-    journal.close()
     path = folder / "events.jsonl"
     content = path.read_bytes()
     start = content.rstrip(b"\n").rfind(b"\n") + 1
@@ -100,7 +97,6 @@ def test_a_torn_last_line_costs_that_line_only(
 
     next_writer = records.Journal(folder, Open(), role="engine")
     next_writer(Event(kind="error.raised", data={"x": 1}))
-    next_writer.close()
     assert written(folder) == [
         *((event.kind, event.data) for event in events[:-1]),
         ("error.raised", {"x": 1}),
@@ -140,7 +136,6 @@ def test_secrets_and_what_has_no_json_are_written_as_text_that_can_be_kept(folde
     journal(Event(kind="x.y", data={"text": "is s3cr3t-value", "path": Path("/x"), "torn": "\udc80"}))
 
     assert written(folder) == [("x.y", {"text": "is «redacted:password»", "path": "/x", "torn": "\udc80"})]
-    journal.close()
 
 
 def test_threads_and_processes_write_whole_lines_side_by_side(folder: Path) -> None:
@@ -162,7 +157,6 @@ def test_threads_and_processes_write_whole_lines_side_by_side(folder: Path) -> N
     other = process.run([sys.executable, "-c", script, str(folder)], timeout=60)
     for thread in threads:
         thread.join()
-    journal.close()
 
     assert other.ok, other.stderr
     seen: dict[str, list[int]] = {}
@@ -174,21 +168,8 @@ def test_threads_and_processes_write_whole_lines_side_by_side(folder: Path) -> N
         assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_a_closed_journal_opens_itself_again(folder: Path) -> None:
+def test_a_closed_record_takes_no_more_events(folder: Path) -> None:
     journal = records.Journal(folder, Redactor(), role="kernel")
-    journal.close()
-
-    journal(Event(kind="x.y"))
-    journal.close()
-
-    assert written(folder) == [("x.y", {})]
-
-
-@pytest.mark.parametrize("reopened", [False, True])
-def test_a_closed_record_takes_no_more_events(folder: Path, reopened: bool) -> None:
-    journal = records.Journal(folder, Redactor(), role="kernel")
-    if reopened:
-        journal.close()
     records.close(folder, Redactor(), outcome="passed", exit_code=0, summary="", closer="seal cell")
     before = (folder / "events.jsonl").read_bytes()
 
@@ -197,7 +178,6 @@ def test_a_closed_record_takes_no_more_events(folder: Path, reopened: bool) -> N
     with pytest.raises(records.RecordClosed):
         records.Journal(folder, Redactor(), role="late")
 
-    journal.close()
     assert (folder / "events.jsonl").read_bytes() == before
 
 
@@ -223,7 +203,6 @@ def test_a_journal_that_cannot_be_read_is_an_error_and_not_an_empty_one(folder: 
 def test_each_line_is_one_json_document(folder: Path) -> None:
     journal = records.Journal(folder, Open(), role="kernel")
     journal(Event(kind="x.y", data={"text": "a\nb\u2028c\x85d\re"}))
-    journal.close()
 
     lines = (folder / "events.jsonl").read_bytes().split(b"\n")
     assert [json.loads(line)["kind"] for line in lines if line] == ["writer.joined", "writer.joined", "x.y"]
