@@ -43,7 +43,7 @@ lock: ## Renew requirements.lock from pyproject.toml
 	  --extra sandbox --extra dev --output-file requirements.lock pyproject.toml
 
 schema: .venv/installed ## Renew parameters/schema.json from the model
-	@$(BIN)/python -m runbooks_lib.parameters.schema
+	@$(BIN)/runbooks parameters schema > parameters/schema.json
 
 clean: ## Take practice clusters down; remove .venv, caches and the project's Helm home (records stay)
 	@if [ -x $(BIN)/runbooks ]; then $(BIN)/runbooks sandbox down --all; fi

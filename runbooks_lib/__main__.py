@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -76,9 +76,7 @@ def plan(
 
     made = headless.preview(stage, parameters_file, overrides=overrides or ())
     if as_json:
-        print(
-            json.dumps(made.model_dump(mode="json") | {"digest": made.digest}, indent=2, ensure_ascii=False)
-        )
+        print(json.dumps(made.model_dump(mode="json") | {"digest": made.digest}, indent=2, ensure_ascii=False))
     else:
         print(plan_text(made))
 
@@ -120,9 +118,7 @@ def records_show(
 
 
 @parameters_app.command("check")
-def parameters_check(
-    file: Annotated[str, typer.Argument(help="The parameters file.")], overrides: Set = None
-) -> None:
+def parameters_check(file: Annotated[str, typer.Argument(help="The parameters file.")], overrides: Set = None) -> None:
     """Say whether a parameters file can be used, without a cluster."""
     from runbooks_lib import parameters
 
@@ -130,6 +126,15 @@ def parameters_check(
     chart = made.chart.path or f"{made.chart.name} {made.chart.version}"
     target = made.target
     print(f"{file} is good: {chart} as release {target.release} in namespace {target.namespace}.")
+
+
+@parameters_app.command("schema")
+def parameters_schema() -> None:
+    """Print the JSON Schema of parameters files, for editors."""
+    from runbooks_lib.parameters import Parameters
+
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Parameters.model_json_schema()}
+    print(json.dumps(schema, indent=2, ensure_ascii=False))
 
 
 def plan_text(made: Plan) -> str:
@@ -173,27 +178,11 @@ def print_rows(rows: list[dict[str, str]], otherwise: str) -> None:
 def _plug_in() -> None:
     """Add the commands of other packages (the sandbox's), found by entry point."""
     for point in entry_points(group="runbooks.commands"):
-        try:
-            command: Any = point.load()
-        except ImportError as error:
-            # Its dependencies are an extra: without them everything else still works.
-            anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-            app.command(point.name, context_settings=anything, help="Not installed.")(_missing(point, error))
-            continue
+        command: Any = point.load()
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=point.name)
         else:
             app.command(point.name)(command)
-
-
-def _missing(point: EntryPoint, error: ImportError) -> Callable[[], None]:
-    def command() -> None:
-        raise UsageError(
-            f"`runbooks {point.name}` can't be used here: {error}.",
-            next_step="Install what it needs: `pip install '.[sandbox]'` in the project's folder.",
-        )
-
-    return command
 
 
 def _watch_signals() -> list[int]:
@@ -223,6 +212,10 @@ def main() -> None:
     except RunbookError as error:
         print(f"runbooks: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        # The sandbox's libraries are an extra.
+        print(f"runbooks: {error}.\nNext: Install what it needs: pip install '.[sandbox]'", file=sys.stderr)
+        sys.exit(UsageError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         stopped = Interrupted("Stopped before anything was changed.", next_step="Run it again when you want.")
         print(f"runbooks: {stopped}", file=sys.stderr)

@@ -139,9 +139,7 @@ def run(
     return Completed(tuple(argv), child.returncode, "".join(out), "".join(err), seconds, timed_out)
 
 
-def start(
-    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> Started:
+def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Started:
     """Start a daemon in a session of its own; its output is appended to ``log``.
 
     Raises:
@@ -189,9 +187,7 @@ def _spawn(
         ) from error
 
 
-def _drain(
-    pipe: Any, into: list[str], on_line: Callable[[str], None] | None, failures: list[Exception]
-) -> None:
+def _drain(pipe: Any, into: list[str], on_line: Callable[[str], None] | None, failures: list[Exception]) -> None:
     with pipe:
         for line in pipe:
             into.append(line)

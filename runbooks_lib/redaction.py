@@ -45,9 +45,7 @@ _PATTERNS = {
     "token": re.compile(r"(?<![\w-])(?P<secret>eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})"),
     # docker://image:tag@sha256:… has the shape of a login, but is none.
     "password": re.compile(r"""://[^\s:/@'"]*:(?P<secret>[^\s/'"?#]+)@(?!sha256:)"""),
-    "authorization": re.compile(
-        r"""(?i:authorization\W{1,8}(?:bearer|basic|token)\s{1,3})(?P<secret>[^\s"',;\\]+)"""
-    ),
+    "authorization": re.compile(r"""(?i:authorization\W{1,8}(?:bearer|basic|token)\s{1,3})(?P<secret>[^\s"',;\\]+)"""),
 }
 
 

@@ -36,13 +36,7 @@ class Run:
     """
 
     def __init__(
-        self,
-        stage: str,
-        settings: parameters.Parameters,
-        *,
-        folder: Path | None,
-        redactor: Redactor,
-        approve: str,
+        self, stage: str, settings: parameters.Parameters, *, folder: Path | None, redactor: Redactor, approve: str
     ) -> None:
         self.stage = stage
         self.parameters = settings
@@ -55,8 +49,6 @@ class Run:
         self._given: Given | None = ("parameter", approve) if approve else None
         self._changing = False
         self._boundaries: Boundaries | None = None
-
-    # ---- opening and closing
 
     @classmethod
     def open(
@@ -174,8 +166,6 @@ class Run:
             self._capture.tell_late()
             records.close_as_proved(self.folder, self.redactor, closer=closer)
 
-    # ---- what a stage does with it
-
     def observe(self, event: Event) -> None:
         """Journal an event, then tell it to whoever listens."""
         if self._journal is not None:
@@ -214,8 +204,7 @@ class Run:
             error: type[RunbookError] = ChangeFailed if self._changing else CheckFailed
             raise error(f"{_count(len(failed), 'check')} failed. {told}.", next_step=next_step)
         raise OutcomeUnknown(
-            f"{_count(len(unknown), 'check')} could not be made. {told or 'No check was asked'}.",
-            next_step=next_step,
+            f"{_count(len(unknown), 'check')} could not be made. {told or 'No check was asked'}.", next_step=next_step
         )
 
     def propose(self, plan: Plan) -> Plan:
@@ -224,9 +213,7 @@ class Run:
             content = plan.model_dump(mode="json") | {"digest": plan.digest}
             records.write_json(self.folder, "plan.json", content, self.redactor)
         steps = [step.title for step in plan.steps]
-        self.observe(
-            Event(kind="plan.made", data={"digest": plan.digest, "steps": steps, "impact": plan.impact})
-        )
+        self.observe(Event(kind="plan.made", data={"digest": plan.digest, "steps": steps, "impact": plan.impact}))
         return plan
 
     def approve(self, digest: str) -> None:

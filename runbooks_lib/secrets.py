@@ -47,9 +47,7 @@ def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redacto
     try:
         parsed = parse_reference(reference)
     except ValueError as error:
-        raise UsageError(
-            f"A reference to a secret {error}.", next_step="Mend it in the parameters."
-        ) from error
+        raise UsageError(f"A reference to a secret {error}.", next_step="Mend it in the parameters.") from error
     if parsed.scheme == "env":
         value, step = os.environ.get(parsed.name, ""), f"export {parsed.name}=… where the runbook is started"
     elif parsed.scheme == "file":

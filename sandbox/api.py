@@ -68,9 +68,7 @@ class Api:
         self._request("DELETE", path)
 
     def _request(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self._port, timeout=self._timeout, context=self._context
-        )
+        connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=self._timeout, context=self._context)
         try:
             connection.request(method, path, body, {"Content-Type": "application/yaml"})
             answer = connection.getresponse()

@@ -107,9 +107,7 @@ def write_kubeconfig(file: Path, *, certificates: Path, holder: str, server: str
     write_whole(file, yaml.safe_dump(content, sort_keys=False))
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -124,10 +122,7 @@ def _builder(
 
 
 def _certificate(
-    holder: _Holder,
-    public_key: ec.EllipticCurvePublicKey,
-    issuer: x509.Name,
-    authority_key: ec.EllipticCurvePrivateKey,
+    holder: _Holder, public_key: ec.EllipticCurvePublicKey, issuer: x509.Name, authority_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
     names = [x509.NameAttribute(NameOID.COMMON_NAME, holder.name)]
     if holder.organisation:
@@ -160,9 +155,7 @@ def _write_certificate(file: Path, certificate: x509.Certificate) -> None:
 
 def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
     content = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as sink:
         sink.write(content)

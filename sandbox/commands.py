@@ -12,8 +12,7 @@ from runbooks_lib.errors import CheckFailed
 from runbooks_lib.results import columns
 
 sandbox = typer.Typer(
-    help="A Kubernetes control plane on this machine, with simulated nodes, to try everything on.",
-    no_args_is_help=True,
+    help="A Kubernetes control plane on this machine, with simulated nodes, to try everything on.", no_args_is_help=True
 )
 
 Name = Annotated[str, typer.Option("--name", help="Which sandbox; several may run side by side.")]
@@ -28,8 +27,7 @@ def _say(line: str) -> None:
     "then: runbooks run prerequisites -p parameters/sandbox.yaml"
 )
 def up(
-    name: Name = "sandbox",
-    helm: Annotated[str, typer.Option(help="The Helm that its parameters file names.")] = "",
+    name: Name = "sandbox", helm: Annotated[str, typer.Option(help="The Helm that its parameters file names.")] = ""
 ) -> None:
     """Start it, or mend it: what runs is left alone. Writes parameters/sandbox.yaml.
 
@@ -80,9 +78,7 @@ def status(name: Name = "sandbox") -> None:
         _say(f"The sandbox {name} is ready.")
         return
     what = f"{', '.join(found.dead)} not running" if found.dead else "the API server does not answer"
-    raise CheckFailed(
-        f"The sandbox {name} is not well: {what}.", next_step=f"Run `runbooks sandbox up --name {name}`."
-    )
+    raise CheckFailed(f"The sandbox {name} is not well: {what}.", next_step=f"Run `runbooks sandbox up --name {name}`.")
 
 
 @sandbox.command(epilog="Example: kubectl --kubeconfig $(runbooks sandbox kubeconfig) get pods -A")

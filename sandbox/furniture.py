@@ -99,9 +99,7 @@ def cluster_uid(api: Api) -> str:
 def _crd_files(tools: Toolchain) -> list[Path]:
     """Each is called ``GROUP_PLURAL.yaml``, in the modules they come from and here."""
     of_modules = [
-        file
-        for file in tools.crds()
-        if file.parent.name != "kwok" or file.stem.rpartition("_")[2] in _KWOK_KINDS
+        file for file in tools.crds() if file.parent.name != "kwok" or file.stem.rpartition("_")[2] in _KWOK_KINDS
     ]
     return [*of_modules, *MANIFESTS.glob("*_*.yaml")]
 

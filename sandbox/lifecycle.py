@@ -118,8 +118,7 @@ def _known(name: str, root: Path) -> State:
     state = load(name, root)
     if state is None:
         raise UsageError(
-            f"There is no sandbox called {name}.",
-            next_step=f"Start one with `runbooks sandbox up --name {name}`.",
+            f"There is no sandbox called {name}.", next_step=f"Start one with `runbooks sandbox up --name {name}`."
         )
     return state
 

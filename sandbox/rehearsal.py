@@ -42,12 +42,7 @@ ACTS = (
 
 
 def rehearse(
-    name: str = "rehearsal",
-    *,
-    helm: str = "",
-    keep: bool = False,
-    root: Path | None = None,
-    say: Say = print,
+    name: str = "rehearsal", *, helm: str = "", keep: bool = False, root: Path | None = None, say: Say = print
 ) -> tuple[RunSummary, ...]:
     """Start a sandbox, run all :data:`ACTS` on it until one fails, and take it down whatever happened.
 

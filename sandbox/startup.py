@@ -102,9 +102,7 @@ def _ensure(state: State, name: str, ready: Callable[[], bool], tell: Say) -> No
 
 def _write_kubeconfigs(state: State, pki: Path) -> None:
     server = f"https://127.0.0.1:{state.ports['kube-apiserver']}"
-    files = {"admin": state.kubeconfig} | {
-        client: state.folder / f"{client}.kubeconfig" for client in _CLIENTS
-    }
+    files = {"admin": state.kubeconfig} | {client: state.folder / f"{client}.kubeconfig" for client in _CLIENTS}
     for holder, file in files.items():
         certificates.write_kubeconfig(file, certificates=pki, holder=holder, server=server)
 

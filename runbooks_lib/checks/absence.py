@@ -11,9 +11,7 @@ from runbooks_lib.release.manifest import annotation
 from runbooks_lib.results import Json
 
 #: Kinds that controllers make and remove by themselves, shortly after what they belong to.
-_DERIVED = frozenset(
-    {"Event", "Endpoints", "EndpointSlice", "ReplicaSet", "ControllerRevision", "Lease", "PodMetrics"}
-)
+_DERIVED = frozenset({"Event", "Endpoints", "EndpointSlice", "ReplicaSet", "ControllerRevision", "Lease", "PodMetrics"})
 
 
 class Subject:
@@ -24,9 +22,7 @@ class Subject:
         passing: ``Kind name`` of what it named as removing itself later.
     """
 
-    def __init__(
-        self, boundaries: Boundaries, staying: tuple[str, ...] | None, passing: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, boundaries: Boundaries, staying: tuple[str, ...] | None, passing: tuple[str, ...] = ()) -> None:
         self.boundaries = boundaries
         self.staying = staying
         self.passing = passing
@@ -74,9 +70,7 @@ def _release(subject: Subject) -> Answer:
 def _objects(subject: Subject) -> Answer:
     if subject.staying is None:
         # Without a plan only what Helm would never remove may be left.
-        unexpected = [
-            name for name in subject.left if not name.startswith(("PersistentVolumeClaim ", "Secret "))
-        ]
+        unexpected = [name for name in subject.left if not name.startswith(("PersistentVolumeClaim ", "Secret "))]
     else:
         unexpected = [name for name in subject.left if name not in (*subject.staying, *subject.passing)]
     if unexpected:

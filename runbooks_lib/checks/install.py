@@ -1,6 +1,7 @@
-"""What must not be there before a first install: a release of this name, and a claim without its Secret.
+"""What must not be there before a first install: a claim without its Secret.
 
-Objects that belong to somebody else are found by Helm's own dry run (the check ``chart.render``).
+An object that belongs to somebody else is found by Helm's own dry run (the check ``chart.render``), and a release
+of this name by the plan.
 """
 
 from __future__ import annotations
@@ -9,13 +10,6 @@ from runbooks_lib.checks.catalogue import Answer, Check
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.parameters.components import COMPONENTS
 from runbooks_lib.release.manifest import claim_names, images, objects_of, secret_values
-
-
-def _release_name(subject: Subject) -> Answer:
-    found = subject.boundaries.helm.status(subject.boundaries.release)
-    if found is None:
-        return Answer("pass", "free")
-    return Answer("fail", f"revision {found.revision} of {found.name} is {found.status} in {found.namespace}")
 
 
 def _pairs(subject: Subject) -> Answer:
@@ -37,9 +31,7 @@ def _pairs(subject: Subject) -> Answer:
             for obj in objects
             if obj["kind"] == "Secret" and component.password_key in dict(secret_values(obj))
         ]
-        lost = [
-            name for name in secrets if not boundaries.cluster.get("v1", "Secret", name, boundaries.namespace)
-        ]
+        lost = [name for name in secrets if not boundaries.cluster.get("v1", "Secret", name, boundaries.namespace)]
         alone += [f"claim {claim} is there, Secret {name} is not" for claim in claims for name in lost]
     if alone:
         return Answer("fail", "; ".join(alone))
@@ -47,14 +39,6 @@ def _pairs(subject: Subject) -> Answer:
 
 
 CHECKS: tuple[Check[Subject], ...] = (
-    Check(
-        "release.name",
-        "Release name",
-        "no release of this name yet",
-        "An install never changes a release that is there.",
-        "Run 04_upgrade to change it, or 05_uninstall to remove it first.",
-        _release_name,
-    ),
     Check(
         "claims.secrets",
         "Claims and their Secrets",

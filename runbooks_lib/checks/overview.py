@@ -47,7 +47,5 @@ def _service_row(service: Json) -> Row:
         "type": spec.get("type", ""),
         "cluster ip": spec.get("clusterIP", ""),
         "external ip": ", ".join(str(item.get("ip") or item.get("hostname")) for item in ingress),
-        "ports": ", ".join(
-            f"{port['port']}/{port.get('protocol', 'TCP')}" for port in spec.get("ports") or ()
-        ),
+        "ports": ", ".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in spec.get("ports") or ()),
     }

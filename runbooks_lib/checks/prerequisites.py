@@ -21,9 +21,7 @@ HELM = (3, 12)
 HELM_TO_PLAN = (3, 13)
 
 #: Asked for when the chart can't be rendered, and so can't say what it uses.
-_GATEWAY_KINDS = tuple(
-    ("gateway.networking.k8s.io/v1", kind) for kind in ("GatewayClass", "Gateway", "HTTPRoute")
-)
+_GATEWAY_KINDS = tuple(("gateway.networking.k8s.io/v1", kind) for kind in ("GatewayClass", "Gateway", "HTTPRoute"))
 
 #: What Helm and the roll-out watch need beside the rendered kinds.
 _BESIDES: dict[tuple[str, str], tuple[str, ...]] = {
@@ -100,18 +98,14 @@ def _pin(subject: Subject) -> Answer:
     if not pin:
         line = f'cluster_uid: "{uid}"'
         return Answer(
-            "fail",
-            "no pin in the parameters",
-            remedy=f"If {cluster.server} is right, add under target: {line}",
+            "fail", "no pin in the parameters", remedy=f"If {cluster.server} is right, add under target: {line}"
         )
     return Answer("fail", f"{cluster.server} has the UID {uid}, the pin is {pin}")
 
 
 def _permissions(subject: Subject) -> Answer:
     cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
-    wanted = dict.fromkeys(
-        sorted((str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects), _VERBS
-    )
+    wanted = dict.fromkeys(sorted((str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects), _VERBS)
     wanted |= _BESIDES
     known = {what: cluster.resource(*what) for what in wanted}
     unknown = [f"{kind} ({version})" for (version, kind), resource in known.items() if resource is None]
@@ -126,11 +120,7 @@ def _permissions(subject: Subject) -> Answer:
             return []
         name = f"{resource.plural}.{resource.group}".removesuffix(".")
         verbs = wanted[what]
-        return [
-            f"{verb} {name}"
-            for verb in verbs
-            if not cluster.can_i(verb, resource.group, resource.plural, where)
-        ]
+        return [f"{verb} {name}" for verb in verbs if not cluster.can_i(verb, resource.group, resource.plural, where)]
 
     with ThreadPoolExecutor(8) as pool:
         missing = [line for lines in pool.map(refused, wanted) for line in lines]
@@ -147,9 +137,7 @@ def _namespace(subject: Subject) -> Answer:
         return Answer("pass", f"{name} is not there yet; the install makes it")
     phase = (found.get("status") or {}).get("phase", "")
     if phase == "Terminating":
-        return Answer(
-            "fail", f"{name} is being removed", remedy="Wait until it is gone, or look at its finalizers."
-        )
+        return Answer("fail", f"{name} is being removed", remedy="Wait until it is gone, or look at its finalizers.")
     return Answer("pass", f"{name} is there")
 
 

@@ -55,7 +55,9 @@ def _release(subject: Subject) -> Answer:
         return Answer("fail", f"no release {target.release} in namespace {target.namespace}", remedy=_MISSING)
     observed = f"revision {stored.revision} is {stored.status}: {stored.description}"
     if stored.status != "deployed":
-        remedy = f"since {stored.updated}; an operation was cut off or failed. Run 04_upgrade, or 05_uninstall to start anew"
+        remedy = (
+            f"since {stored.updated}; an operation was cut off or failed. Run 04_upgrade, or 05_uninstall to start anew"
+        )
         return Answer("fail", observed, remedy=remedy)
     return Answer("pass", observed)
 
@@ -64,9 +66,7 @@ def _present(subject: Subject) -> Answer:
     stored = subject.stored
     if stored is None:
         return _release(subject)
-    return Answer(
-        "pass" if stored.status == "deployed" else "warn", f"revision {stored.revision} is {stored.status}"
-    )
+    return Answer("pass" if stored.status == "deployed" else "warn", f"revision {stored.revision} is {stored.status}")
 
 
 def _chart(subject: Subject) -> Answer:
@@ -76,9 +76,7 @@ def _chart(subject: Subject) -> Answer:
     chart = subject.boundaries.parameters.chart
     last = history[-1]
     expected = f"{chart.name}-{chart.version}" if not chart.path else last.chart
-    return Answer(
-        "pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected
-    )
+    return Answer("pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected)
 
 
 def _workloads(subject: Subject) -> Answer:
@@ -103,9 +101,7 @@ def _claims(subject: Subject) -> Answer:
     names += [obj["metadata"]["name"] for obj in subject.rendered("PersistentVolumeClaim")]
     found = {
         item["metadata"]["name"]: item
-        for item in subject.boundaries.cluster.list(
-            "v1", "PersistentVolumeClaim", subject.boundaries.namespace
-        )
+        for item in subject.boundaries.cluster.list("v1", "PersistentVolumeClaim", subject.boundaries.namespace)
     }
     open_ = [
         f"{name}: {_phase(found[name]) if name in found else 'not there'}"
@@ -120,23 +116,15 @@ def _phase(obj: Json) -> str:
 
 
 def _services(subject: Subject) -> Answer:
-    slices = subject.boundaries.cluster.list(
-        "discovery.k8s.io/v1", "EndpointSlice", subject.boundaries.namespace
-    )
+    slices = subject.boundaries.cluster.list("discovery.k8s.io/v1", "EndpointSlice", subject.boundaries.namespace)
     ready: dict[str, int] = {}
     for item in slices:
         owner = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
         count = sum(
-            1
-            for endpoint in item.get("endpoints") or ()
-            if (endpoint.get("conditions") or {}).get("ready", True)
+            1 for endpoint in item.get("endpoints") or () if (endpoint.get("conditions") or {}).get("ready", True)
         )
         ready[owner] = ready.get(owner, 0) + count
-    wanted = [
-        obj["metadata"]["name"]
-        for obj in subject.rendered("Service")
-        if (obj.get("spec") or {}).get("selector")
-    ]
+    wanted = [obj["metadata"]["name"] for obj in subject.rendered("Service") if (obj.get("spec") or {}).get("selector")]
     without = [name for name in wanted if not ready.get(name)]
     if without:
         return Answer("fail", f"without a ready endpoint: {', '.join(without)}")
@@ -151,9 +139,7 @@ def _gateways(subject: Subject) -> Answer:
     for obj in wanted:
         live = subject.live(obj)
         conditions = _conditions(((live or {}).get("status") or {}).get("conditions"))
-        addresses = [
-            str(item.get("value", "")) for item in ((live or {}).get("status") or {}).get("addresses") or ()
-        ]
+        addresses = [str(item.get("value", "")) for item in ((live or {}).get("status") or {}).get("addresses") or ()]
         if conditions.get("Programmed") != "True" or not addresses:
             state = (
                 "not there"

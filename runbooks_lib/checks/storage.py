@@ -33,9 +33,7 @@ def shared_storage(cluster: Cluster, objects: list[Json]) -> Answer:
         found = classes.get(name or next(iter(defaults), ""))
         if found is None:
             missing = (
-                f"StorageClass {name} does not exist"
-                if name
-                else "no default StorageClass, and the chart names none"
+                f"StorageClass {name} does not exist" if name else "no default StorageClass, and the chart names none"
             )
             return Answer("fail", missing)
         provisioner = str(found.get("provisioner", ""))

@@ -1,13 +1,4 @@
-"""The boundary to Kubernetes: the only importer of the official client, which it loads when it connects.
-
-::
-
-    from runbooks_lib.cluster import Cluster
-
-    cluster = Cluster.connect(None, "")
-    for deployment in cluster.list("apps/v1", "Deployment", "csghub"):
-        print(deployment["metadata"]["name"])
-"""
+"""The boundary to Kubernetes: the only importer of the official client, which it loads when it connects."""
 
 from runbooks_lib.cluster.client import Cluster
 from runbooks_lib.cluster.discovery import Resource

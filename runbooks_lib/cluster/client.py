@@ -144,9 +144,7 @@ class Cluster:
         """Every object as ADDED, then each change; see :func:`runbooks_lib.cluster.watches.watch`."""
         return watches.watch(self._connection, self._served(api_version, kind), namespace, timeout)
 
-    def logs(
-        self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 500
-    ) -> str:
+    def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 500) -> str:
         """The last lines of a container's log; raises NotFound, or Invalid where it has none."""
         query = {"container": container, "tailLines": str(tail)} | ({"previous": "true"} if previous else {})
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
@@ -176,9 +174,7 @@ class Cluster:
         found = self.resource(api_version, kind)
         if found is None:
             summary = f"The cluster does not serve the kind {kind} of {api_version}."
-            raise NotFound(
-                summary, next_step="01_prerequisites lists the kinds and versions that are needed."
-            )
+            raise NotFound(summary, next_step="01_prerequisites lists the kinds and versions that are needed.")
         return found
 
     def _about(self, obj: Json, verb: str, namespace: str | None, **more: Any) -> Ask:

@@ -83,11 +83,7 @@ PROXY = "Look at the kubeconfig's server and proxy-url, and at HTTPS_PROXY and N
 #: Why a connection failed, by what the exception says, and what to do. The first match wins.
 CLAUSES: tuple[tuple[str, str, str], ...] = (
     ("connect to proxy|tunnel connection", "the proxy did not let the request through", PROXY),
-    (
-        "certificate required|alert (bad|unknown|certificate)",
-        "it does not accept the client certificate",
-        LOGIN,
-    ),
+    ("certificate required|alert (bad|unknown|certificate)", "it does not accept the client certificate", LOGIN),
     ("certificate has expired", "its certificate has expired", CERTIFICATE),
     ("not valid for|doesn't match", "its certificate is for another host name or address", CERTIFICATE),
     ("certificate verify failed", "its certificate is not trusted", CERTIFICATE),

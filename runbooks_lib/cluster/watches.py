@@ -40,9 +40,7 @@ def list_all(connection: Connection, resource: Resource, namespace: str | None) 
         query = query | {"continue": meta["continue"]}
 
 
-def watch(
-    connection: Connection, resource: Resource, namespace: str | None, timeout: float
-) -> Iterator[Change]:
+def watch(connection: Connection, resource: Resource, namespace: str | None, timeout: float) -> Iterator[Change]:
     """Yield every object as ADDED, then each change, until ``timeout`` seconds (at most one more) have passed.
 
     A gap is bridged: what happened meanwhile is told as the difference, and nothing is told twice. A cluster that

@@ -56,9 +56,7 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
     """Runs a notebook in a kernel of its own; :class:`TruthfulClient` says what it does not believe."""
 
     @classmethod
-    def execute_notebook(
-        cls, nb: Any, kernel_name: str, *, handover: Handover | None = None, **named: Any
-    ) -> Any:
+    def execute_notebook(cls, nb: Any, kernel_name: str, *, handover: Handover | None = None, **named: Any) -> Any:
         """Run a notebook, and close its record if the kernel did not.
 
         Args:
@@ -175,9 +173,7 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         """Take in what the kernel says; once a cell has begun it can be interrupted."""
         if msg["msg_type"] == "execute_input":
             pid = self.km.provisioner.pid
-            self._stop.enter_cell(
-                lambda: signal_group(pid, signal.SIGINT), lambda: signal_group(pid, signal.SIGKILL)
-            )
+            self._stop.enter_cell(lambda: signal_group(pid, signal.SIGINT), lambda: signal_group(pid, signal.SIGKILL))
         return super().process_message(msg, *rest, **named)
 
     def _run_cell(self, cell: Any, index: int) -> None:

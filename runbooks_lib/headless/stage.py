@@ -101,8 +101,7 @@ def _check_taken(notebook: Path, given: Json) -> None:
         taken = sorted(_papermill().inspect_notebook(str(notebook)))
     except (ValueError, OSError, AttributeError, KeyError) as error:
         raise UsageError(
-            f"{notebook} can't be read as a notebook: {error}.",
-            next_step="Restore it: `git checkout -- notebooks/`.",
+            f"{notebook} can't be read as a notebook: {error}.", next_step="Restore it: `git checkout -- notebooks/`."
         ) from error
     for name in given:
         if name not in taken:
@@ -117,12 +116,7 @@ def _execute(notebook: Path, given: Json, handover: Handover) -> None:
     papermill = _papermill()
     try:
         papermill.execute_notebook(
-            str(notebook),
-            None,
-            parameters=given,
-            engine_name="runbooks",
-            progress_bar=False,
-            handover=handover,
+            str(notebook), None, parameters=given, engine_name="runbooks", progress_bar=False, handover=handover
         )
     except papermill.PapermillExecutionError:
         # The record tells it better, and without what the cell may have shown.

@@ -58,8 +58,6 @@ class Helm:
     run: process.Runner = process.run
     observe: Observe = unobserved
 
-    # ---- questions
-
     def version(self) -> str:
         """Helm's own version, for example ``v3.19.5``."""
         text = self._call(["version", "--template", "{{.Version}}"], cluster=False).strip()
@@ -80,8 +78,6 @@ class Helm:
         """The stored revisions, oldest first; empty when there is no release."""
         text = self._ask(["history", release, "--output", "json", "--max", "20"])
         return _parsed("history", text, revisions_of) if text is not None else ()
-
-    # ---- charts
 
     def fetch(self, *, repository: str, name: str, version: str) -> ChartFile:
         """Fetch one version of a chart from a Helm repository or an OCI registry."""
@@ -120,8 +116,6 @@ class Helm:
             source=source or str(path),
         )
 
-    # ---- dry runs and changes
-
     def render(self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool) -> Release:
         """What an install or upgrade would store: a server-side dry run, so that ``lookup`` sees the cluster.
 
@@ -132,14 +126,7 @@ class Helm:
         return _parsed(verb, self._call(argv, stdin=json.dumps(values)), release_of)
 
     def change(
-        self,
-        release: str,
-        chart: ChartFile,
-        values: Mapping[str, Any],
-        *,
-        upgrade: bool,
-        note: str,
-        seconds: float,
+        self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool, note: str, seconds: float
     ) -> Release:
         """A plain install, or a plain upgrade with exactly these values.
 
@@ -161,8 +148,6 @@ class Helm:
         argv = ["uninstall", release, "--description", note, "--timeout", f"{int(seconds)}s"]
         self._call(argv, timeout=seconds + process.GRACE_SECONDS)
 
-    # ---- the call itself
-
     def _ask(self, argv: Sequence[str]) -> str | None:
         """A question about a release; ``None`` when Helm says that there is none."""
         done = self._run(argv, stdin=None, timeout=QUESTION_SECONDS, cluster=True)
@@ -171,18 +156,11 @@ class Helm:
         return self._checked(done)
 
     def _call(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: str | None = None,
-        timeout: float = QUESTION_SECONDS,
-        cluster: bool = True,
+        self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = QUESTION_SECONDS, cluster: bool = True
     ) -> str:
         return self._checked(self._run(argv, stdin=stdin, timeout=timeout, cluster=cluster))
 
-    def _run(
-        self, argv: Sequence[str], *, stdin: str | None, timeout: float, cluster: bool
-    ) -> process.Completed:
+    def _run(self, argv: Sequence[str], *, stdin: str | None, timeout: float, cluster: bool) -> process.Completed:
         self.home.mkdir(parents=True, exist_ok=True)
         # An empty folder: a folder named as the chart in the current one would win over the repository.
         nowhere = self.home / "nowhere"

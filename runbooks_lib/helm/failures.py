@@ -6,14 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runbooks_lib.errors import (
-    CheckFailed,
-    OutcomeUnknown,
-    RunbookError,
-    TargetRefused,
-    Unreachable,
-    UsageError,
-)
+from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, TargetRefused, Unreachable, UsageError
 from runbooks_lib.process import Completed
 
 #: Characters of Helm's words in an error or an event: a schema error may repeat all values.

@@ -16,7 +16,6 @@ class HookManifest(Value):
 
     name: str
     kind: str
-    path: str = ""
     manifest: str
     events: tuple[str, ...] = ()
 
@@ -36,7 +35,6 @@ class Release(Value):
     status: str
     description: str = ""
     updated: str = ""
-    notes: str = ""
     values: Json = Field(default_factory=dict)
     manifest: str = ""
     hooks: tuple[HookManifest, ...] = ()
@@ -82,7 +80,6 @@ def release_of(data: Json) -> Release:
         HookManifest(
             name=hook.get("name", ""),
             kind=hook.get("kind", ""),
-            path=hook.get("path", ""),
             manifest=hook.get("manifest", ""),
             events=tuple(hook.get("events", ())),
         )
@@ -95,7 +92,6 @@ def release_of(data: Json) -> Release:
         status=info.get("status", ""),
         description=info.get("description", ""),
         updated=info.get("last_deployed", ""),
-        notes=info.get("notes", ""),
         values=data.get("config") or {},
         manifest=data.get("manifest", ""),
         hooks=hooks,
@@ -105,8 +101,7 @@ def release_of(data: Json) -> Release:
 def revisions_of(lines: list[Json]) -> tuple[Revision, ...]:
     """Parse the JSON of ``history``; a field that a newer Helm adds is left out."""
     return tuple(
-        Revision.model_validate({key: line[key] for key in Revision.model_fields if key in line})
-        for line in lines
+        Revision.model_validate({key: line[key] for key in Revision.model_fields if key in line}) for line in lines
     )
 
 

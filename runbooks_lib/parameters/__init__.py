@@ -1,11 +1,4 @@
-"""A parameters file: one target and everything its stages need to know, typed.
-
-::
-
-    chosen = parameters.load("parameters/builtin.yaml", {"chart.version": "1.16.1"})
-    parameters.chart_values(chosen)          # what Helm gets; secrets are still references
-    parameters.references(chosen)            # which secrets :mod:`runbooks_lib.secrets` will look up
-"""
+"""A parameters file: one target and everything its stages need to know, typed."""
 
 from runbooks_lib.parameters.helm_values import chart_values, references
 from runbooks_lib.parameters.loading import dump, load

@@ -34,9 +34,7 @@ from runbooks_lib.results import Json, RunSummary, digest_bytes
 #: Registers the secrets of a record that somebody else wrote; False when one of them can't be resolved.
 Resolve = Callable[[Path, Redactor], bool]
 
-_REMOVED = (
-    "This file held a secret that could not be taken out of it, and was removed when the record was closed.\n"
-)
+_REMOVED = "This file held a secret that could not be taken out of it, and was removed when the record was closed.\n"
 
 
 def close(
@@ -85,9 +83,7 @@ def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, searchable
         outcome, summary = "abandoned", f"The run was killed. {summary}"
     if not searchable:
         outcome, exit_code = "quarantined", 8
-        summary = (
-            f"The record was quarantined: its secrets can't be looked up to search it for them. {summary}"
-        )
+        summary = f"The record was quarantined: its secrets can't be looked up to search it for them. {summary}"
     return close(folder, redactor, outcome=outcome, exit_code=exit_code, summary=summary, closer=closer)
 
 

@@ -45,9 +45,7 @@ class Journal:
         data = self._redactor.redact_data(event.data)
         with locked(self.folder) as handle:
             self._sequence += 1
-            append(
-                handle, self.folder, writer=self._writer, sequence=self._sequence, kind=event.kind, data=data
-            )
+            append(handle, self.folder, writer=self._writer, sequence=self._sequence, kind=event.kind, data=data)
 
 
 def append(handle: int, folder: Path, *, writer: str, sequence: int, kind: str, data: Json) -> None:
@@ -90,9 +88,7 @@ def _parse(line: bytes) -> Json | None:
         event: Any = json.loads(line)
     except ValueError:
         return None
-    told = (
-        isinstance(event, dict) and isinstance(event.get("kind"), str) and isinstance(event.get("data"), dict)
-    )
+    told = isinstance(event, dict) and isinstance(event.get("kind"), str) and isinstance(event.get("data"), dict)
     return event if told else None
 
 

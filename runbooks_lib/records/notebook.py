@@ -12,9 +12,7 @@ from runbooks_lib.results import Json
 # nbformat is not used here: with jsonschema's optional formats installed its import takes a second, and this
 # module is imported in every kernel. A test holds what is made here against nbformat's schema.
 
-_DEAD = (
-    "The kernel ended while this cell ran. Only the kernel could tell its secrets, so its output is not kept."
-)
+_DEAD = "The kernel ended while this cell ran. Only the kernel could tell its secrets, so its output is not kept."
 
 
 @dataclass

@@ -61,10 +61,7 @@ class Boundaries:
         return [
             pod
             for pod in self.cluster.list("v1", "Pod", self.namespace)
-            if any(
-                labels and labels.items() <= (pod["metadata"].get("labels") or {}).items()
-                for labels in wanted
-            )
+            if any(labels and labels.items() <= (pod["metadata"].get("labels") or {}).items() for labels in wanted)
         ]
 
     def require_pin(self) -> Json:

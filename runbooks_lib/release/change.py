@@ -75,9 +75,7 @@ def carry_out(
         revision=work.stored.revision if work.stored else None,
         seconds=seconds,
     )
-    boundaries.observe(
-        Event(kind="change.ended", data={"digest": plan.digest, "done": done, "seconds": seconds})
-    )
+    boundaries.observe(Event(kind="change.ended", data={"digest": plan.digest, "done": done, "seconds": seconds}))
     return result
 
 
@@ -112,9 +110,6 @@ def _save_evidence(boundaries: Boundaries, failed: RunbookError, save: Save) -> 
         failed.evidence = f"could not be saved: {why}"
     else:
         failed.evidence = f"{len(files)} files under evidence/ in the record"
-
-
-# ---- the steps
 
 
 def _create_namespace(work: Work, step: Step) -> None:
@@ -197,9 +192,7 @@ def _await_rollout(work: Work, _: Step) -> None:
 def _helm_uninstall(work: Work, _: Step) -> None:
     boundaries = work.boundaries
     work.stored = boundaries.helm.status(boundaries.release)
-    boundaries.helm.uninstall(
-        boundaries.release, note=work.note, seconds=boundaries.parameters.policy.command_seconds
-    )
+    boundaries.helm.uninstall(boundaries.release, note=work.note, seconds=boundaries.parameters.policy.command_seconds)
 
 
 def _await_absence(work: Work, _: Step) -> None:

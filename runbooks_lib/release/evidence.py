@@ -61,10 +61,7 @@ def collect(boundaries: Boundaries, save: Save) -> tuple[str, ...]:
             missing[kind] = error.summary
             continue
         pods += found if kind == "Pod" else []
-        keep(
-            f"{kind.lower()}s.json",
-            json.dumps(boundaries.redactor.redact_data(found), indent=1, sort_keys=True),
-        )
+        keep(f"{kind.lower()}s.json", json.dumps(boundaries.redactor.redact_data(found), indent=1, sort_keys=True))
     if not any(name.startswith("Secrets") for name in missing):
         for pod in pods:
             _logs(boundaries, pod, keep, missing)

@@ -16,9 +16,7 @@ _SECRET_FIELDS = ("data", "stringData")
 Shown = Callable[[str], str]
 
 
-def difference(
-    old: Iterable[Json], new: Iterable[Json], *, namespace: str, shown: Shown
-) -> tuple[ObjectChange, ...]:
+def difference(old: Iterable[Json], new: Iterable[Json], *, namespace: str, shown: Shown) -> tuple[ObjectChange, ...]:
     """What becomes of each object.
 
     Args:
@@ -62,10 +60,7 @@ def counts(changes: Iterable[ObjectChange]) -> str:
     """``41 added, 2 changed``: the first sentence of every impact."""
     words = {"add": "added", "change": "changed", "remove": "removed", "keep": "kept"}
     actions = [change.action for change in changes]
-    return (
-        ", ".join(f"{actions.count(a)} {word}" for a, word in words.items() if a in actions)
-        or "no object changes"
-    )
+    return ", ".join(f"{actions.count(a)} {word}" for a, word in words.items() if a in actions) or "no object changes"
 
 
 def _fields(key: ObjectKey, old: Json, new: Json, shown: Shown) -> tuple[str, ...]:

@@ -6,15 +6,7 @@ from dataclasses import dataclass
 
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import (
-    annotation,
-    claim_names,
-    hook_objects,
-    kept,
-    key_of,
-    objects_of,
-    workloads,
-)
+from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, kept, key_of, objects_of, workloads
 from runbooks_lib.results import Json, ObjectChange
 
 _CLAIM = "made by a StatefulSet, holds its data; Helm does not know it"
@@ -62,8 +54,7 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
             cluster_scoped.append(name + (f" — {'; '.join(detail)}" if detail else ""))
         changes.append(ObjectChange(action="remove", name=name, detail=detail))
     changes += [
-        ObjectChange(action="keep", name=name, detail=(why,))
-        for name, why in _kept_besides(boundaries, stored).items()
+        ObjectChange(action="keep", name=name, detail=(why,)) for name, why in _kept_besides(boundaries, stored).items()
     ]
     # Whether such a Job is still there depends on the minute: a plan that looked would not keep its digest.
     passing = tuple(str(key_of(obj)) for obj in hook_objects(stored) if _removes_itself(obj))
@@ -102,10 +93,7 @@ def _definitions(boundaries: Boundaries, stored: Release) -> set[str]:
         # A definition's group always has a dot; most of Kubernetes' own have none.
         if resource is not None and "." in resource.group:
             name = f"{resource.plural}.{resource.group}"
-            if (
-                boundaries.cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
-                is not None
-            ):
+            if boundaries.cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name) is not None:
                 names.add(name)
     return names
 
@@ -120,9 +108,7 @@ def _shared(boundaries: Boundaries, obj: Json) -> tuple[str, ...]:
     space = annotation(live, "meta.helm.sh/release-namespace")
     shared = []
     if owner and (owner, space) != (boundaries.release, boundaries.namespace):
-        shared.append(
-            f"belongs to release {owner} in namespace {space}, and Helm would remove it all the same"
-        )
+        shared.append(f"belongs to release {owner} in namespace {space}, and Helm would remove it all the same")
     if key.kind == "GatewayClass":
         for gateway in boundaries.cluster.list(obj["apiVersion"], "Gateway"):
             metadata = gateway["metadata"]

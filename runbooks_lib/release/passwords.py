@@ -109,10 +109,7 @@ def owned_secret(boundaries: Boundaries, template: Json, passwords: dict[str, st
             "namespace": boundaries.namespace,
             "labels": dict(metadata.get("labels") or {}) | {"app.kubernetes.io/managed-by": "Helm"},
             "annotations": dict(metadata.get("annotations") or {})
-            | {
-                "meta.helm.sh/release-name": boundaries.release,
-                "meta.helm.sh/release-namespace": boundaries.namespace,
-            },
+            | {"meta.helm.sh/release-name": boundaries.release, "meta.helm.sh/release-namespace": boundaries.namespace},
         },
         "data": data,
         "stringData": dict(template.get("stringData") or {}) | passwords,

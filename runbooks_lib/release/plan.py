@@ -65,9 +65,7 @@ def plan_install(boundaries: Boundaries) -> Plan:
         *_claim_sentences(proposal.rendered),
     )
     bindings = _bindings(boundaries, proposal, stored=None)
-    return Plan(
-        stage="install", target=target, steps=tuple(steps), changes=changes, impact=impact, bindings=bindings
-    )
+    return Plan(stage="install", target=target, steps=tuple(steps), changes=changes, impact=impact, bindings=bindings)
 
 
 def plan_upgrade(boundaries: Boundaries) -> Plan:
@@ -82,9 +80,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     proposal = propose(boundaries, upgrade=True)
     namespace, shown = boundaries.namespace, boundaries.redactor.redact
     passwords.learn(boundaries.redactor, stored)
-    changes = difference(
-        _all_objects(stored), _all_objects(proposal.rendered), namespace=namespace, shown=shown
-    )
+    changes = difference(_all_objects(stored), _all_objects(proposal.rendered), namespace=namespace, shown=shown)
     bindings = _bindings(boundaries, proposal, stored=stored)
     last = boundaries.helm.history(boundaries.release)[-1]
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
@@ -104,9 +100,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *_generated_sentences(proposal),
     )
     steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal))
-    return Plan(
-        stage="upgrade", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings
-    )
+    return Plan(stage="upgrade", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
 
 
 def plan_uninstall(boundaries: Boundaries) -> Plan:
@@ -139,9 +133,7 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
         "staying": list(left.staying),
         "passing": list(left.passing),
     }
-    return Plan(
-        stage="uninstall", target=target, steps=steps, changes=left.changes, impact=impact, bindings=bindings
-    )
+    return Plan(stage="uninstall", target=target, steps=steps, changes=left.changes, impact=impact, bindings=bindings)
 
 
 def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = False) -> Release:
@@ -187,9 +179,7 @@ def _same(boundaries: Boundaries, stored: Release, proposal: Proposal) -> bool:
 def _preparation(boundaries: Boundaries, proposal: Proposal) -> Iterable[Step]:
     namespace = boundaries.namespace
     if boundaries.cluster.get("v1", "Namespace", namespace) is None:
-        yield Step(
-            kind="create-namespace", title=f"Create namespace {namespace}", data={"namespace": namespace}
-        )
+        yield Step(kind="create-namespace", title=f"Create namespace {namespace}", data={"namespace": namespace})
     for name in dict.fromkeys(made.name for made in proposal.generated):
         keys = [made.key for made in proposal.generated if made.name == name]
         yield Step(
@@ -206,9 +196,7 @@ def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:
     return (
         Step(kind=kind, title=f"{verb} {chart} with Helm"),
         Step(
-            kind="await-rollout",
-            title=f"Wait until {len(names)} workloads are rolled out",
-            data={"workloads": names},
+            kind="await-rollout", title=f"Wait until {len(names)} workloads are rolled out", data={"workloads": names}
         ),
     )
 
@@ -239,14 +227,8 @@ def _generated_sentences(proposal: Proposal) -> tuple[str, ...]:
 
 
 def _claim_sentences(rendered: Release) -> tuple[str, ...]:
-    templates = sum(
-        len(obj["spec"].get("volumeClaimTemplates") or ()) for obj in workloads(rendered.manifest)
-    )
-    return (
-        (f"{templates} volume claims are made by StatefulSets; an uninstall leaves them.",)
-        if templates
-        else ()
-    )
+    templates = sum(len(obj["spec"].get("volumeClaimTemplates") or ()) for obj in workloads(rendered.manifest))
+    return (f"{templates} volume claims are made by StatefulSets; an uninstall leaves them.",) if templates else ()
 
 
 def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:

@@ -20,9 +20,7 @@ def look(run: Run) -> Report:
 def there(run: Run) -> Report:
     """The release, its workloads, claims, services, gateway and routes; and the guide's tables."""
     subject = release.Subject(run.boundaries)
-    return run.clean(
-        report(run.stage, "Release", release.CHECKS, subject, observe=run.observe, tables=overview.tables)
-    )
+    return run.clean(report(run.stage, "Release", release.CHECKS, subject, observe=run.observe, tables=overview.tables))
 
 
 def gone(run: Run, plan: Plan | None = None) -> Report:

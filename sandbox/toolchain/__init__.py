@@ -45,10 +45,7 @@ class Toolchain:
 
 
 def find(
-    *,
-    say: Say = print,
-    environment: Mapping[str, str] | None = None,
-    runner: process.Runner = process.run,
+    *, say: Say = print, environment: Mapping[str, str] | None = None, runner: process.Runner = process.run
 ) -> Toolchain:
     """The toolchain, built first if it has to be.
 

@@ -62,13 +62,7 @@ class BuildFailed(RunbookError):
     """A program of the sandbox could not be built; the log says more."""
 
 
-def build(
-    folder: Path,
-    *,
-    say: Say,
-    environment: Mapping[str, str],
-    runner: process.Runner = process.run,
-) -> None:
+def build(folder: Path, *, say: Say, environment: Mapping[str, str], runner: process.Runner = process.run) -> None:
     """Build every family that the folder lacks; two commands share one build.
 
     Args:
@@ -95,9 +89,7 @@ def _build(folder: Path, say: Say, environment: Mapping[str, str], runner: proce
         if not wanted:
             return
         started = time.monotonic()
-        go = golang.find(
-            folder.parents[1] / "go", needed_go(), say=say, environment=environment, runner=runner
-        )
+        go = golang.find(folder.parents[1] / "go", needed_go(), say=say, environment=environment, runner=runner)
         say(
             f"Building the sandbox's programs, once: {', '.join(family.name for family in wanted)} "
             f"(about 15 minutes on two cores; kept in {folder})."
@@ -141,12 +133,7 @@ def _family(
 
 
 def _copy_crds(
-    go: str,
-    family: Family,
-    partial: Path,
-    env: Mapping[str, str],
-    runner: process.Runner,
-    log: Path,
+    go: str, family: Family, partial: Path, env: Mapping[str, str], runner: process.Runner, log: Path
 ) -> None:
     module, pattern = family.crds or ("", "")
     argv = [go, "mod", "download", "-json", module]

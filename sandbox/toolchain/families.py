@@ -53,17 +53,11 @@ class Family:
 FAMILIES = (
     Family("gateway-api", crds=("sigs.k8s.io/gateway-api", "config/crd/experimental/*_*.yaml")),
     Family("etcd", programs=(("server", "etcd"),)),
-    Family(
-        "kwok",
-        programs=(("kwok", "kwok"),),
-        crds=("sigs.k8s.io/kwok", "kustomize/crd/bases/*.yaml"),
-    ),
+    Family("kwok", programs=(("kwok", "kwok"),), crds=("sigs.k8s.io/kwok", "kustomize/crd/bases/*.yaml")),
     Family("helm", programs=(("helm", "helm"),), ldflags=f"{_STRIPPED} {_HELM_VERSION}"),
     Family(
         "kubernetes",
-        programs=tuple(
-            (name, name) for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-        ),
+        programs=tuple((name, name) for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")),
         ldflags=f"{_STRIPPED} {_KUBERNETES_VERSION}",
     ),
 )

@@ -21,12 +21,7 @@ _INSTALL_SECONDS = 1800
 
 
 def find(
-    cache: Path,
-    needed: tuple[int, ...],
-    *,
-    say: Say,
-    environment: Mapping[str, str],
-    runner: process.Runner,
+    cache: Path, needed: tuple[int, ...], *, say: Say, environment: Mapping[str, str], runner: process.Runner
 ) -> str:
     """The path of a Go of at least this version.
 

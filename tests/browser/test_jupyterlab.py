@@ -102,9 +102,7 @@ def story(folder: Path, namespace: str) -> list[tuple[str, Json]]:
 
 def uninstall(file: str, overrides: Json, folder: Path) -> None:
     plan = headless.preview("uninstall", file, overrides=overrides)
-    done = headless.run_stage(
-        "uninstall", file, overrides=overrides, approve=plan.digest, output_directory=str(folder)
-    )
+    done = headless.run_stage("uninstall", file, overrides=overrides, approve=plan.digest, output_directory=str(folder))
     assert done.outcome == "done"
 
 

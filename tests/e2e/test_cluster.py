@@ -67,17 +67,13 @@ def test_who_where_and_what(cluster: Cluster, sandbox: Any) -> None:
     assert gateway.plural == "gateways"
 
 
-def test_a_write_is_told_and_a_second_one_conflicts(
-    cluster: Cluster, namespace: str, told: list[Event]
-) -> None:
+def test_a_write_is_told_and_a_second_one_conflicts(cluster: Cluster, namespace: str, told: list[Event]) -> None:
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": "1"}}
     told.clear()
     cluster.create(settings, namespace)
     with pytest.raises(Conflict, match='configmaps "one" already exists'):
         cluster.create(settings, namespace)
-    assert cluster.patch("v1", "ConfigMap", "one", {"data": {"a": None, "b": "2"}}, namespace)["data"] == {
-        "b": "2"
-    }
+    assert cluster.patch("v1", "ConfigMap", "one", {"data": {"a": None, "b": "2"}}, namespace)["data"] == {"b": "2"}
     assert cluster.delete("v1", "ConfigMap", "one", namespace)
     assert cluster.get("v1", "ConfigMap", "one", namespace) is None
     assert [(event.data["verb"], event.data["status"]) for event in told] == [
@@ -90,9 +86,7 @@ def test_a_write_is_told_and_a_second_one_conflicts(
 
 def test_a_list_of_more_than_one_page_is_complete(cluster: Cluster, namespace: str) -> None:
     def make(number: int) -> None:
-        cluster.create(
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"n{number}"}}, namespace
-        )
+        cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"n{number}"}}, namespace)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(make, range(510)))
@@ -204,9 +198,7 @@ def echo_port() -> Iterator[int]:
 
 def _forward_to(cluster: Cluster, namespace: str, ports: dict[int, int]) -> None:
     """Let the simulated kubelet answer for ports of every pod of the namespace."""
-    forwards = [
-        {"ports": [port], "target": {"port": to, "address": "127.0.0.1"}} for port, to in ports.items()
-    ]
+    forwards = [{"ports": [port], "target": {"port": to, "address": "127.0.0.1"}} for port, to in ports.items()]
     cluster.create(
         {
             "apiVersion": FORWARDS,

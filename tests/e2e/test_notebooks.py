@@ -18,9 +18,7 @@ ROOT = parameters.project_root()
 
 
 def runbooks(*words: str) -> process.Completed:
-    return process.run(
-        [sys.executable, "-m", "runbooks_lib", *words], timeout=180, env=environment(), cwd=ROOT
-    )
+    return process.run([sys.executable, "-m", "runbooks_lib", *words], timeout=180, env=environment(), cwd=ROOT)
 
 
 def environment() -> dict[str, str]:
@@ -38,9 +36,7 @@ def summary_of(done: process.Completed) -> RunSummary:
     return RunSummary.model_validate_json(done.stdout)
 
 
-def test_a_pipeline_plans_approves_and_runs_a_release_through_its_life(
-    common: list[str], tmp_path: Path
-) -> None:
+def test_a_pipeline_plans_approves_and_runs_a_release_through_its_life(common: list[str], tmp_path: Path) -> None:
     out = ["--output-directory", str(tmp_path), "--json"]
 
     def run(stage: str, *more: str) -> RunSummary:
@@ -76,22 +72,9 @@ def test_plain_papermill_leaves_a_record_and_names_the_exit_code_last(
 ) -> None:
     def papermill(stage: str, **given: Any) -> process.Completed:
         source = next((ROOT / "notebooks").glob(f"*_{stage}.ipynb"))
-        argv = [
-            sys.executable,
-            "-m",
-            "papermill",
-            str(source),
-            str(tmp_path / f"{stage}.ipynb"),
-            "--no-progress-bar",
-        ]
-        named = {
-            "parameters_file": sandbox.parameters_file,
-            "overrides": target,
-            "output_directory": str(tmp_path),
-        }
-        return process.run(
-            [*argv, "-y", json.dumps({**named, **given})], timeout=180, env=environment(), cwd=tmp_path
-        )
+        argv = [sys.executable, "-m", "papermill", str(source), str(tmp_path / f"{stage}.ipynb"), "--no-progress-bar"]
+        named = {"parameters_file": sandbox.parameters_file, "overrides": target, "output_directory": str(tmp_path)}
+        return process.run([*argv, "-y", json.dumps({**named, **given})], timeout=180, env=environment(), cwd=tmp_path)
 
     refused = papermill("install")
     assert refused.returncode != 0
@@ -117,16 +100,10 @@ def test_the_same_records_come_from_both_front_ends(
         str(ROOT / "notebooks/03_verify.ipynb"),
         str(tmp_path / "out.ipynb"),
     ]
-    given = {
-        "parameters_file": sandbox.parameters_file,
-        "overrides": target,
-        "output_directory": str(tmp_path / "b"),
-    }
+    given = {"parameters_file": sandbox.parameters_file, "overrides": target, "output_directory": str(tmp_path / "b")}
     process.run([*argv, "-y", json.dumps(given)], timeout=120, env=environment(), cwd=tmp_path)
     (plain,) = records.listing(tmp_path / "b")
-    assert {path.name for path in Path(ours.folder).iterdir()} == {
-        path.name for path in Path(plain.folder).iterdir()
-    }
+    assert {path.name for path in Path(ours.folder).iterdir()} == {path.name for path in Path(plain.folder).iterdir()}
     assert (plain.outcome, plain.exit_code) == (ours.outcome, ours.exit_code)
 
 

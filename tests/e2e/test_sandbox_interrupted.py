@@ -62,9 +62,7 @@ def running_in(root: Path) -> list[str]:
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("moment", ["etcd started", "CRDs, storage class and nodes are there"])
-def test_up_stopped_half_way_ends_what_it_started(
-    root: Path, number: int, exit_code: int, moment: str
-) -> None:
+def test_up_stopped_half_way_ends_what_it_started(root: Path, number: int, exit_code: int, moment: str) -> None:
     process = command(root, "sandbox", "up", "--name", "stopped")
     await_line(process, moment)
     process.send_signal(number)
@@ -97,12 +95,7 @@ def test_an_up_that_was_killed_leaves_nothing_that_down_does_not_find(root: Path
 
 
 @pytest.mark.parametrize(
-    ("moment", "exit_codes"),
-    [
-        ("etcd started", {130}),
-        ("] prerequisites", {130}),
-        ("step: Install", {5, 6}),
-    ],
+    ("moment", "exit_codes"), [("etcd started", {130}), ("] prerequisites", {130}), ("step: Install", {5, 6})]
 )
 def test_a_stopped_rehearsal_takes_its_sandbox_down_and_closes_its_records(
     root: Path, moment: str, exit_codes: set[int]
@@ -141,8 +134,7 @@ def test_a_sandbox_that_is_not_there_is_a_sentence(root: Path, word: str) -> Non
     code, _, said = ended(command(root, "sandbox", word, "--name", "none"))
     assert code == 2
     assert said == (
-        "runbooks: There is no sandbox called none.\n"
-        "Next: Start one with `runbooks sandbox up --name none`.\n"
+        "runbooks: There is no sandbox called none.\nNext: Start one with `runbooks sandbox up --name none`.\n"
     )
 
 

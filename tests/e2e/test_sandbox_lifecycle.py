@@ -136,9 +136,7 @@ def test_gateway_objects_and_load_balancers_get_their_status(cluster: Cluster) -
         ("v1", "Service", "web", {"type": "LoadBalancer", "ports": [{"port": 80}]}),
     ):
         metadata = {"name": name}
-        cluster.create(
-            {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}, "default"
-        )
+        cluster.create({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}, "default")
 
     def got(api_version: str, kind: str, name: str) -> Json:
         return cluster.get(api_version, kind, name, "default") or {}

@@ -36,9 +36,7 @@ def opened(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Open:
 
     def open_run(stage: str, **overrides: Any) -> Run:
         named = {key.replace("__", "."): value for key, value in overrides.items()}
-        return Run.open(
-            stage, sandbox.parameters_file, overrides={**target, **named}, output_directory=str(tmp_path)
-        )
+        return Run.open(stage, sandbox.parameters_file, overrides={**target, **named}, output_directory=str(tmp_path))
 
     return open_run
 
@@ -87,9 +85,7 @@ def test_a_release_lives_and_leaves_only_what_the_plan_named(opened: Open, targe
     assert verify.look(opened("verify")).with_status("fail")[0].id == "release.status"
 
 
-def test_without_an_approval_nothing_is_changed(
-    opened: Open, cluster: Cluster, target: dict[str, str]
-) -> None:
+def test_without_an_approval_nothing_is_changed(opened: Open, cluster: Cluster, target: dict[str, str]) -> None:
     run = opened("install")
     plan = install.plan(run)
     with pytest.raises(ApprovalError, match=f"This plan was not approved: {plan.digest}") as raised:
@@ -98,9 +94,7 @@ def test_without_an_approval_nothing_is_changed(
     assert cluster.get("v1", "Namespace", target["target.namespace"]) is None
 
 
-def test_a_plan_that_is_not_the_approved_one_is_refused(
-    opened: Open, cluster: Cluster, target: dict[str, str]
-) -> None:
+def test_a_plan_that_is_not_the_approved_one_is_refused(opened: Open, cluster: Cluster, target: dict[str, str]) -> None:
     run = opened("install")
     plan = install.plan(run)
     other = install.plan(opened("install", gateway__domain="other.example.com"))
@@ -195,9 +189,7 @@ def test_a_reinstall_takes_claims_and_secrets_over_again(
     assert before["data"] == after["data"]
 
 
-def test_a_claim_whose_secret_is_lost_stops_an_install(
-    opened: Open, cluster: Cluster, target: dict[str, str]
-) -> None:
+def test_a_claim_whose_secret_is_lost_stops_an_install(opened: Open, cluster: Cluster, target: dict[str, str]) -> None:
     installed(opened)
     run = opened("uninstall")
     plan = uninstall.plan(run)
@@ -211,9 +203,7 @@ def test_a_claim_whose_secret_is_lost_stops_an_install(
         again.require(report)
 
 
-def test_a_second_release_is_told_whose_gateway_class_is_in_the_way(
-    opened: Open, target: dict[str, str]
-) -> None:
+def test_a_second_release_is_told_whose_gateway_class_is_in_the_way(opened: Open, target: dict[str, str]) -> None:
     installed(opened)
     second = opened("install", target__release="second", target__namespace="second")
     (finding,) = install.look(second).with_status("fail")
@@ -248,18 +238,14 @@ def test_a_failed_helm_is_a_failed_change_with_its_words(opened: Open) -> None:
     run.boundaries.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     run.boundaries.cluster.create({"apiVersion": "v1", "kind": "ResourceQuota", **broken}, namespace)
     plan = install.plan(run)
-    with pytest.raises(
-        ChangeFailed, match=r"Step \d of \d \(Install dataflow 1.16.0 with Helm\) failed: .*quota"
-    ):
+    with pytest.raises(ChangeFailed, match=r"Step \d of \d \(Install dataflow 1.16.0 with Helm\) failed: .*quota"):
         install.apply(run, plan, yes(run, plan))
     (finding, *_) = verify.look(opened("verify")).with_status("fail")
     assert finding.id == "release.status"
     assert "failed" in finding.observed
 
 
-def test_a_workload_without_pods_turns_verify_red(
-    opened: Open, cluster: Cluster, target: dict[str, str]
-) -> None:
+def test_a_workload_without_pods_turns_verify_red(opened: Open, cluster: Cluster, target: dict[str, str]) -> None:
     installed(opened)
     name, namespace = f"{target['target.release']}-redis", target["target.namespace"]
     live = cluster.get("apps/v1", "StatefulSet", name, namespace)
@@ -309,9 +295,6 @@ def test_a_cluster_that_does_not_answer_closes_the_record_as_unknown(sandbox: An
 def test_a_misspelt_parameter_opens_no_run(sandbox: Any, tmp_path: Path) -> None:
     with pytest.raises(ParametersError, match="cluster_uid"):
         Run.open(
-            "verify",
-            sandbox.parameters_file,
-            overrides={"target.cluster_uuid": "x"},
-            output_directory=str(tmp_path),
+            "verify", sandbox.parameters_file, overrides={"target.cluster_uuid": "x"}, output_directory=str(tmp_path)
         )
     assert records.listing(tmp_path) == []

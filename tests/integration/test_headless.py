@@ -149,12 +149,7 @@ def test_the_injected_parameters_are_in_the_executed_notebook_after_the_tagged_c
             3,
             "Too old.",
         ),
-        (
-            "import sys\nsys.exit(0)",
-            "unknown",
-            6,
-            "A cell ended the notebook with sys.exit(0) before its Seal cell.",
-        ),
+        ("import sys\nsys.exit(0)", "unknown", 6, "A cell ended the notebook with sys.exit(0) before its Seal cell."),
         ("os._exit(0)", "failed", 1, DIED),
         ("os.kill(os.getpid(), 9)", "failed", 1, DIED),
         ("journal(Event(kind='change.started'))\nos.kill(os.getpid(), 9)", "unknown", 6, DIED),
@@ -397,11 +392,7 @@ def papermill(project: Path, *flags: str) -> process.Completed:
     [
         ([OPEN_ITSELF, OPEN, "print(os.environ['PLANTED'])", SEAL], 0, ""),
         (
-            [
-                OPEN_ITSELF,
-                OPEN,
-                "from runbooks_lib.errors import ApprovalError\nraise ApprovalError('Not yet.')",
-            ],
+            [OPEN_ITSELF, OPEN, "from runbooks_lib.errors import ApprovalError\nraise ApprovalError('Not yet.')"],
             4,
             "Not yet.",
         ),
@@ -478,8 +469,7 @@ def test_the_kernel_sees_of_its_cells_what_a_front_end_sees(
 def by_stream(outputs: list[Any]) -> Any:
     """Outputs whose order means something: stdout and stderr race each other on the wire."""
     streams = {
-        name: "".join(out["text"] for out in outputs if out.get("name") == name)
-        for name in ("stdout", "stderr")
+        name: "".join(out["text"] for out in outputs if out.get("name") == name) for name in ("stdout", "stderr")
     }
     rest = json.loads(json.dumps([out for out in outputs if out["output_type"] != "stream"]))
     for output in rest:

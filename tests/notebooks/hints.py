@@ -31,9 +31,7 @@ def sentences(source: str) -> set[str]:
     """Every text in a Python source but its docstrings; what is filled in becomes a hole."""
     tree = ast.parse(source)
     docstrings = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
     found = set()
     inside: set[int] = set()
@@ -42,11 +40,7 @@ def sentences(source: str) -> set[str]:
             parts = [part.value if isinstance(part, ast.Constant) else HOLE for part in node.values]
             inside |= {id(part) for part in node.values}
             found.add("".join(str(part) for part in parts))
-        elif (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in docstrings | inside
-        ):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings | inside:
             found.add(re.sub(r"\{\w+\}", HOLE, node.value))
     return found
 

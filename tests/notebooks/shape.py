@@ -64,10 +64,7 @@ HINTS_HEADER = "| What you see | Why | What to do |"
 _FORBIDDEN: dict[str, tuple[type[ast.AST], ...]] = {
     "a def": (ast.FunctionDef, ast.AsyncFunctionDef),
     "a class": (ast.ClassDef,),
-    "a loop": (
-        *(ast.For, ast.AsyncFor, ast.While),
-        *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
-    ),
+    "a loop": (*(ast.For, ast.AsyncFor, ast.While), *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)),
     "a try": (ast.Try, ast.TryStar),
 }
 

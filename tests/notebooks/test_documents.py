@@ -89,9 +89,7 @@ def test_commands_and_their_options_exist(name: str, commands: Any) -> None:
         assert {word for word in rest if word.startswith("-")} <= options | {"--help"}, words
 
 
-@pytest.mark.parametrize(
-    "name", [*NAMES, *(str(path.relative_to(ROOT)) for path in NOTEBOOKS.glob("*.ipynb"))]
-)
+@pytest.mark.parametrize("name", [*NAMES, *(str(path.relative_to(ROOT)) for path in NOTEBOOKS.glob("*.ipynb"))])
 def test_files_of_the_project_that_are_named_exist(name: str) -> None:
     made = {"parameters/sandbox.yaml", "parameters/production.yaml", "parameters/mine.yaml", "records/"}
     folders = "notebooks|parameters|runbooks_lib|sandbox|tests|docs"
@@ -145,9 +143,7 @@ def test_the_layers_of_the_floor_plan_are_the_contract() -> None:
     assert block.split("\n")[:-1] == layers
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")), ids=lambda path: path.stem)
 def test_a_decision_is_short_dated_and_listed(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     title = re.fullmatch(r"# (\d{4}): (.+)", lines[0])

@@ -106,11 +106,7 @@ BROKEN: list[tuple[Any, Callable[[Any], None], str]] = [
     (valid, lambda content: content.update(nbformat_minor=4), "is nbformat 4.4"),
     (valid, lambda content: cell(content, "open").pop("outputs"), "is no valid notebook"),
     (valid, lambda content: None, "is not spelt as JupyterLab saves it"),
-    (
-        clean,
-        updated("look", outputs=[{"output_type": "stream", "name": "stdout", "text": "x"}]),
-        "outputs or a count",
-    ),
+    (clean, updated("look", outputs=[{"output_type": "stream", "name": "stdout", "text": "x"}]), "outputs or a count"),
     (clean, updated("look", execution_count=3), "outputs or a count in the cell look"),
     (clean, updated("look", metadata={"collapsed": True}), "metadata in the cell look that no rule knows"),
     (clean, updated("look", metadata={"tags": ["mine"]}), "metadata in the cell look that no rule knows"),
@@ -138,13 +134,9 @@ BROKEN: list[tuple[Any, Callable[[Any], None], str]] = [
     (parameters, sourced("parameters", "overrides = {}", "changes = {}"), "has the parameters"),
     (mutation, updated("act", metadata={}), "has no cell tagged mutates"),
     (mutation, updated("look", metadata={"tags": ["mutates"]}), "tagged mutates, not ['act']"),
-    (
-        mutation,
-        added("look", "install.apply(run, plan, run.approval(plan))"),
-        "the wrong place: the cell look",
-    ),
+    (mutation, added("look", "install.apply(run, plan, run.approval(plan))"), "the wrong place: the cell look"),
     (mutation, sourced("act", "run.approval(plan)", "yes"), "does not ask for the approval"),
-    (short, added("open", "1\n2"), "has 10 lines in the cell open"),
+    (short, added("open", "1\n2\n3"), "has 9 lines in the cell open"),
     (short, added("look", "!kubectl get pods"), "a shell command or a magic in the cell look"),
     (short, added("look", "%time"), "a shell command or a magic in the cell look"),
     (short, added("look", "def f(): pass"), "has a def in the cell look"),
@@ -162,11 +154,7 @@ BROKEN: list[tuple[Any, Callable[[Any], None], str]] = [
     (table, updated("if-it-fails", source="## If it fails\n\nAsk."), "has no table below If it fails"),
     (table, added("if-it-fails", "| *This plan was not approved* | | press |"), "not three filled cells"),
     (hints, added("if-it-fails", "| *The moon is made of cheese* | x | y |"), "The moon is made of cheese"),
-    (
-        hints,
-        added("if-it-fails", "| *Moons* fails | x | y |"),
-        "no check is called and no sentence says: Moons",
-    ),
+    (hints, added("if-it-fails", "| *Moons* fails | x | y |"), "no check is called and no sentence says: Moons"),
 ]
 
 

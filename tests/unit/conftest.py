@@ -85,9 +85,7 @@ class Program:
         for words, ended in self.answers:
             if set(words) <= set(argv):
                 made = ended()
-                return Completed(
-                    tuple(argv), made.returncode, made.stdout, made.stderr, made.seconds, made.timed_out
-                )
+                return Completed(tuple(argv), made.returncode, made.stdout, made.stderr, made.seconds, made.timed_out)
         return Completed(tuple(argv), 0, "", "", 0.25)
 
     @property
@@ -178,9 +176,7 @@ class DictCluster:
             return not any(what == plural for _, what in self.refused)
         return (verb, plural) not in self.refused
 
-    def logs(
-        self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 500
-    ) -> str:
+    def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 500) -> str:
         text = self.texts.get((f"{pod}/{container}", previous), "")
         if isinstance(text, Exception):
             raise text
@@ -218,18 +214,14 @@ class World:
 
     @property
     def boundaries(self) -> Boundaries:
-        helm = Helm(
-            "helm", self.home, NAMESPACE, redactor=self.redactor, run=self.program, observe=self.told.append
-        )
+        helm = Helm("helm", self.home, NAMESPACE, redactor=self.redactor, run=self.program, observe=self.told.append)
         cluster: Any = self.cluster
         parameters = Parameters.model_validate(self.settings)
         return Boundaries(parameters, helm, cluster, self.redactor, self.told.append, note="run abc")
 
     def stored(self, manifest: str, **besides: Any) -> None:
         """The release that Helm has stored."""
-        info = {"status": "deployed", "description": "done", "last_deployed": "2026-11-22"} | besides.get(
-            "info", {}
-        )
+        info = {"status": "deployed", "description": "done", "last_deployed": "2026-11-22"} | besides.get("info", {})
         release = {
             "name": RELEASE,
             "namespace": NAMESPACE,
@@ -243,9 +235,7 @@ class World:
         self.program.answer("status", stdout=release)
         self.program.answer("history", stdout=[line])
 
-    def renders(
-        self, manifest: str, *, chart: str = "dataflow", version: str = "1.16.0", **besides: Any
-    ) -> None:
+    def renders(self, manifest: str, *, chart: str = "dataflow", version: str = "1.16.0", **besides: Any) -> None:
         """What helm makes of the chart, at a path of this test."""
         archive = self.home / f"{chart}.tgz"
         archive.parent.mkdir(parents=True, exist_ok=True)

@@ -89,15 +89,13 @@ def test_a_library_is_imported_behind_its_door_only(library: str) -> None:
     strays = [
         path.relative_to(ROOT).as_posix()
         for path in MODULES
-        if not within(path, DOORS[library])
-        and any(f"{name}.".startswith(f"{library}.") for name in imports(path))
+        if not within(path, DOORS[library]) and any(f"{name}.".startswith(f"{library}.") for name in imports(path))
     ]
     assert strays == []
 
 
 @pytest.mark.parametrize(
-    "library",
-    ["subprocess", "psutil", "kubernetes", "httpx", "papermill", "nbclient", "pandas", "ipywidgets", "typer"],
+    "library", ["subprocess", "psutil", "kubernetes", "httpx", "papermill", "nbclient", "pandas", "ipywidgets", "typer"]
 )
 def test_the_door_is_in_use(library: str) -> None:
     assert any(f"{name}.".startswith(f"{library}.") for path in MODULES for name in imports(path))
@@ -135,9 +133,7 @@ def test_importing_the_library_loads_none_of_the_heavy_ones() -> None:
 
 #: Spelt in pieces, so that this file does not hold what it forbids.
 MACHINE = re.compile(
-    "|".join(
-        (r"(?<![\w.])/wo" + "rk/", r"(?<![\w.])/ro" + "ot/", r"(?<![\w.])/ho" + r"me/\w", "/Us" + "ers/")
-    )
+    "|".join((r"(?<![\w.])/wo" + "rk/", r"(?<![\w.])/ro" + "ot/", r"(?<![\w.])/ho" + r"me/\w", "/Us" + "ers/"))
 )
 REGISTRIES = re.compile(
     "|".join(
@@ -170,9 +166,7 @@ def tracked() -> Iterator[tuple[str, str]]:
                 continue
 
 
-@pytest.mark.parametrize(
-    "forbidden", [MACHINE, REGISTRIES], ids=["a path of one machine", "a registry's host"]
-)
+@pytest.mark.parametrize("forbidden", [MACHINE, REGISTRIES], ids=["a path of one machine", "a registry's host"])
 def test_no_text_of_the_project_holds(forbidden: re.Pattern[str]) -> None:
     found = [
         f"{name}:{number}: {hit.group()}"

@@ -42,10 +42,15 @@ def test_conda_has_the_same_python() -> None:
 
 def test_the_lock_pins_every_declared_package_with_hashes_and_no_index() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
     lock = (ROOT / "requirements.lock").read_text()
     pinned = {
-        Requirement(line.split(" \\")[0]).name.lower(): line for line in lock.splitlines() if "==" in line and line[0] != " "
+        Requirement(line.split(" \\")[0]).name.lower(): line
+        for line in lock.splitlines()
+        if "==" in line and line[0] != " "
     }
     assert {Requirement(line).name.lower() for line in wanted} <= set(pinned)
     assert all(line.endswith("\\") for line in pinned.values())

@@ -39,9 +39,7 @@ def test_an_error_has_the_exit_code_and_the_outcome_of_its_kind(
 
 
 @pytest.mark.parametrize(("error", "code", "outcome"), CODES)
-def test_the_tree_at_the_top_of_the_module_tells_the_same(
-    error: type[RunbookError], code: int, outcome: str
-) -> None:
+def test_the_tree_at_the_top_of_the_module_tells_the_same(error: type[RunbookError], code: int, outcome: str) -> None:
     drawn = [line for line in (errors.__doc__ or "").splitlines() if f" {error.__name__} " in f" {line}"]
     assert [word for line in drawn for word in line.split() if word.isdigit()] == [str(code)]
 
@@ -58,10 +56,7 @@ def test_each_can_be_caught_as_the_root(error: type[RunbookError]) -> None:
         ({}, ["It broke."]),
         ({"next_step": "Mend it."}, ["It broke.", "Next: Mend it."]),
         ({"evidence": "evidence/"}, ["It broke.", "Evidence: evidence/"]),
-        (
-            {"next_step": "Mend it.", "evidence": "evidence/"},
-            ["It broke.", "Next: Mend it.", "Evidence: evidence/"],
-        ),
+        ({"next_step": "Mend it.", "evidence": "evidence/"}, ["It broke.", "Next: Mend it.", "Evidence: evidence/"]),
     ],
 )
 def test_the_sentence_has_one_thought_a_line(given: dict[str, str], lines: list[str]) -> None:
@@ -80,9 +75,7 @@ def test_a_notebook_shows_the_sentence_and_its_last_line_names_the_exit_code(
     assert not any("Traceback" in line for line in shown)
 
 
-def test_ipython_uses_the_sentence_instead_of_a_stack_trace(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_ipython_uses_the_sentence_instead_of_a_stack_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 

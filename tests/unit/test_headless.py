@@ -31,9 +31,7 @@ def calls() -> Calls:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_interrupts_the_running_cell_and_raises_nothing(
-    calls: Calls, number: signal.Signals
-) -> None:
+def test_a_signal_interrupts_the_running_cell_and_raises_nothing(calls: Calls, number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Stop() as stop:
         stop.enter_cell(calls.interrupt, calls.kill)
@@ -167,8 +165,7 @@ def test_parameters_that_cannot_be_read_again_are_not_taken_for_none(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "first",
-    ["import papermill", "from runbooks_lib.headless import RunbooksEngine", "import papermill.engines"],
+    "first", ["import papermill", "from runbooks_lib.headless import RunbooksEngine", "import papermill.engines"]
 )
 def test_papermill_finds_the_engine_whichever_is_imported_first(first: str) -> None:
     script = (

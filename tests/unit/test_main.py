@@ -112,11 +112,7 @@ def test_help_of_a_command_shows_an_example(runbooks: Runbooks, command: str) ->
         (["plan", "verify", "-p", "good.yaml"], "The stage 'verify' changes nothing", "runbooks run verify"),
         (["parameters", "check", "missing.yaml"], "missing.yaml does not exist", "runbooks parameters check"),
         (["parameters", "check", "good.yaml", "--set", "chart.versoin=1"], "chart.versoin", "chart.version"),
-        (
-            ["run", "install", "-p", "missing.yaml"],
-            "missing.yaml does not exist",
-            "runbooks parameters check",
-        ),
+        (["run", "install", "-p", "missing.yaml"], "missing.yaml does not exist", "runbooks parameters check"),
         (["plan", "install", "-p", "good.yaml"], "The program 'no-such-helm' was not found.", "PATH"),
     ],
 )
@@ -133,9 +129,7 @@ def test_a_wrong_call_is_a_sentence_with_a_next_step_and_exit_code_2(
 
 
 @pytest.mark.parametrize("argv", [[], ["records"], ["parameters"]])
-def test_without_a_command_the_help_is_shown_and_it_is_not_a_success(
-    runbooks: Runbooks, argv: list[str]
-) -> None:
+def test_without_a_command_the_help_is_shown_and_it_is_not_a_success(runbooks: Runbooks, argv: list[str]) -> None:
     ended = runbooks(*argv)
     assert ended.returncode == 2
     assert "Usage:" in ended.stdout + ended.stderr
@@ -168,8 +162,7 @@ def test_a_bad_parameters_file_names_file_line_and_key(runbooks: Runbooks, home:
 
 
 @pytest.mark.parametrize(
-    "error",
-    [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, RunbookError)],
+    "error", [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, RunbookError)]
 )
 def test_every_error_is_its_sentence_on_standard_error_and_its_exit_code(
     failing: Callable[[str], Completed], error: type[RunbookError]
@@ -185,15 +178,11 @@ def test_a_signal_is_a_sentence_and_a_code_of_its_own(
 ) -> None:
     ended = failing(f"os.kill(os.getpid(), signal.{signal}); signal.pause()")
     assert ended.returncode == code
-    assert ended.stderr.strip() == (
-        "runbooks: Stopped before anything was changed.\nNext: Run it again when you want."
-    )
+    assert ended.stderr.strip() == ("runbooks: Stopped before anything was changed.\nNext: Run it again when you want.")
 
 
 @pytest.mark.parametrize(("number", "code"), [("INT", 130), ("TERM", 143)])
-def test_a_signal_while_helm_works_ends_helm_too(
-    runbooks: Runbooks, home: Path, number: str, code: int
-) -> None:
+def test_a_signal_while_helm_works_ends_helm_too(runbooks: Runbooks, home: Path, number: str, code: int) -> None:
     helm = home / "slow-helm"
     helm.write_text(f"#!/bin/sh\necho $$ > pid\nkill -{number} $PPID\nexec sleep 60\n")
     helm.chmod(0o755)
@@ -222,9 +211,7 @@ def test_an_ignored_interrupt_stays_ignored(environment: dict[str, str], home: P
 
 
 @pytest.mark.parametrize("code", [0, 3, 6, 130])
-def test_the_exit_code_of_a_run_is_that_of_the_command(
-    environment: dict[str, str], home: Path, code: int
-) -> None:
+def test_the_exit_code_of_a_run_is_that_of_the_command(environment: dict[str, str], home: Path, code: int) -> None:
     summary = RunSummary(
         run_id="ab12",
         stage="verify",
@@ -269,20 +256,18 @@ def test_a_record_that_is_not_there_is_a_sentence(runbooks: Runbooks) -> None:
 
 
 def test_without_the_sandboxs_libraries_everything_else_works(failing: Callable[..., Completed]) -> None:
-    ended = failing("raise errors.CheckFailed('No.')", before="sys.modules['sandbox.commands'] = None")
+    ended = failing("raise errors.CheckFailed('No.')", before="sys.modules['cryptography'] = None")
     assert (ended.returncode, ended.stderr) == (3, "runbooks: No.\n")
 
 
-@pytest.mark.parametrize("argv", [["rehearse"], ["sandbox", "up", "--name", "x"], ["sandbox", "--help"]])
+@pytest.mark.parametrize("argv", [["rehearse"], ["sandbox", "up", "--name", "x"]])
 def test_a_command_whose_libraries_are_missing_says_how_to_install_them(
     environment: dict[str, str], home: Path, argv: list[str]
 ) -> None:
-    code = (
-        "import sys; sys.modules['sandbox.commands'] = None; from runbooks_lib.__main__ import main; main()"
-    )
+    code = "import sys; sys.modules['cryptography'] = None; from runbooks_lib.__main__ import main; main()"
     ended = process.run([sys.executable, "-c", code, *argv], timeout=60, env=environment, cwd=home)
     assert ended.returncode == 2
-    assert f"`runbooks {argv[0]}` can't be used here" in ended.stderr
+    assert "cryptography" in ended.stderr
     assert "pip install '.[sandbox]'" in ended.stderr
 
 
@@ -318,9 +303,7 @@ def test_a_table_has_plain_columns_where_no_terminal_is(capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "none\n"
 
 
-def test_starting_is_quick_because_the_heavy_libraries_come_late(
-    environment: dict[str, str], home: Path
-) -> None:
+def test_starting_is_quick_because_the_heavy_libraries_come_late(environment: dict[str, str], home: Path) -> None:
     code = (
         "import sys; sys.argv = ['runbooks', 'parameters', 'check', 'good.yaml']\n"
         "from runbooks_lib.__main__ import main\n"

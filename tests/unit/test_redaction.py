@@ -50,10 +50,7 @@ ENCODINGS = {
     "JSON with letters": lambda v: json.dumps(v, ensure_ascii=False)[1:-1],
     "JSON in JSON": lambda v: json.dumps(json.dumps(v)[1:-1])[1:-1],
     "JSON as Go writes it": lambda v: (
-        json.dumps(v, ensure_ascii=False)[1:-1]
-        .replace("&", "\\u0026")
-        .replace("<", "\\u003c")
-        .replace(">", "\\u003e")
+        json.dumps(v, ensure_ascii=False)[1:-1].replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     ),
     "Python": lambda v: repr(v)[1:-1],
     "Python in ASCII": lambda v: ascii(v)[1:-1],

@@ -46,9 +46,7 @@ ROWS = st.lists(st.dictionaries(TEXT, TEXT, max_size=3), max_size=3).map(tuple)
 STATUSES = st.sampled_from(SEVERITY)
 
 FINDINGS = st.builds(Finding, id=TEXT, title=TEXT, status=STATUSES, observed=TEXT, why=TEXT, remedy=TEXT)
-CHANGES = st.builds(
-    ObjectChange, action=st.sampled_from(["add", "change", "remove", "keep"]), name=TEXT, detail=TEXTS
-)
+CHANGES = st.builds(ObjectChange, action=st.sampled_from(["add", "change", "remove", "keep"]), name=TEXT, detail=TEXTS)
 STEPS = st.builds(Step, kind=TEXT, title=TEXT, data=MAPPINGS)
 PLANS = st.builds(
     Plan,
@@ -72,25 +70,16 @@ VALUES = st.one_of(
     FINDINGS,
     REPORTS,
     PLANS,
+    st.builds(Approval, digest=TEXT, by=TEXT, how=st.sampled_from(["parameter", "button", "nothing to approve"])),
     st.builds(
-        Approval, digest=TEXT, by=TEXT, how=st.sampled_from(["parameter", "button", "nothing to approve"])
-    ),
-    st.builds(
-        ChangeResult,
-        stage=TEXT,
-        plan_digest=TEXT,
-        done=TEXTS,
-        revision=st.none() | st.integers(1, 99),
-        seconds=SECONDS,
+        ChangeResult, stage=TEXT, plan_digest=TEXT, done=TEXTS, revision=st.none() | st.integers(1, 99), seconds=SECONDS
     ),
     st.builds(
         RunSummary,
         run_id=TEXT,
         stage=TEXT,
         target=TEXT,
-        outcome=st.sampled_from(
-            ["passed", "done", "refused", "failed", "unknown", "abandoned", "quarantined", "open"]
-        ),
+        outcome=st.sampled_from(["passed", "done", "refused", "failed", "unknown", "abandoned", "quarantined", "open"]),
         exit_code=st.integers(0, 255),
         started=TEXT,
         seconds=SECONDS,
@@ -155,18 +144,11 @@ def test_findings_are_chosen_by_status_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "remedy"),
-    [("pass", ""), ("skip", ""), ("warn", "Mend."), ("fail", "Mend."), ("unknown", "Mend.")],
+    ("status", "remedy"), [("pass", ""), ("skip", ""), ("warn", "Mend."), ("fail", "Mend."), ("unknown", "Mend.")]
 )
 def test_a_row_names_the_remedy_only_where_one_is_needed(status: Status, remedy: str) -> None:
     row = finding(status, remedy="Mend.", observed="seen", expected="wanted").row()
-    assert row == {
-        "status": status,
-        "check": "Some check",
-        "observed": "seen",
-        "expected": "wanted",
-        "remedy": remedy,
-    }
+    assert row == {"status": status, "check": "Some check", "observed": "seen", "expected": "wanted", "remedy": remedy}
 
 
 def test_rows_of_a_plan_a_change_and_a_run() -> None:

@@ -40,9 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "reference", ["env:DB_PASSWORD", "file:mine", "file:group", "k8s:csghub/db#password"]
-)
+@pytest.mark.parametrize("reference", ["env:DB_PASSWORD", "file:mine", "file:group", "k8s:csghub/db#password"])
 def test_a_reference_is_resolved_and_the_redactor_knows_it_at_once(reference: str) -> None:
     redactor = Redactor()
     assert resolve(reference, read_secret=read_secret, redactor=redactor).reveal() == SECRET

@@ -37,9 +37,7 @@ def template(
     ) -> process.Completed:
         package = packages / f"{charts.NAME}-{version}.tgz"
         argv = [helm_executable, "template", release, str(package), "--namespace", "csghub", "--values", "-"]
-        return process.run(
-            argv, timeout=60, stdin=yaml.safe_dump(values or {}), env=helm_environment, cwd=packages
-        )
+        return process.run(argv, timeout=60, stdin=yaml.safe_dump(values or {}), env=helm_environment, cwd=packages)
 
     return render
 

@@ -57,24 +57,12 @@ def test_the_objects_are_of_these_kinds(installed_by_default):
     [
         ("StatefulSet", "dataflow-dataflow", "dataflow", "docker.io/opencsghq/dataflow:v1.16.0", [8000]),
         ("Deployment", "dataflow-celery-worker", "celery-worker", "docker.io/opencsghq/dataflow:v1.16.0", []),
-        (
-            "StatefulSet",
-            "dataflow-label-studio",
-            "label-studio",
-            "docker.io/opencsghq/label-studio:v1.16.0",
-            [8002],
-        ),
+        ("StatefulSet", "dataflow-label-studio", "label-studio", "docker.io/opencsghq/label-studio:v1.16.0", [8002]),
         ("StatefulSet", "dataflow-postgresql", "postgresql", "docker.io/opencsghq/postgres:15.10", [5432]),
         ("StatefulSet", "dataflow-redis", "redis", "docker.io/redis:7.2.5", [6379]),
         ("StatefulSet", "dataflow-mongo", "mongo", "docker.io/opencsghq/mongo:8.0.12", [27017]),
         ("Deployment", "dataflow-reloader", "reloader", "docker.io/opencsghq/stakater-reloader:v1.4.2", []),
-        (
-            "Deployment",
-            "envoy-gateway",
-            "envoy-gateway",
-            "docker.io/envoyproxy/gateway:v1.6.3",
-            [18000, 9443],
-        ),
+        ("Deployment", "envoy-gateway", "envoy-gateway", "docker.io/envoyproxy/gateway:v1.6.3", [18000, 9443]),
     ],
 )
 def test_a_service_is_this_workload(installed_by_default, kind, name, container, image, ports):
@@ -88,9 +76,7 @@ def test_1_16_1_differs_from_1_16_0_by_the_image_of_postgresql_alone(render):
     assert {before[place] for place in before if after[place] != before[place]} == {
         "docker.io/opencsghq/postgres:15.10"
     }
-    assert {after[place] for place in after if after[place] != before[place]} == {
-        "docker.io/opencsghq/postgres:15.17"
-    }
+    assert {after[place] for place in after if after[place] != before[place]} == {"docker.io/opencsghq/postgres:15.17"}
     assert before.keys() == after.keys()
 
 
@@ -115,16 +101,8 @@ def test_the_labels_tell_the_version_but_those_of_pods_do_not(render, version):
 @pytest.mark.parametrize(
     ("kind", "name", "waits"),
     [
-        (
-            "StatefulSet",
-            "dataflow-dataflow",
-            ["wait-for-postgresql", "wait-for-redis", "wait-for-mongo"],
-        ),
-        (
-            "Deployment",
-            "dataflow-celery-worker",
-            ["wait-for-postgresql", "wait-for-redis", "wait-for-mongo"],
-        ),
+        ("StatefulSet", "dataflow-dataflow", ["wait-for-postgresql", "wait-for-redis", "wait-for-mongo"]),
+        ("Deployment", "dataflow-celery-worker", ["wait-for-postgresql", "wait-for-redis", "wait-for-mongo"]),
         ("StatefulSet", "dataflow-label-studio", ["wait-for-postgresql"]),
         ("StatefulSet", "dataflow-postgresql", ["clear-pgdata-as-needed"]),
         ("StatefulSet", "dataflow-redis", []),
@@ -208,9 +186,7 @@ def test_every_other_name_of_the_parent_chart_begins_with_the_release(render):
     assert strangers == {"csghub-gateway", "envoy-gateway", "envoy-gateway-config"}
 
 
-def test_the_certificate_job_its_rights_and_the_webhook_are_hooks_before_install_and_upgrade(
-    installed_by_default,
-):
+def test_the_certificate_job_its_rights_and_the_webhook_are_hooks_before_install_and_upgrade(installed_by_default):
     hooks = {
         key: document["metadata"]["annotations"]["helm.sh/hook"]
         for key, document in installed_by_default.items()
@@ -243,10 +219,7 @@ def test_no_selector_matches_the_pods_of_another_workload(installed_by_default):
         assert [pod_name for pod_name, labels in pods.items() if selector <= labels.items()] == [name]
 
 
-@pytest.mark.parametrize(
-    ("component", "gone"),
-    [("reloader", 6), ("envoy", 19)],
-)
+@pytest.mark.parametrize(("component", "gone"), [("reloader", 6), ("envoy", 19)])
 def test_a_subchart_can_be_left_out(render, installed_by_default, component, gone):
     objects = render({component: {"enabled": False}})
     assert len(installed_by_default) - len(objects) == gone

@@ -59,10 +59,7 @@ def secret_made_beforehand(name, key, password):
         "metadata": {
             "name": name,
             "labels": {"app.kubernetes.io/managed-by": "Helm"},
-            "annotations": {
-                "meta.helm.sh/release-name": "dataflow",
-                "meta.helm.sh/release-namespace": "csghub",
-            },
+            "annotations": {"meta.helm.sh/release-name": "dataflow", "meta.helm.sh/release-namespace": "csghub"},
         },
         "data": {key: base64.b64encode(password.encode()).decode()},
     }
@@ -108,8 +105,7 @@ def test_a_release_keeps_the_passwords_it_finds_through_its_whole_life(cluster, 
     assert_passwords_are_kept(cluster)
     claims = {claim["metadata"]["name"] for claim in cluster.list("v1", "PersistentVolumeClaim", "csghub")}
     assert claims == {
-        f"data-dataflow-{service}-0"
-        for service in ("dataflow", "label-studio", "postgresql", "redis", "mongo")
+        f"data-dataflow-{service}-0" for service in ("dataflow", "label-studio", "postgresql", "redis", "mongo")
     }
     assert cluster.list("apps/v1", "StatefulSet", "csghub") == []
     # Hooks are nobody's after the install, so Helm leaves them.

@@ -14,11 +14,7 @@ from sandbox import charts
 
 def contents(package):
     with tarfile.open(package) as archive:
-        return {
-            member.name: file.read()
-            for member in archive.getmembers()
-            if (file := archive.extractfile(member))
-        }
+        return {member.name: file.read() for member in archive.getmembers() if (file := archive.extractfile(member))}
 
 
 def program(path, text):
@@ -29,11 +25,7 @@ def program(path, text):
 
 def test_publishing_makes_a_package_of_each_version_and_an_index(helm_executable, folder):
     assert charts.publish(folder, helm=helm_executable, url="http://127.0.0.1:8080") == ("1.16.0", "1.16.1")
-    assert {path.name for path in folder.iterdir()} == {
-        "dataflow-1.16.0.tgz",
-        "dataflow-1.16.1.tgz",
-        "index.yaml",
-    }
+    assert {path.name for path in folder.iterdir()} == {"dataflow-1.16.0.tgz", "dataflow-1.16.1.tgz", "index.yaml"}
     entries = yaml.safe_load((folder / "index.yaml").read_text())["entries"]["dataflow"]
     assert {(entry["version"], entry["appVersion"], *entry["urls"]) for entry in entries} == {
         ("1.16.0", "v1.16.0", "http://127.0.0.1:8080/dataflow-1.16.0.tgz"),

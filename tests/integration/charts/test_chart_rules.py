@@ -25,12 +25,7 @@ EXTERNAL = {
         },
         "mongo": {
             "enabled": False,
-            "external": {
-                "host": "mongo.company.com",
-                "port": 37017,
-                "user": "keeper",
-                "password": "canary-mongo",
-            },
+            "external": {"host": "mongo.company.com", "port": 37017, "user": "keeper", "password": "canary-mongo"},
         },
     }
 }
@@ -98,9 +93,7 @@ def test_three_or_more_labels_of_a_domain_lose_the_first(render, domain, hostnam
     ],
     ids=["global", "mainland", "own", "force"],
 )
-def test_an_image_comes_from_its_own_registry_unless_the_global_one_is_forced(
-    render, values, dataflow, redis, envoy
-):
+def test_an_image_comes_from_its_own_registry_unless_the_global_one_is_forced(render, values, dataflow, redis, envoy):
     objects = render(values)
     assert image(objects, "StatefulSet", "dataflow-dataflow") == dataflow
     assert image(objects, "StatefulSet", "dataflow-redis") == redis
@@ -112,10 +105,7 @@ def test_neither_the_edition_nor_the_global_tag_changes_anything(render, install
     objects = render({"global": values})
     for key in installed_by_default:
         if key[0] in ("Deployment", "StatefulSet", "Job"):
-            pods = [
-                found[key]["spec"]["template"]["spec"]["containers"]
-                for found in (objects, installed_by_default)
-            ]
+            pods = [found[key]["spec"]["template"]["spec"]["containers"] for found in (objects, installed_by_default)]
             assert pods[0] == pods[1]
 
 
@@ -227,11 +217,7 @@ def test_a_password_with_odd_characters_stays_one_password_in_a_connection_strin
     ("gateway", "scheme", "listeners"),
     [
         ({}, "http", [("http", 80)]),
-        (
-            {"tls": {"enabled": True, "secretName": "csghub-tls"}},
-            "https",
-            [("http", 80), ("https", 443)],
-        ),
+        ({"tls": {"enabled": True, "secretName": "csghub-tls"}}, "https", [("http", 80), ("https", 443)]),
     ],
 )
 def test_tls_adds_a_listener_and_changes_the_addresses(render, gateway, scheme, listeners):
@@ -244,11 +230,7 @@ def test_tls_adds_a_listener_and_changes_the_addresses(render, gateway, scheme, 
 
 
 @pytest.mark.parametrize(
-    ("tls", "ports"),
-    [
-        ({}, {80: 30080}),
-        ({"enabled": True, "secretName": "csghub-tls"}, {80: 30080, 443: 30443}),
-    ],
+    ("tls", "ports"), [({}, {80: 30080}), ({"enabled": True, "secretName": "csghub-tls"}, {80: 30080, 443: 30443})]
 )
 def test_a_node_port_gateway_asks_for_the_documented_ports(render, tls, ports):
     objects = render({"global": {"gateway": {"service": {"type": "NodePort"}, "tls": tls}}})

@@ -31,12 +31,7 @@ def test_the_secrets_of_the_databases_outlive_the_release(installed_by_default):
     [
         (
             "dataflow-postgresql",
-            {
-                "POSTGRES_USER",
-                "POSTGRES_PASSWORD",
-                "POSTGRES_MULTIPLE_DATABASES",
-                "POSTGRES_HOST_AUTH_METHOD",
-            },
+            {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_MULTIPLE_DATABASES", "POSTGRES_HOST_AUTH_METHOD"},
         ),
         ("dataflow-mongo", {"MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD"}),
     ],

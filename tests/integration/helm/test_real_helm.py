@@ -167,9 +167,7 @@ def test_every_call_of_a_fetch_is_told(helm: Helm, chart_repository: str, told: 
 # ---- a cluster that is not there
 
 
-def test_a_cluster_that_does_not_answer_is_unreachable(
-    helm_executable: str, tmp_path: Path, closed_port: int
-) -> None:
+def test_a_cluster_that_does_not_answer_is_unreachable(helm_executable: str, tmp_path: Path, closed_port: int) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(UNREACHED.replace("PORT", str(closed_port)))
     helm = Helm(helm_executable, tmp_path / "home", "csghub", kubeconfig=kubeconfig)

@@ -51,9 +51,7 @@ def manifest(helm_executable: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def release(manifest: str) -> Release:
-    return Release(
-        name="dataflow", namespace="csghub", revision=1, status="pending-install", manifest=manifest
-    )
+    return Release(name="dataflow", namespace="csghub", revision=1, status="pending-install", manifest=manifest)
 
 
 def another_minute(manifest: str, made: tuple[passwords.Generated, ...]) -> str:

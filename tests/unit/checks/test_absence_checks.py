@@ -12,9 +12,7 @@ from runbooks_lib.errors import RunbookError
 from runbooks_lib.results import Finding, Json
 
 BY_LABEL = {"labels": {"app.kubernetes.io/instance": "dataflow"}}
-BY_HELM = {
-    "annotations": {"meta.helm.sh/release-name": "dataflow", "meta.helm.sh/release-namespace": "csghub"}
-}
+BY_HELM = {"annotations": {"meta.helm.sh/release-name": "dataflow", "meta.helm.sh/release-namespace": "csghub"}}
 STAYING = ("PersistentVolumeClaim data-db-0", "Secret db", "Namespace csghub")
 
 
@@ -77,9 +75,7 @@ def test_what_the_plan_did_not_name_is_left_behind(world: Any, left: Json) -> No
         obj("Deployment", "api", {"labels": {"app.kubernetes.io/instance": "other"}}),
         obj("Deployment", "api", BY_LABEL, "elsewhere"),
         obj(
-            "ConfigMap",
-            "c",
-            {"annotations": BY_HELM["annotations"] | {"meta.helm.sh/release-namespace": "elsewhere"}},
+            "ConfigMap", "c", {"annotations": BY_HELM["annotations"] | {"meta.helm.sh/release-namespace": "elsewhere"}}
         ),
         obj("Deployment", "api", {}),
         obj("ReplicaSet", "api-1", BY_LABEL),

@@ -48,9 +48,7 @@ def test_an_answer_may_know_better_than_its_check() -> None:
 
 
 def test_all_are_asked_though_the_first_fails() -> None:
-    made = asked(
-        check("a", Answer("fail", "1")), check("b", RunbookError("broken")), check("c", Answer("pass", "3"))
-    )
+    made = asked(check("a", Answer("fail", "1")), check("b", RunbookError("broken")), check("c", Answer("pass", "3")))
     assert [(finding.id, finding.status) for finding in made.findings] == [
         ("a", "fail"),
         ("b", "unknown"),
@@ -62,19 +60,13 @@ def test_all_are_asked_though_the_first_fails() -> None:
 @pytest.mark.parametrize(
     ("error", "observed", "remedy"),
     [
-        (
-            Unreachable("The cluster does not answer.", next_step="Look."),
-            "The cluster does not answer.",
-            "Look.",
-        ),
+        (Unreachable("The cluster does not answer.", next_step="Look."), "The cluster does not answer.", "Look."),
         (OutcomeUnknown("Lost."), "Lost.", "do something"),
         (KeyError("matchLabels"), "the check itself broke: KeyError: 'matchLabels'", "do something"),
         (TypeError("None"), "the check itself broke: TypeError: None", "do something"),
     ],
 )
-def test_a_check_that_can_not_be_put_is_unknown_with_the_sentence(
-    error: Exception, observed: str, remedy: str
-) -> None:
+def test_a_check_that_can_not_be_put_is_unknown_with_the_sentence(error: Exception, observed: str, remedy: str) -> None:
     made = asked(check("a", error))
     (finding,) = made.findings
     assert (finding.status, finding.observed, finding.remedy) == ("unknown", observed, remedy)
@@ -91,9 +83,7 @@ def test_each_answer_is_told_as_it_comes_and_the_report_at_the_end() -> None:
     told: list[Event] = []
     made = asked(check("a", Answer("pass", "1")), check("b", Answer("warn", "2")), told=told)
     assert [event.kind for event in told] == ["check.answered", "check.answered", "report.made"]
-    assert [event.data for event in told[:2]] == [
-        finding.model_dump(mode="json") for finding in made.findings
-    ]
+    assert [event.data for event in told[:2]] == [finding.model_dump(mode="json") for finding in made.findings]
     assert told[2].data == {"title": "Release", "verdict": "warn"}
 
 

@@ -42,16 +42,6 @@ def live(kind: str, name: str) -> Json:
     return {"kind": kind, "metadata": {"name": name, "namespace": "csghub"}}
 
 
-def test_the_name_is_free(world: Any) -> None:
-    assert finding(world, "release.name").status == "pass"
-
-
-def test_the_name_is_taken(world: Any) -> None:
-    world.stored("", info={"status": "failed"}, revision=3)
-    answer = finding(world, "release.name")
-    assert (answer.status, answer.observed) == ("fail", "revision 3 of dataflow is failed in csghub")
-
-
 def test_somebody_elses_object_is_found_by_helms_own_dry_run(world: Any) -> None:
     world.renders(MANIFEST)
     said = 'Secret "db" in namespace "csghub" exists and cannot be imported: invalid ownership metadata'
@@ -73,9 +63,7 @@ def test_somebody_elses_object_is_found_by_helms_own_dry_run(world: Any) -> None
         (["PersistentVolumeClaim"], "fail"),
     ],
 )
-def test_a_claim_without_its_secret_would_lock_the_database(
-    world: Any, there: list[str], status: str
-) -> None:
+def test_a_claim_without_its_secret_would_lock_the_database(world: Any, there: list[str], status: str) -> None:
     names = {"PersistentVolumeClaim": "data-db-0", "Secret": "db"}
     world.cluster.add(*(live(kind, names[kind]) for kind in there))
     answer = finding(world, "claims.secrets")

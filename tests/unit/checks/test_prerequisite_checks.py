@@ -126,9 +126,7 @@ def test_a_chart_that_renders_is_named_with_what_it_makes(world: Any) -> None:
 
 def test_a_chart_that_can_not_be_rendered_fails_with_helms_reason(world: Any) -> None:
     world.renders(SECRET)
-    world.program.answer(
-        "--dry-run=server", returncode=1, stderr="Error: execution error at (x): domain is required\n"
-    )
+    world.program.answer("--dry-run=server", returncode=1, stderr="Error: execution error at (x): domain is required\n")
     answer = finding(world, "chart.render")
     assert answer.status == "fail"
     assert "domain is required" in answer.observed
@@ -200,9 +198,7 @@ def test_a_kind_that_is_not_served_is_told(world: Any) -> None:
         ("Terminating", "fail", "csghub is being removed"),
     ],
 )
-def test_the_namespace_is_there_or_still_to_be_made(
-    world: Any, phase: str | None, status: str, observed: str
-) -> None:
+def test_the_namespace_is_there_or_still_to_be_made(world: Any, phase: str | None, status: str, observed: str) -> None:
     if phase:
         world.cluster.add({"kind": "Namespace", "metadata": {"name": "csghub"}, "status": {"phase": phase}})
     answer = finding(world, "namespace")
@@ -261,12 +257,7 @@ def test_whether_a_class_gives_shared_volumes_is_read_off_its_provisioner(
         (claim(mode="ReadWriteOnce"), [], "skip", "the chart asks for no ReadWriteMany claim"),
         (claim(), [], "fail", "no default StorageClass, and the chart names none"),
         (claim("gone"), [storage_class("other", "nfs")], "fail", "StorageClass gone does not exist"),
-        (
-            claim(),
-            [storage_class("a", "ebs.csi.aws.com"), storage_class("b", "nfs", default=True)],
-            "pass",
-            "b (nfs)",
-        ),
+        (claim(), [storage_class("a", "ebs.csi.aws.com"), storage_class("b", "nfs", default=True)], "pass", "b (nfs)"),
         (claim(), [storage_class("a", "nfs")], "fail", "no default StorageClass, and the chart names none"),
     ],
 )
@@ -291,10 +282,7 @@ def test_a_claim_that_a_stateful_set_makes_counts_too(world: Any) -> None:
 def definition() -> Json:
     prefix = "gateway.networking.k8s.io"
     annotations = {f"{prefix}/bundle-version": "v1.3.0", f"{prefix}/channel": "standard"}
-    return {
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"gateways.{prefix}", "annotations": annotations},
-    }
+    return {"kind": "CustomResourceDefinition", "metadata": {"name": f"gateways.{prefix}", "annotations": annotations}}
 
 
 @pytest.mark.parametrize(
@@ -326,10 +314,7 @@ def test_without_a_rendered_chart_the_guides_kinds_are_asked_for(world: Any) -> 
 
 def test_definitions_without_a_bundle_version_are_of_an_unknown_one(world: Any) -> None:
     world.renders(ROUTE)
-    assert (
-        finding(world, "gateway.definitions").observed
-        == "Gateway API bundle of an unknown version, channel unknown"
-    )
+    assert finding(world, "gateway.definitions").observed == "Gateway API bundle of an unknown version, channel unknown"
 
 
 # ---- CSGHub

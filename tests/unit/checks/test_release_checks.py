@@ -88,10 +88,7 @@ def whole() -> dict[str, Json]:
             GATEWAY,
             "Gateway",
             "gw",
-            status={
-                "conditions": [{"type": "Programmed", "status": "True"}],
-                "addresses": [{"value": "192.0.2.1"}],
-            },
+            status={"conditions": [{"type": "Programmed", "status": "True"}], "addresses": [{"value": "192.0.2.1"}]},
         ),
         "route": live(GATEWAY, "HTTPRoute", "route", status={"parents": [{"conditions": ACCEPTED}]}),
         "pod": live(
@@ -100,25 +97,16 @@ def whole() -> dict[str, Json]:
             "api-1",
             labels={"app": "api", "hash": "1"},
             spec={"containers": [container], "nodeName": "node-1"},
-            status={
-                "phase": "Running",
-                "containerStatuses": [{"name": "api", "ready": True, "restartCount": 2}],
-            },
+            status={"phase": "Running", "containerStatuses": [{"name": "api", "ready": True, "restartCount": 2}]},
         ),
-        "foreign pod": live(
-            "v1", "Pod", "other-1", labels={"app": "other"}, spec={"containers": [container]}
-        ),
+        "foreign pod": live("v1", "Pod", "other-1", labels={"app": "other"}, spec={"containers": [container]}),
     }
 
 
 @pytest.fixture
 def objects(world: Any) -> dict[str, Json]:
     world.stored(MANIFEST)
-    world.settings["chart"] = {
-        "repository": "https://charts.example.com",
-        "name": "dataflow",
-        "version": "1.16.0",
-    }
+    world.settings["chart"] = {"repository": "https://charts.example.com", "name": "dataflow", "version": "1.16.0"}
     return copy.deepcopy(whole())
 
 
@@ -172,31 +160,13 @@ def set_at(objects: dict[str, Json], name: str, path: str, value: Any) -> None:
 
 #: Check · what is wrong with what · what is said.
 BROKEN: list[tuple[str, str, str, Any, str]] = [
-    (
-        "workloads.available",
-        "api",
-        "status.availableReplicas",
-        0,
-        "Deployment api: 0 of 1 available, 1 updated",
-    ),
-    (
-        "workloads.available",
-        "db",
-        "status.observedGeneration",
-        0,
-        "StatefulSet db: its controller has not seen",
-    ),
+    ("workloads.available", "api", "status.availableReplicas", 0, "Deployment api: 0 of 1 available, 1 updated"),
+    ("workloads.available", "db", "status.observedGeneration", 0, "StatefulSet db: its controller has not seen"),
     ("workloads.available", "api", "status.replicas", 2, "1 old still there"),
     ("claims.bound", "data", "status.phase", "Pending", "data-db-0: Pending"),
     ("claims.bound", "shared", "status", {}, "shared: unknown"),
     ("services.endpoints", "slice", "endpoints", [], "without a ready endpoint: api"),
-    (
-        "services.endpoints",
-        "slice",
-        "endpoints",
-        [{"conditions": {"ready": False}}],
-        "without a ready endpoint: api",
-    ),
+    ("services.endpoints", "slice", "endpoints", [{"conditions": {"ready": False}}], "without a ready endpoint: api"),
     ("services.endpoints", "slice", "endpoints", None, "without a ready endpoint: api"),
     ("gateway.programmed", "gateway", "status", {}, "Gateway gw: Programmed=unset, addresses []"),
     ("gateway.programmed", "gateway", "status.addresses", [], "Programmed=True, addresses []"),
@@ -212,14 +182,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "routes.accepted",
         "route",
         "status.parents",
-        [
-            {
-                "conditions": [
-                    {"type": "Accepted", "status": "True"},
-                    {"type": "ResolvedRefs", "status": "False"},
-                ]
-            }
-        ],
+        [{"conditions": [{"type": "Accepted", "status": "True"}, {"type": "ResolvedRefs", "status": "False"}]}],
         "'ResolvedRefs': 'False'",
     ),
     ("routes.accepted", "route", "status.parents", [{"conditions": ACCEPTED}, {}], "HTTPRoute route"),
@@ -246,9 +209,7 @@ def test_what_is_broken_fails_its_check_and_no_other(
         ("routes.accepted", "route", "no parent has taken it"),
     ],
 )
-def test_what_is_missing_fails(
-    world: Any, objects: dict[str, Json], ident: str, name: str, said: str
-) -> None:
+def test_what_is_missing_fails(world: Any, objects: dict[str, Json], ident: str, name: str, said: str) -> None:
     del objects[name]
     answer = finding(world, objects, ident)
     assert answer.status == "fail"
@@ -335,14 +296,10 @@ def test_a_workload_that_selects_by_expressions_does_not_take_the_tables_away(
 )
 def test_a_release_in_any_state_can_be_removed(world: Any, status: str, expected: str) -> None:
     world.stored("", info={"status": status})
-    (answer,) = report(
-        "uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append
-    ).findings
+    (answer,) = report("uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append).findings
     assert (answer.status, answer.observed) == (expected, f"revision 1 is {status}")
 
 
 def test_what_is_not_there_can_not_be_removed(world: Any) -> None:
-    (answer,) = report(
-        "uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append
-    ).findings
+    (answer,) = report("uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append).findings
     assert answer.status == "fail"

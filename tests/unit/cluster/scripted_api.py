@@ -41,22 +41,13 @@ def status(code: int, message: str, **details: Any) -> Answer:
 
 def page(*items: Any, version: str = "10", more: str = "") -> Answer:
     return Answer(
-        body={
-            "kind": "List",
-            "items": list(items),
-            "metadata": {"resourceVersion": version, "continue": more},
-        }
+        body={"kind": "List", "items": list(items), "metadata": {"resourceVersion": version, "continue": more}}
     )
 
 
 def thing(name: str, version: str = "1", uid: str = "", **more: Any) -> dict[str, Any]:
     return {
-        "metadata": {
-            "name": name,
-            "namespace": "ns",
-            "uid": uid or f"uid-{name}",
-            "resourceVersion": version,
-        },
+        "metadata": {"name": name, "namespace": "ns", "uid": uid or f"uid-{name}", "resourceVersion": version},
         **more,
     }
 
@@ -75,12 +66,7 @@ class Asked:
 
 
 def _served(plural: str, kind: str, scope: str = "Namespaced") -> dict[str, Any]:
-    return {
-        "resource": plural,
-        "responseKind": {"kind": kind},
-        "scope": scope,
-        "verbs": ["get", "list", "watch"],
-    }
+    return {"resource": plural, "responseKind": {"kind": kind}, "scope": scope, "verbs": ["get", "list", "watch"]}
 
 
 CORE = [_served("pods", "Pod"), _served("secrets", "Secret"), _served("namespaces", "Namespace", "Cluster")]
@@ -89,10 +75,7 @@ APPS = [_served("deployments", "Deployment")]
 
 def _aggregated(*groups: tuple[str, list[dict[str, Any]], str]) -> Answer:
     items = [
-        {
-            "metadata": {"name": name},
-            "versions": [{"version": "v1", "resources": served, "freshness": freshness}],
-        }
+        {"metadata": {"name": name}, "versions": [{"version": "v1", "resources": served, "freshness": freshness}]}
         for name, served, freshness in groups
     ]
     return Answer(body={"kind": "APIGroupDiscoveryList", "items": items})
@@ -157,9 +140,7 @@ class ScriptedApi:
         body = json.loads(content) if content else None
         self.asked.append(Asked(handler.command, parts.path, query, headers, body))
         script = self._scripts[handler.command, parts.path]
-        answer = (
-            (script.popleft() if len(script) > 1 else script[0]) if script else status(404, "not scripted")
-        )
+        answer = (script.popleft() if len(script) > 1 else script[0]) if script else status(404, "not scripted")
         if answer.hang:
             self.closing.wait()
             handler.close_connection = True
@@ -222,14 +203,10 @@ def self_signed(path: Path, *, name: str = "127.0.0.1", days: int = 1) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=10))
         .not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(name))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(name))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
     return path

@@ -49,9 +49,7 @@ class TestNoAnswer:
             connect(api.url, timeout=0.1).version()
         assert caught.value.summary == f"The cluster at {api.url} did not answer: no answer in time."
 
-    def test_a_server_that_closes_without_an_answer_is_asked_again(
-        self, api: ScriptedApi, cluster: Cluster
-    ) -> None:
+    def test_a_server_that_closes_without_an_answer_is_asked_again(self, api: ScriptedApi, cluster: Cluster) -> None:
         api.script("GET", "/version", Answer(drop=True), Answer(body={"gitVersion": "v1.33.0"}))
         assert cluster.version() == "v1.33.0"
         api.script("GET", "/version", Answer(drop=True))
@@ -83,9 +81,7 @@ class TestTrust:
             ({"days": -1}, "its certificate has expired"),
         ],
     )
-    def test_certificates(
-        self, tmp_path: Path, connect: Connect, made: dict[str, Any], expected: str
-    ) -> None:
+    def test_certificates(self, tmp_path: Path, connect: Connect, made: dict[str, Any], expected: str) -> None:
         certificate = self_signed(tmp_path / "server.pem", **made)
         api = ScriptedApi(certificate)
         api.script("GET", "/version", Answer(body={"gitVersion": "v1.33.0"}))
@@ -106,10 +102,7 @@ class TestTrust:
         try:
             with pytest.raises(Untrusted) as caught:
                 connect(api.url, authority=str(self_signed(tmp_path / "other.pem"))).version()
-            assert (
-                caught.value.summary
-                == f"The cluster at {api.url} can't be trusted: its certificate is not trusted."
-            )
+            assert caught.value.summary == f"The cluster at {api.url} can't be trusted: its certificate is not trusted."
         finally:
             api.close()
 
@@ -117,17 +110,12 @@ class TestTrust:
         with pytest.raises(Unreachable, match="it does not speak TLS on this port"):
             connect(api.url.replace("http:", "https:")).version()
 
-    def test_the_token_is_sent_and_its_refusal_does_not_show_it(
-        self, api: ScriptedApi, cluster: Cluster
-    ) -> None:
+    def test_the_token_is_sent_and_its_refusal_does_not_show_it(self, api: ScriptedApi, cluster: Cluster) -> None:
         api.script("GET", "/version", status(401, "Unauthorized"))
         with pytest.raises(Untrusted) as caught:
             cluster.version()
         assert api.asked[-1].headers["authorization"] == "Bearer s3cr3t-token"
-        assert (
-            caught.value.summary
-            == f"The cluster at {api.url} does not accept the credentials (401): Unauthorized."
-        )
+        assert caught.value.summary == f"The cluster at {api.url} does not accept the credentials (401): Unauthorized."
         assert caught.value.exit_code == 6
         assert "s3cr3t" not in str(caught.value)
 
@@ -142,19 +130,9 @@ class TestRefusals:
         ("answer", "kind", "expected", "exit_code"),
         [
             (status(403, RBAC), Forbidden, "jane may not list pods in the namespace ns.", 3),
-            (
-                status(403, QUOTA),
-                Forbidden,
-                f"does not let «list pods in the namespace ns» happen (403): {QUOTA}.",
-                3,
-            ),
+            (status(403, QUOTA), Forbidden, f"does not let «list pods in the namespace ns» happen (403): {QUOTA}.", 3),
             (status(403, ANONYMOUS), Forbidden, "was asked without credentials: it may not list pods", 3),
-            (
-                status(404, "the server could not find it"),
-                NotFound,
-                "can't «list pods in the namespace ns» (404)",
-                3,
-            ),
+            (status(404, "the server could not find it"), NotFound, "can't «list pods in the namespace ns» (404)", 3),
             (status(400, "bad selector"), Invalid, "invalid (400): bad selector.", 3),
             (Answer(418, b"teapot"), RunbookError, "answered 418 to «list pods in the namespace ns».", 1),
         ],
@@ -180,37 +158,21 @@ class TestRefusals:
         ("code", "kind", "expected"),
         [
             (409, Conflict, "can't «create deployments/web in the namespace ns»: it exists already"),
-            (
-                422,
-                Invalid,
-                "finds «create deployments/web in the namespace ns» invalid (422): spec.replicas: wrong.",
-            ),
+            (422, Invalid, "finds «create deployments/web in the namespace ns» invalid (422): spec.replicas: wrong."),
             (429, OutcomeUnknown, "was too busy for «create deployments/web in the namespace ns» (429)"),
             (500, OutcomeUnknown, "It is not known whether the cluster"),
             (503, OutcomeUnknown, "It is not known whether the cluster"),
         ],
     )
     def test_a_write_is_sent_once_and_told(
-        self,
-        api: ScriptedApi,
-        cluster: Cluster,
-        told: list[Event],
-        code: int,
-        kind: type[RunbookError],
-        expected: str,
+        self, api: ScriptedApi, cluster: Cluster, told: list[Event], code: int, kind: type[RunbookError], expected: str
     ) -> None:
         api.script("POST", DEPLOYMENTS, status(code, "spec.replicas: wrong"))
         with pytest.raises(kind) as caught:
             cluster.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}, "ns")
         assert expected in caught.value.summary
         assert len(api.requests(DEPLOYMENTS)) == 1
-        asked = {
-            "verb": "create",
-            "resource": "deployments",
-            "name": "web",
-            "namespace": "ns",
-            "status": code,
-        }
+        asked = {"verb": "create", "resource": "deployments", "name": "web", "namespace": "ns", "status": code}
         assert told == [Event(kind="request.made", data=asked)]
 
     @pytest.mark.parametrize("lost", [Answer(drop=True), Answer(hang=True)])
@@ -222,9 +184,7 @@ class TestRefusals:
         for method, path in (("POST", PODS), ("PATCH", f"{PODS}/a"), ("DELETE", f"{PODS}/a")):
             api.script(method, path, lost)
         calls: dict[str, Callable[[], object]] = {
-            "create": lambda: cluster.create(
-                {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}, "ns"
-            ),
+            "create": lambda: cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}, "ns"),
             "patch": lambda: cluster.patch("v1", "Pod", "a", {"x": 1}, "ns"),
             "delete": lambda: cluster.delete("v1", "Pod", "a", "ns"),
         }
@@ -247,9 +207,7 @@ class TestRefusals:
             cluster.delete("v1", "Pod", "a", "ns")
 
     def test_a_refused_secret_does_not_show_what_it_held(self, api: ScriptedApi, cluster: Cluster) -> None:
-        causes = [
-            {"reason": "FieldValueInvalid", "message": 'Invalid value: "hunter2": no', "field": "data[a b]"}
-        ]
+        causes = [{"reason": "FieldValueInvalid", "message": 'Invalid value: "hunter2": no', "field": "data[a b]"}]
         answer = status(422, 'Secret "s" is invalid: data[a b]: Invalid value: "hunter2": no', causes=causes)
         api.script("PATCH", f"{SECRETS}/s", answer)
         with pytest.raises(Invalid) as caught:
@@ -260,9 +218,7 @@ class TestRefusals:
 
 class TestPassingFaults:
     @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
-    def test_a_read_is_asked_again(
-        self, api: ScriptedApi, cluster: Cluster, told: list[Event], code: int
-    ) -> None:
+    def test_a_read_is_asked_again(self, api: ScriptedApi, cluster: Cluster, told: list[Event], code: int) -> None:
         api.script("GET", PODS, status(code, "not now"), status(code, "not now"), page(thing("a")))
         assert [pod["metadata"]["name"] for pod in cluster.list("v1", "Pod", "ns")] == ["a"]
         assert told == []
@@ -293,18 +249,14 @@ class TestPassingFaults:
         assert asked.query == {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
         assert asked.headers["content-type"] == "application/apply-patch+yaml"
 
-    def test_an_object_that_its_schema_cannot_hold_is_invalid(
-        self, api: ScriptedApi, cluster: Cluster
-    ) -> None:
+    def test_an_object_that_its_schema_cannot_hold_is_invalid(self, api: ScriptedApi, cluster: Cluster) -> None:
         fault = "failed to create typed patch object (ns/a; v1, Kind=Pod): .spec.foo: field not declared in schema"
         api.script("PATCH", f"{PODS}/a", status(500, fault))
         with pytest.raises(Invalid, match="field not declared in schema"):
             cluster.dry_run_apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}, "ns")
 
 
-def test_a_kubeconfig_that_skips_the_verification_does_not_warn_at_every_request(
-    tmp_path: Path,
-) -> None:
+def test_a_kubeconfig_that_skips_the_verification_does_not_warn_at_every_request(tmp_path: Path) -> None:
     import yaml
     from scripted_api import kubeconfig_text
 

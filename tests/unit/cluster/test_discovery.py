@@ -25,9 +25,7 @@ def test_a_cluster_too_old_to_list_its_kinds_at_once_still_tells_its_version(
     assert cluster.version() == "v1.25.0"
     with pytest.raises(CheckFailed) as caught:
         cluster.resources()
-    assert (
-        caught.value.summary == f"The cluster at {api.url} is too old: it can't list its kinds all at once."
-    )
+    assert caught.value.summary == f"The cluster at {api.url} is too old: it can't list its kinds all at once."
     assert "01_prerequisites" in caught.value.next_step
 
 

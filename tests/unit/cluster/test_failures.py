@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from runbooks_lib.cluster.failures import LONGEST, Ask, refusal, spoken
 
-SCHEMA = (
-    'EnvoyProxy "e" is invalid: spec.x: Invalid value: "null": spec.x in body must be of type object: "null"'
-)
+SCHEMA = 'EnvoyProxy "e" is invalid: spec.x: Invalid value: "null": spec.x in body must be of type object: "null"'
 
 
 @pytest.mark.parametrize(
@@ -36,9 +34,7 @@ def test_a_servers_words_are_told_without_the_values_they_echo(said: str, told: 
     assert spoken({"message": said}) == told
 
 
-@given(
-    value=st.text(min_size=1, max_size=200), reason=st.sampled_from(["must be short", "field is immutable"])
-)
+@given(value=st.text(min_size=1, max_size=200), reason=st.sampled_from(["must be short", "field is immutable"]))
 def test_no_rejected_text_is_ever_told(value: str, reason: str) -> None:
     marked = f"«{value}»"
     said = spoken({"message": f"a.b: Invalid value: {json.dumps(marked)}: {reason}"})

@@ -75,16 +75,11 @@ def _bad_base64(config: dict[str, Any]) -> None:
         (_stale_current, "has no context 'gone'; it has here, there."),
         (_no_cluster, "can't be used: its context here is incomplete or malformed."),
         (_clusters_as_mapping, "can't be used: its context here is incomplete or malformed."),
-        (
-            _authority_missing,
-            "can't be used: its context here names the file /nowhere/ca.crt, which is not there.",
-        ),
+        (_authority_missing, "can't be used: its context here names the file /nowhere/ca.crt, which is not there."),
         (_bad_base64, "can't be used: its context here is incomplete or malformed."),
     ],
 )
-def test_a_malformed_kubeconfig_is_a_sentence_without_its_secrets(
-    path: Path, spoil: Any, expected: str
-) -> None:
+def test_a_malformed_kubeconfig_is_a_sentence_without_its_secrets(path: Path, spoil: Any, expected: str) -> None:
     config = yaml.safe_load(kubeconfig_text("https://127.0.0.1:1"))
     spoil(config)
     path.write_text(yaml.safe_dump(config))
@@ -130,15 +125,9 @@ def test_no_kubeconfig_at_all_is_a_sentence(tmp_path: Path, monkeypatch: pytest.
     assert caught.value.summary == f"There is no kubeconfig at {tmp_path / '.kube/config'}."
 
 
-def test_a_failing_credential_program_is_named_and_logs_nothing(
-    path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failing_credential_program_is_named_and_logs_nothing(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     program = {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": "false",
-            "interactiveMode": "Never",
-        }
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "Never"}
     }
     path.write_text(kubeconfig_text("https://127.0.0.1:1", user=program))
     handlers = list(logging.getLogger().handlers)

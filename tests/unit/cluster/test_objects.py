@@ -27,14 +27,11 @@ def test_a_list_whose_next_page_is_gone_is_not_handed_out(api: ScriptedApi, clus
     with pytest.raises(CheckFailed) as caught:
         cluster.list("v1", "Pod", "ns")
     assert caught.value.summary == (
-        "The cluster no longer has what «list pods in the namespace ns» asked for (410): "
-        "the continue token is too old."
+        "The cluster no longer has what «list pods in the namespace ns» asked for (410): the continue token is too old."
     )
 
 
-def test_items_say_what_they_are_and_keep_fields_that_no_model_knows(
-    api: ScriptedApi, cluster: Cluster
-) -> None:
+def test_items_say_what_they_are_and_keep_fields_that_no_model_knows(api: ScriptedApi, cluster: Cluster) -> None:
     api.script("GET", PODS, page(thing("a", brandNew={"x": 1})))
     found = cluster.list("v1", "Pod", "ns")[0]
     assert (found["apiVersion"], found["kind"], found["brandNew"]) == ("v1", "Pod", {"x": 1})
@@ -69,9 +66,7 @@ def test_a_kind_that_is_not_served_can_neither_be_listed_nor_created(cluster: Cl
         cluster.create({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "a"}}, "ns")
 
 
-def test_writes_send_what_they_are_given_and_are_told(
-    api: ScriptedApi, cluster: Cluster, told: list[Event]
-) -> None:
+def test_writes_send_what_they_are_given_and_are_told(api: ScriptedApi, cluster: Cluster, told: list[Event]) -> None:
     api.script("POST", PODS, Answer(201, thing("a")))
     api.script("PATCH", f"{PODS}/a", Answer(body=thing("a")))
     api.script("DELETE", f"{PODS}/a", Answer(body=thing("a")))
@@ -95,8 +90,6 @@ def test_logs_are_text_and_their_absence_is_a_sentence(api: ScriptedApi, cluster
     api.script("GET", f"{PODS}/a/log", Answer(body=b"one\ntwo \xff\n"))
     assert cluster.logs("ns", "a", "c", previous=True, tail=2) == "one\ntwo �\n"
     assert api.asked[-1].query == {"container": "c", "previous": "true", "tailLines": "2"}
-    api.script(
-        "GET", f"{PODS}/a/log", status(400, 'container "c" in pod "a" is waiting to start: ContainerCreating')
-    )
+    api.script("GET", f"{PODS}/a/log", status(400, 'container "c" in pod "a" is waiting to start: ContainerCreating'))
     with pytest.raises(Invalid, match=r"«get pods/a/log in the namespace ns» .*is waiting to start"):
         cluster.logs("ns", "a", "c")

@@ -54,18 +54,11 @@ def test_what_is_there_comes_first_as_added_then_each_change(api: ScriptedApi, c
         (Answer(lines=[event("MODIFIED", thing("a", "11"))], drop=True), "11"),
         (Answer(lines=[event("MODIFIED", thing("a", "11")), b'{"type": "MODI'], drop=True), "11"),
         (Answer(lines=[event("MODIFIED", thing("a", "11")), b'{"type": "MODI\n']), "11"),
-        (
-            Answer(
-                lines=[event("MODIFIED", thing("a", "11")), event("ERROR", {"code": 500, "message": "x"})]
-            ),
-            "11",
-        ),
+        (Answer(lines=[event("MODIFIED", thing("a", "11")), event("ERROR", {"code": 500, "message": "x"})]), "11"),
     ],
     ids=["ended", "dropped", "dropped in a line", "garbled", "server error"],
 )
-def test_it_goes_on_where_it_broke_off(
-    api: ScriptedApi, cluster: Cluster, broken: Answer, resumed_from: str
-) -> None:
+def test_it_goes_on_where_it_broke_off(api: ScriptedApi, cluster: Cluster, broken: Answer, resumed_from: str) -> None:
     rest = Answer(lines=[event("MODIFIED", thing("a", "40"))])
     api.script("GET", PODS, page(thing("a", "9"), version="10"), broken, rest, QUIET)
     assert _seen(cluster, 3) == [("ADDED", "a", "9"), ("MODIFIED", "a", "11"), ("MODIFIED", "a", "40")]
@@ -81,21 +74,12 @@ def test_a_server_that_fails_for_a_while_is_waited_for(api: ScriptedApi, cluster
 
 @pytest.mark.parametrize(
     "gone",
-    [
-        status(410, "too old resource version"),
-        Answer(lines=[event("ERROR", {"kind": "Status", "code": 410})]),
-    ],
+    [status(410, "too old resource version"), Answer(lines=[event("ERROR", {"kind": "Status", "code": 410})])],
     ids=["as an answer", "as an event"],
 )
-def test_a_forgotten_version_is_bridged_by_the_difference(
-    api: ScriptedApi, cluster: Cluster, gone: Answer
-) -> None:
-    before = page(
-        thing("same", "1"), thing("changed", "2"), thing("gone", "3"), thing("again", "4", uid="old")
-    )
-    after = page(
-        thing("same", "1"), thing("changed", "22"), thing("again", "24", uid="new"), thing("fresh", "25")
-    )
+def test_a_forgotten_version_is_bridged_by_the_difference(api: ScriptedApi, cluster: Cluster, gone: Answer) -> None:
+    before = page(thing("same", "1"), thing("changed", "2"), thing("gone", "3"), thing("again", "4", uid="old"))
+    after = page(thing("same", "1"), thing("changed", "22"), thing("again", "24", uid="new"), thing("fresh", "25"))
     api.script("GET", PODS, before, gone, after, QUIET)
     assert _seen(cluster, 9)[4:] == [
         ("DELETED", "gone", "3"),
@@ -122,9 +106,7 @@ def test_a_cluster_that_does_not_come_back_in_time_is_unreachable(
         next(watching)
 
 
-def test_a_cluster_that_is_not_there_at_the_beginning_is_an_error_at_once(
-    api: ScriptedApi, cluster: Cluster
-) -> None:
+def test_a_cluster_that_is_not_there_at_the_beginning_is_an_error_at_once(api: ScriptedApi, cluster: Cluster) -> None:
     api.script("GET", PODS, status(500, "no leader"))
     with pytest.raises(OutcomeUnknown, match="no leader"):
         next(cluster.watch("v1", "Pod", "ns", timeout=60))
@@ -161,9 +143,7 @@ objects = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("123"))
 
 
 @given(before=objects, now=objects)
-def test_replaying_a_difference_leads_from_one_state_to_the_other(
-    before: dict[str, str], now: dict[str, str]
-) -> None:
+def test_replaying_a_difference_leads_from_one_state_to_the_other(before: dict[str, str], now: dict[str, str]) -> None:
     def built(state: dict[str, str]) -> dict[str, dict[str, Any]]:
         return {uid: thing(uid, version, uid=uid) for uid, version in state.items()}
 

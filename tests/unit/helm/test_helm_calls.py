@@ -17,31 +17,18 @@ from runbooks_lib.process import GRACE_SECONDS, Completed
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, digest_of
 
-CHART = ChartFile(
-    path="/charts/dataflow.tgz", name="dataflow", version="1.16.0", digest="sha256:0", source="here"
-)
+CHART = ChartFile(path="/charts/dataflow.tgz", name="dataflow", version="1.16.0", digest="sha256:0", source="here")
 WHERE = ("--namespace", "csghub", "--kubeconfig", "/kube/config", "--kube-context", "prod")
 VALUES = {"postgresql": {"password": "hunter2-hunter2"}}
 RELEASE = {
     "name": "dataflow",
     "namespace": "csghub",
     "version": 3,
-    "info": {
-        "status": "deployed",
-        "description": "run a plan b",
-        "last_deployed": "2026-11-22",
-        "notes": "Hello",
-    },
+    "info": {"status": "deployed", "description": "run a plan b", "last_deployed": "2026-11-22", "notes": "Hello"},
     "config": {"a": 1},
     "manifest": "kind: Secret\n",
     "hooks": [
-        {
-            "name": "migrate",
-            "kind": "Job",
-            "path": "t/j.yaml",
-            "manifest": "kind: Job\n",
-            "events": ["pre-install"],
-        }
+        {"name": "migrate", "kind": "Job", "path": "t/j.yaml", "manifest": "kind: Job\n", "events": ["pre-install"]}
     ],
 }
 
@@ -74,18 +61,9 @@ def test_status_asks_for_json(helm: Helm, program: Any) -> None:
     assert program.call.argv == ("helm", "status", "dataflow", "--output", "json", *WHERE)
     assert (program.call.stdin, program.call.timeout) == (None, QUESTION_SECONDS)
     assert found is not None
-    assert (found.name, found.namespace, found.revision, found.status) == (
-        "dataflow",
-        "csghub",
-        3,
-        "deployed",
-    )
-    assert (found.description, found.notes, found.values) == ("run a plan b", "Hello", {"a": 1})
-    assert (found.hooks[0].name, found.hooks[0].kind, found.hooks[0].events) == (
-        "migrate",
-        "Job",
-        ("pre-install",),
-    )
+    assert (found.name, found.namespace, found.revision, found.status) == ("dataflow", "csghub", 3, "deployed")
+    assert (found.description, found.values) == ("run a plan b", {"a": 1})
+    assert (found.hooks[0].name, found.hooks[0].kind, found.hooks[0].events) == ("migrate", "Job", ("pre-install",))
 
 
 def test_history_asks_for_the_last_twenty(helm: Helm, program: Any) -> None:
@@ -141,9 +119,7 @@ def test_a_change_names_its_run_and_plan_and_how_long_it_may_take(
     flags = ("--values", "-", "--output", "json", "--description", "run a plan sha256:b", "--timeout", "300s")
     assert program.call.argv == ("helm", verb, "dataflow", CHART.path, *flags, *WHERE)
     assert json.loads(program.call.stdin) == VALUES
-    assert program.call.timeout == 300 + GRACE_SECONDS, (
-        "Helm's own limit comes first: it leaves a release `failed`"
-    )
+    assert program.call.timeout == 300 + GRACE_SECONDS, "Helm's own limit comes first: it leaves a release `failed`"
     assert stored.revision == 3
 
 
@@ -247,13 +223,7 @@ def test_values_never_stand_on_the_command_line_or_in_an_event(
 def test_helm_sees_a_home_of_its_own_and_none_of_the_users_settings(
     helm: Helm, program: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in (
-        "HELM_NAMESPACE",
-        "HELM_DEBUG",
-        "HELM_KUBECONTEXT",
-        "HELM_REPOSITORY_CONFIG",
-        "HELM_CONFIG_HOME",
-    ):
+    for name in ("HELM_NAMESPACE", "HELM_DEBUG", "HELM_KUBECONTEXT", "HELM_REPOSITORY_CONFIG", "HELM_CONFIG_HOME"):
         monkeypatch.setenv(name, "the user's")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com")
     program.answer("status", stdout=RELEASE)
@@ -298,9 +268,7 @@ def test_a_relative_path_of_helm_starts_at_the_project(
 # ---- what the journal hears
 
 
-def test_each_call_is_told_when_it_starts_and_when_it_has_ended(
-    helm: Helm, program: Any, told: list[Event]
-) -> None:
+def test_each_call_is_told_when_it_starts_and_when_it_has_ended(helm: Helm, program: Any, told: list[Event]) -> None:
     program.answer("version", stdout="v3.19.5")
     helm.version()
     argv = ["helm", "version", "--template", "{{.Version}}"]
@@ -339,13 +307,9 @@ def test_the_program_is_told_before_it_ends(program: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("stdout", ["", "not json", "null", "[]", "{}"])
-def test_an_answer_that_is_no_release_is_unknown_and_no_stack_trace(
-    helm: Helm, program: Any, stdout: str
-) -> None:
+def test_an_answer_that_is_no_release_is_unknown_and_no_stack_trace(helm: Helm, program: Any, stdout: str) -> None:
     program.answer(stdout=stdout)
-    with pytest.raises(
-        OutcomeUnknown, match=r"`helm (status|install)` ended well, but its answer can't be read"
-    ):
+    with pytest.raises(OutcomeUnknown, match=r"`helm (status|install)` ended well, but its answer can't be read"):
         helm.status("dataflow")
     with pytest.raises(OutcomeUnknown, match="03_verify"):
         helm.change("dataflow", CHART, {}, upgrade=False, note="n", seconds=1)
@@ -364,9 +328,7 @@ def test_an_answer_that_is_no_release_is_unknown_and_no_stack_trace(
         ("uninstalling", True),
     ],
 )
-def test_a_release_is_pending_while_an_operation_is_under_way_or_was_cut_off(
-    status: str, pending: bool
-) -> None:
+def test_a_release_is_pending_while_an_operation_is_under_way_or_was_cut_off(status: str, pending: bool) -> None:
     assert release_of(RELEASE | {"info": {"status": status}}).pending is pending
 
 

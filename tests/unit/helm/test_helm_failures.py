@@ -8,14 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks_lib.errors import (
-    CheckFailed,
-    OutcomeUnknown,
-    RunbookError,
-    TargetRefused,
-    Unreachable,
-    UsageError,
-)
+from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, TargetRefused, Unreachable, UsageError
 from runbooks_lib.helm import Helm
 from runbooks_lib.helm.failures import failure
 from runbooks_lib.process import Completed
@@ -28,12 +21,7 @@ SCHEMA = "values don't meet the specifications of the schema(s) in the following
 #: What Helm says · the error · its exit code · a part of our sentence.
 TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
     ("INSTALLATION FAILED: cannot re-use a name that is still in use", TargetRefused, 7, "exists already"),
-    (
-        "release name check failed: cannot reuse a name that is still in use",
-        TargetRefused,
-        7,
-        "exists already",
-    ),
+    ("release name check failed: cannot reuse a name that is still in use", TargetRefused, 7, "exists already"),
     (
         "UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress",
         TargetRefused,
@@ -43,18 +31,8 @@ TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
     ('UPGRADE FAILED: "dataflow" has no deployed releases', UsageError, 2, "no such release"),
     ("uninstall: Release not loaded: dataflow: release: not found", UsageError, 2, "no such release"),
     ("release: not found", UsageError, 2, "no such release"),
-    (
-        f"INSTALLATION FAILED: Kubernetes cluster unreachable: {GET}",
-        Unreachable,
-        6,
-        "could not reach a server",
-    ),
-    (
-        f"cluster reachability check failed: kubernetes cluster unreachable: {GET}",
-        Unreachable,
-        6,
-        "not reach",
-    ),
+    (f"INSTALLATION FAILED: Kubernetes cluster unreachable: {GET}", Unreachable, 6, "could not reach a server"),
+    (f"cluster reachability check failed: kubernetes cluster unreachable: {GET}", Unreachable, 6, "not reach"),
     (
         'Kubernetes cluster unreachable: Get "https://api.example.com": dial tcp: lookup api.example.com: no such host',
         Unreachable,
@@ -98,33 +76,13 @@ TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
         2,
         "no such chart version",
     ),
-    (
-        'chart "dataflow" version "9.9.9" not found in http://127.0.0.1 repository',
-        UsageError,
-        2,
-        "no such chart",
-    ),
-    (
-        f"{INDEX}: failed to fetch http://127.0.0.1:1/index.yaml : 404 Not Found",
-        Unreachable,
-        6,
-        "repository did not",
-    ),
-    (
-        f"{INDEX}: Get: dial tcp 127.0.0.1:1: connect: connection refused",
-        Unreachable,
-        6,
-        "could not reach a server",
-    ),
+    ('chart "dataflow" version "9.9.9" not found in http://127.0.0.1 repository', UsageError, 2, "no such chart"),
+    (f"{INDEX}: failed to fetch http://127.0.0.1:1/index.yaml : 404 Not Found", Unreachable, 6, "repository did not"),
+    (f"{INDEX}: Get: dial tcp 127.0.0.1:1: connect: connection refused", Unreachable, 6, "could not reach a server"),
     ("repo csghub not found", UsageError, 2, "not found where the parameters say"),
     ('path "./dataflow" not found', UsageError, 2, "not found where the parameters say"),
     ("no chart name found", UsageError, 2, "not found where the parameters say"),
-    (
-        "file 'c.tgz' does not appear to be a gzipped archive; got 'text/plain'",
-        UsageError,
-        2,
-        "no chart archive",
-    ),
+    ("file 'c.tgz' does not appear to be a gzipped archive; got 'text/plain'", UsageError, 2, "no chart archive"),
     ("Chart.yaml file is missing", UsageError, 2, "not found where the parameters say"),
     (
         'INSTALLATION FAILED: unable to build kubernetes objects from release manifest: resource mapping not found for name: "g" '
@@ -133,24 +91,14 @@ TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
         3,
         "does not know a kind",
     ),
-    (
-        f"INSTALLATION FAILED: {SCHEMA}\ndataflow:\n- replicas: Invalid type",
-        UsageError,
-        2,
-        "refuses these values",
-    ),
+    (f"INSTALLATION FAILED: {SCHEMA}\ndataflow:\n- replicas: Invalid type", UsageError, 2, "refuses these values"),
     (
         "INSTALLATION FAILED: execution error at (dataflow/templates/x.yaml:3:4): domain is required",
         UsageError,
         2,
         "can't be rendered",
     ),
-    (
-        "template: dataflow/x.yaml:1:2: nil pointer evaluating interface {}.a",
-        UsageError,
-        2,
-        "can't be rendered",
-    ),
+    ("template: dataflow/x.yaml:1:2: nil pointer evaluating interface {}.a", UsageError, 2, "can't be rendered"),
     (
         'Unable to continue with install: Secret "s" in namespace "n" exists and cannot be imported into the current '
         'release: invalid ownership metadata; label validation error: missing key "app.kubernetes.io/managed-by"',
@@ -230,9 +178,7 @@ def test_a_call_that_was_stopped_but_ended_with_0_is_unknown_too() -> None:
     assert type(failure(ended("", timed_out=True, returncode=0), plain)) is OutcomeUnknown
 
 
-@pytest.mark.parametrize(
-    "secret", ["hunter2-hunter2", "two  spaces in it", "first line of it\nsecond line of it"]
-)
+@pytest.mark.parametrize("secret", ["hunter2-hunter2", "two  spaces in it", "first line of it\nsecond line of it"])
 def test_a_secret_in_helms_words_is_replaced(program: Any, tmp_path: Any, secret: str) -> None:
     redactor = Redactor()
     redactor.register(secret, "pg#PASSWORD")

@@ -42,17 +42,11 @@ def test_defaults_are_the_four_flags_of_the_guide_and_nothing_else(write: Write)
         (["images.registry=r.example"], "global.image.registry", "r.example"),
         (["images.envoy_registry=r.example/x"], "global.imageRegistry", "r.example/x"),
         (["gateway.service_type=NodePort"], "global.gateway.service.type", "NodePort"),
-        (
-            ["gateway.tls={enabled: true, secret_name: t}"],
-            "global.gateway.tls",
-            {"enabled": True, "secretName": "t"},
-        ),
+        (["gateway.tls={enabled: true, secret_name: t}"], "global.gateway.tls", {"enabled": True, "secretName": "t"}),
         (["values.externalUrl=https://last"], "externalUrl", "https://last"),
     ],
 )
-def test_each_key_becomes_its_value_of_the_chart(
-    write: Write, overrides: list[str], path: str, value: Any
-) -> None:
+def test_each_key_becomes_its_value_of_the_chart(write: Write, overrides: list[str], path: str, value: Any) -> None:
     assert at(parameters.chart_values(parameters.load(write(), overrides)), path) == value
 
 

@@ -59,9 +59,7 @@ def test_parameters_cannot_be_changed_afterwards(write: Write) -> None:
 
 
 def test_what_is_archived_reads_as_the_same_parameters(write: Write, minimal: str) -> None:
-    chosen = parameters.load(
-        write(minimal + 'values:\n  a: {password: {from: "env:PASSWORD"}, b: [1, null]}\n')
-    )
+    chosen = parameters.load(write(minimal + 'values:\n  a: {password: {from: "env:PASSWORD"}, b: [1, null]}\n'))
     archived = parameters.dump(chosen)
     assert archived["values"]["a"]["password"] == {"from": "env:PASSWORD"}
     assert parameters.dump(parameters.load(write(), archived)) == archived
@@ -85,10 +83,7 @@ def test_a_missing_file_says_where_it_was_looked_for(project: Path) -> None:
         ("a: 1\n---\nb: 2\n", "expected a single document"),
         (b"target: \xff\n", "mine.yaml: not text in UTF-8"),
         (b"target: \x07\n", "mine.yaml: not text in UTF-8"),
-        (
-            "target: {}\nchart: {}\ntarget: {}\n",
-            "mine.yaml:3:1: not well-formed YAML: target is there already.",
-        ),
+        ("target: {}\nchart: {}\ntarget: {}\n", "mine.yaml:3:1: not well-formed YAML: target is there already."),
         ("a:\n  b: 1\n  b: 2\n", "mine.yaml:3:3: not well-formed YAML: b is there already."),
         ("a:\n- {b: 1, b: 2}\n", "mine.yaml:2:10: not well-formed YAML: b is there already."),
         ("1: x\n", "mine.yaml:1:1: not well-formed YAML: 1 is not text: quote it"),
@@ -202,9 +197,7 @@ def test_an_override_that_is_wrong_says_so_instead_of_a_line(write: Write, overr
 
 
 def test_a_chart_at_a_path_needs_nothing_else(write: Write, minimal: str) -> None:
-    chart = parameters.load(
-        write(minimal.replace('version: "1.16.0"', "path: charts/dataflow-1.16.0.tgz"))
-    ).chart
+    chart = parameters.load(write(minimal.replace('version: "1.16.0"', "path: charts/dataflow-1.16.0.tgz"))).chart
     assert (chart.path, chart.repository, chart.version) == ("charts/dataflow-1.16.0.tgz", "", "")
 
 
@@ -222,9 +215,7 @@ def test_a_chart_at_a_path_needs_nothing_else(write: Write, minimal: str) -> Non
         ("=", "="),
     ],
 )
-def test_chart_values_are_typed_as_helm_types_them(
-    write: Write, minimal: str, typed: str, value: object
-) -> None:
+def test_chart_values_are_typed_as_helm_types_them(write: Write, minimal: str, typed: str, value: object) -> None:
     found = parameters.load(write(f"{minimal}values: {{key: {typed}}}\n")).values["key"]
     assert (type(found), found) == (type(value), value)
 

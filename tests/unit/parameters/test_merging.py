@@ -17,9 +17,7 @@ _leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 _keys = st.sampled_from(["a", "b", "c", "from"])
 _data = st.dictionaries(
     _keys,
-    st.recursive(
-        _leaves, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_keys, inner, max_size=3)
-    ),
+    st.recursive(_leaves, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_keys, inner, max_size=3)),
     max_size=3,
 )
 

@@ -50,9 +50,7 @@ _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
         ('values.a.password={from: "env:A"}', {"values": {"a": {"password": {"from": "env:A"}}}}),
     ],
 )
-def test_a_text_is_typed_by_its_field_or_as_yaml_without_losing_what_was_typed(
-    text: str, data: dict[str, Any]
-) -> None:
+def test_a_text_is_typed_by_its_field_or_as_yaml_without_losing_what_was_typed(text: str, data: dict[str, Any]) -> None:
     assert data_of(text) == data
 
 
@@ -69,10 +67,7 @@ def test_no_overrides_change_nothing(nothing: Any) -> None:
     ],
 )
 def test_several_are_merged_and_the_last_wins(overrides: Any) -> None:
-    assert data_of(overrides) == {
-        "gateway": {"tls": {"enabled": True, "secret_name": "tls"}},
-        "probes": "write",
-    }
+    assert data_of(overrides) == {"gateway": {"tls": {"enabled": True, "secret_name": "tls"}}, "probes": "write"}
 
 
 def test_a_key_inside_of_a_nested_mapping_keeps_its_dots() -> None:

@@ -32,12 +32,9 @@ def test_absolute_paths_and_the_users_home_are_kept(project: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("home", "sentence"),
-    [("", "No project was found"), ("gone", "RUNBOOKS_HOME names gone, which is not a folder")],
+    ("home", "sentence"), [("", "No project was found"), ("gone", "RUNBOOKS_HOME names gone, which is not a folder")]
 )
-def test_no_project_is_a_sentence(
-    project: Path, monkeypatch: pytest.MonkeyPatch, home: str, sentence: str
-) -> None:
+def test_no_project_is_a_sentence(project: Path, monkeypatch: pytest.MonkeyPatch, home: str, sentence: str) -> None:
     (project / "pyproject.toml").unlink()
     monkeypatch.setenv("RUNBOOKS_HOME", home)
     with pytest.raises(UsageError, match=sentence) as caught:

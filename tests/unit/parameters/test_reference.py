@@ -26,8 +26,7 @@ def test_a_reference_is_read(text: str, reference: Reference) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "hunter22", "env:", "env:1X", "env:A B", "file:", "k8s:name#key", "k8s:ns/name", "vault:x", "ENV:X"],
+    "text", ["", "hunter22", "env:", "env:1X", "env:A B", "file:", "k8s:name#key", "k8s:ns/name", "vault:x", "ENV:X"]
 )
 def test_what_is_no_reference_gets_told_how_to_write_one_and_is_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match=r"env:NAME.*file:PATH.*k8s:NAMESPACE/NAME#KEY") as caught:
@@ -38,11 +37,7 @@ def test_what_is_no_reference_gets_told_how_to_write_one_and_is_not_repeated(tex
 def test_references_are_filled_and_the_rest_is_kept() -> None:
     data = {"a": {"from": "env:A"}, "b": [{"from": "env:B"}, 1], "c": {"from": ["not", "text"]}}
     filled = fill_references(data, lambda reference: f"<{reference.name}>")
-    assert filled == {
-        "a": "<A>",
-        "b": ["<B>", 1],
-        "c": {"from": ["not", "text"]},
-    }
+    assert filled == {"a": "<A>", "b": ["<B>", 1], "c": {"from": ["not", "text"]}}
 
 
 @pytest.mark.parametrize(

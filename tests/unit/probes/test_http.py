@@ -141,9 +141,7 @@ def test_a_body_that_never_ends_is_not_waited_for(site: str) -> None:
         ("", "it is no http or https address"),
     ],
 )
-def test_an_address_that_leads_nowhere_has_a_reason(
-    url: str, error: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_that_leads_nowhere_has_a_reason(url: str, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
     assert answer(url, timeout=5).error == error

@@ -39,9 +39,7 @@ def tell(folder: Path, kind: str, data: Json | None = None) -> None:
     journal(Event(kind=kind, data=data or {}))
 
 
-def test_the_manifest_names_every_file_by_its_digest_and_how_the_run_ended(
-    folder: Path, redactor: Redactor
-) -> None:
+def test_the_manifest_names_every_file_by_its_digest_and_how_the_run_ended(folder: Path, redactor: Redactor) -> None:
     records.write_text(folder, "evidence/pod.log", "fine", redactor)
 
     summary = close(folder, redactor)
@@ -54,12 +52,7 @@ def test_the_manifest_names_every_file_by_its_digest_and_how_the_run_ended(
     assert records.verify(folder) == []
     last = records.read_events(folder)[-1]
     assert last["kind"] == "run.ended"
-    assert last["data"] == {
-        "outcome": "passed",
-        "exit_code": 0,
-        "summary": "It passed.",
-        "closer": "seal cell",
-    }
+    assert last["data"] == {"outcome": "passed", "exit_code": 0, "summary": "It passed.", "closer": "seal cell"}
 
 
 def test_the_second_closer_gets_what_the_first_one_wrote(folder: Path, redactor: Redactor) -> None:
@@ -172,9 +165,7 @@ def test_a_redactor_that_fails_leaves_the_record_open_for_the_next_closer(folder
     assert close(folder, Redactor()).outcome == "passed"
 
 
-def test_a_record_whose_folder_has_gone_is_an_error_with_exit_code_8(
-    folder: Path, redactor: Redactor
-) -> None:
+def test_a_record_whose_folder_has_gone_is_an_error_with_exit_code_8(folder: Path, redactor: Redactor) -> None:
     folder.rename(folder.parent / "moved")
 
     with pytest.raises(RecordError, match=r"could not be written: .*No such file or directory") as refused:
@@ -185,17 +176,8 @@ def test_a_record_whose_folder_has_gone_is_an_error_with_exit_code_8(
 
 
 @pytest.mark.parametrize(("closer", "note"), [("seal cell", []), ("engine", ["The kernel ended while"])])
-def test_the_notebook_is_made_of_the_journal(
-    folder: Path, redactor: Redactor, closer: str, note: list[str]
-) -> None:
-    cell = {
-        "id": "a",
-        "cell_type": "code",
-        "metadata": {},
-        "source": "1+1",
-        "outputs": [],
-        "execution_count": None,
-    }
+def test_the_notebook_is_made_of_the_journal(folder: Path, redactor: Redactor, closer: str, note: list[str]) -> None:
+    cell = {"id": "a", "cell_type": "code", "metadata": {}, "source": "1+1", "outputs": [], "execution_count": None}
     template = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     records.write_json(folder, "input.ipynb", template, redactor)
     output = {"output_type": "stream", "name": "stdout", "text": "2\n"}
@@ -261,9 +243,7 @@ def test_a_run_that_told_its_error_before_it_was_killed_keeps_it(tmp_path: Path,
         {"pid": "not a number"},
     ],
 )
-def test_a_run_is_left_alone_unless_its_writer_is_proved_gone(
-    tmp_path: Path, folder: Path, changes: Json
-) -> None:
+def test_a_run_is_left_alone_unless_its_writer_is_proved_gone(tmp_path: Path, folder: Path, changes: Json) -> None:
     gone(folder, **changes)
 
     assert records.sweep(tmp_path, lambda folder, redactor: True) == []
@@ -283,9 +263,7 @@ def test_a_record_without_any_writer_is_left_alone(tmp_path: Path, folder: Path)
     assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 
 
-def test_a_record_whose_secrets_cannot_be_looked_up_again_is_quarantined(
-    tmp_path: Path, folder: Path
-) -> None:
+def test_a_record_whose_secrets_cannot_be_looked_up_again_is_quarantined(tmp_path: Path, folder: Path) -> None:
     gone(folder)
 
     (swept,) = records.sweep(tmp_path, lambda folder, redactor: False)

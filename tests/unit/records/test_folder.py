@@ -32,9 +32,7 @@ def test_a_run_takes_the_record_that_the_engine_made_for_it(
     assert not (tmp_path / "other").exists()
 
 
-def test_an_engine_that_made_no_record_is_told_of_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_made_no_record_is_told_of_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNBOOKS_RUN_POINTER", str(tmp_path / "pointer"))
 
     folder = records.open_folder(tmp_path, target="t", stage="verify")
@@ -51,9 +49,7 @@ def test_a_stage_may_have_a_hyphen_in_its_name(tmp_path: Path) -> None:
     ("target", "shelf"),
     [("a.b", "a.b"), ("../up", "-up"), ("x/y z", "x-y-z"), ("..", "unnamed"), ("", "unnamed"), ("ä", "-")],
 )
-def test_a_targets_name_never_leads_out_of_the_records_folder(
-    tmp_path: Path, target: str, shelf: str
-) -> None:
+def test_a_targets_name_never_leads_out_of_the_records_folder(tmp_path: Path, target: str, shelf: str) -> None:
     folder = records.create(tmp_path, target=target, stage="verify")
 
     assert folder.parent == tmp_path / shelf
@@ -73,9 +69,7 @@ def test_a_folder_that_is_no_record_has_no_run_id(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_made_says_why_and_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "records").write_text("a file in the way")
 
-    with pytest.raises(
-        RecordError, match=r"could not be written: .*records/t/.*: Not a directory"
-    ) as refused:
+    with pytest.raises(RecordError, match=r"could not be written: .*records/t/.*: Not a directory") as refused:
         records.create(tmp_path / "records", target="t", stage="verify")
 
     assert refused.value.exit_code == 8

@@ -27,9 +27,7 @@ PLAIN = st.recursive(
     max_leaves=12,
 )
 EVENTS = st.lists(
-    st.builds(
-        Event, kind=st.sampled_from(["a.b", "c.d"]), data=st.dictionaries(st.text(), PLAIN, max_size=4)
-    ),
+    st.builds(Event, kind=st.sampled_from(["a.b", "c.d"]), data=st.dictionaries(st.text(), PLAIN, max_size=4)),
     max_size=8,
 )
 
@@ -47,11 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def written(folder: Path) -> list[tuple[str, Any]]:
-    return [
-        (event["kind"], event["data"])
-        for event in records.read_events(folder)
-        if event["kind"] != "writer.joined"
-    ]
+    return [(event["kind"], event["data"]) for event in records.read_events(folder) if event["kind"] != "writer.joined"]
 
 
 def test_a_line_says_when_who_and_what(folder: Path) -> None:
@@ -69,9 +63,7 @@ def test_a_line_says_when_who_and_what(folder: Path) -> None:
 
 
 @given(EVENTS)
-def test_what_is_written_is_what_is_read(
-    tmp_path_factory: pytest.TempPathFactory, events: list[Event]
-) -> None:
+def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> None:
     folder = records.create(tmp_path_factory.mktemp("records"), target="t", stage="verify")
     journal = records.Journal(folder, Open(), role="kernel")
     for event in events:
@@ -97,25 +89,12 @@ def test_a_torn_last_line_costs_that_line_only(
 
     next_writer = records.Journal(folder, Open(), role="engine")
     next_writer(Event(kind="error.raised", data={"x": 1}))
-    assert written(folder) == [
-        *((event.kind, event.data) for event in events[:-1]),
-        ("error.raised", {"x": 1}),
-    ]
+    assert written(folder) == [*((event.kind, event.data) for event in events[:-1]), ("error.raised", {"x": 1})]
 
 
 @pytest.mark.parametrize(
     "line",
-    [
-        b"",
-        b"null",
-        b"[]",
-        b'"text"',
-        b"{}",
-        b'{"kind": 1, "data": {}}',
-        b'{"kind": "x"}',
-        b"\xff\xfe",
-        b"{" * 5000,
-    ],
+    [b"", b"null", b"[]", b'"text"', b"{}", b'{"kind": 1, "data": {}}', b'{"kind": "x"}', b"\xff\xfe", b"{" * 5000],
 )
 def test_a_line_that_is_no_event_is_left_out(folder: Path, line: bytes) -> None:
     with (folder / "events.jsonl").open("ab") as journal:

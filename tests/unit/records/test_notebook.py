@@ -29,10 +29,7 @@ def code(cell_id: str, source: Any) -> Json:
 
 
 def template(*cells: Json) -> Json:
-    return {
-        "cells": list(cells),
-        "metadata": {"kernelspec": {"name": "python3", "display_name": "x"}, "widgets": {}},
-    }
+    return {"cells": list(cells), "metadata": {"kernelspec": {"name": "python3", "display_name": "x"}, "widgets": {}}}
 
 
 def ran(source: str, count: int, cell_id: str = "") -> Execution:
@@ -42,9 +39,7 @@ def ran(source: str, count: int, cell_id: str = "") -> Execution:
 def layout(made: Json) -> list[tuple[str, Any]]:
     """Each code cell's source, and the number of its last execution."""
     nbformat.validate(nbformat.from_dict(made))
-    return [
-        (cell["source"], cell["execution_count"]) for cell in made["cells"] if cell["cell_type"] == "code"
-    ]
+    return [(cell["source"], cell["execution_count"]) for cell in made["cells"] if cell["cell_type"] == "code"]
 
 
 INPUT = template(
@@ -103,9 +98,7 @@ IDS = st.sampled_from(["", "p", "a", "unknown"])
 
 
 @given(st.lists(st.tuples(SOURCES, IDS), max_size=8))
-def test_the_last_execution_of_every_source_is_kept_and_the_notebook_stays_valid(
-    steps: list[tuple[str, str]],
-) -> None:
+def test_the_last_execution_of_every_source_is_kept_and_the_notebook_stays_valid(steps: list[tuple[str, str]]) -> None:
     executions = [ran(source, number, cell_id) for number, (source, cell_id) in enumerate(steps, start=1)]
 
     made = layout(notebook.executed(INPUT, executions))

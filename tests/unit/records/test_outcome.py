@@ -71,9 +71,7 @@ SEALED = {"outcome": "passed", "exit_code": 0, "summary": "ok"}
         ([BEGAN, FAILED, ChangeFailed("x"), BEGAN, ENDED], "unknown", 6, "The change was made, but"),
     ],
 )
-def test_the_journal_proves_how_a_run_ended(
-    steps: list[Any], outcome: str, exit_code: int, summary: str
-) -> None:
+def test_the_journal_proves_how_a_run_ended(steps: list[Any], outcome: str, exit_code: int, summary: str) -> None:
     found = records.outcome_of(events(*steps))
 
     assert found[:2] == (outcome, exit_code)

@@ -8,14 +8,7 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.errors import (
-    ApprovalError,
-    ChangeFailed,
-    Interrupted,
-    OutcomeUnknown,
-    TargetRefused,
-    Unreachable,
-)
+from runbooks_lib.errors import ApprovalError, ChangeFailed, Interrupted, OutcomeUnknown, TargetRefused, Unreachable
 from runbooks_lib.helm import Helm
 from runbooks_lib.process import Completed
 from runbooks_lib.release import change
@@ -183,9 +176,7 @@ def test_helm_storing_other_objects_than_planned_is_a_failure(world: Any, record
         carried_out(world, records)
 
 
-def test_a_workload_that_does_not_come_up_is_named_with_its_pods_trouble(
-    world: Any, records: Records
-) -> None:
+def test_a_workload_that_does_not_come_up_is_named_with_its_pods_trouble(world: Any, records: Records) -> None:
     adopting(world)
     late = rolled_out() | {"status": {"observedGeneration": 1}}
     waiting = {"name": "api", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
@@ -246,13 +237,7 @@ def test_a_step_that_fails_ends_the_change_with_its_place_and_evidence(
     assert str(caught.value).startswith(f"Step 2 of 3 (Upgrade it) {words}")
     assert caught.value.__cause__ is error
     assert f"{len(records.files)} files under evidence/" in str(caught.value)
-    assert world.kinds() == [
-        "change.started",
-        "change.step",
-        "change.step",
-        "change.failed",
-        "evidence.saved",
-    ]
+    assert world.kinds() == ["change.started", "change.step", "change.step", "change.failed", "evidence.saved"]
     told = world.told[3].data
     assert (told["step"], told["done"], told["exit_code"]) == ("Upgrade it", ["Make it"], code)
 
@@ -290,14 +275,8 @@ def test_an_uninstall_waits_for_what_goes_and_not_for_what_stays(world: Any, rec
 
 def test_an_uninstall_that_leaves_a_pod_behind_names_it(world: Any, records: Records) -> None:
     world.stored(manifest())
-    pod = {
-        "kind": "Pod",
-        "metadata": {"name": "api-1", "namespace": "csghub", "labels": {"app": "api", "hash": "1"}},
-    }
-    other = {
-        "kind": "Pod",
-        "metadata": {"name": "other-1", "namespace": "csghub", "labels": {"app": "other"}},
-    }
+    pod = {"kind": "Pod", "metadata": {"name": "api-1", "namespace": "csghub", "labels": {"app": "api", "hash": "1"}}}
+    other = {"kind": "Pod", "metadata": {"name": "other-1", "namespace": "csghub", "labels": {"app": "other"}}}
     world.cluster.add(pod, other)
     plan = plan_uninstall(world.boundaries)
     with pytest.raises(ChangeFailed, match=r"Still there 1 s after the uninstall: Pod api-1\.") as caught:

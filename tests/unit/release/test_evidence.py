@@ -27,12 +27,7 @@ def pod(restarts: int = 0) -> dict[str, Any]:
 
 def secret() -> dict[str, Any]:
     data = {"PASSWORD": base64.b64encode(b"hunter2-hunter2").decode()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "s", "namespace": "csghub"},
-        "data": data,
-    }
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "csghub"}, "data": data}
 
 
 @pytest.fixture
@@ -95,9 +90,7 @@ def test_without_the_secrets_no_log_is_saved(world: Any, files: dict[str, str]) 
     world.cluster.lists["Secret"] = RunbookError("You may not list secrets.")
     saved(world, files)
     assert not any("logs" in name for name in files)
-    assert json.loads(files["evidence/missing.json"]) == {
-        "Secrets, and so all logs": "You may not list secrets."
-    }
+    assert json.loads(files["evidence/missing.json"]) == {"Secrets, and so all logs": "You may not list secrets."}
 
 
 def test_what_can_not_be_read_is_told_and_stops_nothing(world: Any, files: dict[str, str]) -> None:

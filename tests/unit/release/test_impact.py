@@ -39,14 +39,8 @@ def test_an_install_adds_and_an_uninstall_removes() -> None:
     objects = [obj("Service", "b"), obj("ConfigMap", "a")]
     added = difference([], objects, namespace="csghub", shown=plain)
     removed = difference(objects, [], namespace="csghub", shown=plain)
-    assert [(change.action, change.name) for change in added] == [
-        ("add", "ConfigMap a"),
-        ("add", "Service b"),
-    ]
-    assert [(change.action, change.name) for change in removed] == [
-        ("remove", "ConfigMap a"),
-        ("remove", "Service b"),
-    ]
+    assert [(change.action, change.name) for change in added] == [("add", "ConfigMap a"), ("add", "Service b")]
+    assert [(change.action, change.name) for change in removed] == [("remove", "ConfigMap a"), ("remove", "Service b")]
 
 
 def test_a_new_workload_names_its_images() -> None:
@@ -97,9 +91,7 @@ def test_two_objects_of_one_name_in_two_namespaces_are_told_apart() -> None:
         ),
     ],
 )
-def test_a_change_names_each_field_with_its_old_and_new_value(
-    old: Json, new: Json, told: tuple[str, ...]
-) -> None:
+def test_a_change_names_each_field_with_its_old_and_new_value(old: Json, new: Json, told: tuple[str, ...]) -> None:
     assert details(obj(**old), obj(**new)) == told
 
 
@@ -154,9 +146,7 @@ def test_a_secret_never_shows_a_value(one: str, other: str, field: str) -> None:
         return secret(**{field: {"k": encoded(text) if field == "data" else text}})
 
     for old, new in (([made(one)], [made(other)]), ([], [made(one)]), ([made(one)], [])):
-        told = "".join(
-            change.model_dump_json() for change in difference(old, new, namespace="n", shown=plain)
-        )
+        told = "".join(change.model_dump_json() for change in difference(old, new, namespace="n", shown=plain))
         assert not any(text in told for text in (one, other, encoded(one), encoded(other)))
 
 

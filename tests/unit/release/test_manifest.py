@@ -53,12 +53,7 @@ def encoded(text: str) -> str:
 
 
 def test_objects_come_in_helms_order_and_empty_documents_are_none() -> None:
-    assert [obj["kind"] for obj in objects_of(MANIFEST)] == [
-        "Secret",
-        "Deployment",
-        "StatefulSet",
-        "DaemonSet",
-    ]
+    assert [obj["kind"] for obj in objects_of(MANIFEST)] == ["Secret", "Deployment", "StatefulSet", "DaemonSet"]
     assert objects_of("") == []
     assert objects_of("just text\n---\n- a\n- list\n---\nname: nothing\n") == []
 
@@ -161,19 +156,13 @@ def test_values_of_a_secret_come_out_as_they_went_in(entries: dict[str, str]) ->
 
 
 def test_string_data_wins_as_it_does_in_the_cluster() -> None:
-    secret = {
-        "kind": "Secret",
-        "data": {"a": encoded("old"), "b": encoded("kept")},
-        "stringData": {"a": "new"},
-    }
+    secret = {"kind": "Secret", "data": {"a": encoded("old"), "b": encoded("kept")}, "stringData": {"a": "new"}}
     assert dict(secret_values(secret)) == {"a": "new", "b": "kept"}
 
 
 @pytest.mark.parametrize("value", [base64.b64encode(b"\xff\xfe\x00").decode(), "é", "a", "====a"])
 def test_what_is_no_text_is_left_out(value: str) -> None:
-    assert dict(secret_values({"kind": "Secret", "data": {"bad": value, "good": encoded("x")}})) == {
-        "good": "x"
-    }
+    assert dict(secret_values({"kind": "Secret", "data": {"bad": value, "good": encoded("x")}})) == {"good": "x"}
 
 
 @pytest.mark.parametrize("field", ["data", "stringData"])
@@ -191,10 +180,7 @@ def test_an_entry_without_a_value_is_empty_and_not_the_word_none(field: str) -> 
         ({"volumeClaimTemplates": [{"metadata": {"name": "data"}}]}, ["data-db-0"]),
         ({"volumeClaimTemplates": [{"metadata": {"name": "data"}}], "replicas": 0}, []),
         (
-            {
-                "volumeClaimTemplates": [{"metadata": {"name": "data"}}, {"metadata": {"name": "log"}}],
-                "replicas": 2,
-            },
+            {"volumeClaimTemplates": [{"metadata": {"name": "data"}}, {"metadata": {"name": "log"}}], "replicas": 2},
             ["data-db-0", "data-db-1", "log-db-0", "log-db-1"],
         ),
         ({"replicas": 3}, []),

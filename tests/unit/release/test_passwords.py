@@ -66,10 +66,7 @@ def encoded(text: str) -> str:
 
 def manifest(password: str) -> str:
     return MANIFEST.format(
-        password=password,
-        encoded=encoded(password),
-        user=encoded("dataflow"),
-        method=encoded("scram-sha-256"),
+        password=password, encoded=encoded(password), user=encoded("dataflow"), method=encoded("scram-sha-256")
     )
 
 
@@ -147,9 +144,7 @@ def test_an_empty_entry_makes_no_word_unreadable() -> None:
 def test_what_helm_stores_of_its_releases_is_not_learnt() -> None:
     redactor = Redactor()
     blob = "H4sIAAAAAAAC" * 10
-    passwords.learn_secret(
-        redactor, live() | {"type": "helm.sh/release.v1", "data": {"release": encoded(blob)}}
-    )
+    passwords.learn_secret(redactor, live() | {"type": "helm.sh/release.v1", "data": {"release": encoded(blob)}})
     assert redactor.hits(blob) == ()
 
 
@@ -162,9 +157,7 @@ def test_passwords_are_long_different_and_need_no_quotes() -> None:
     assert all(len(text) == 32 and text.replace("-", "").replace("_", "").isalnum() for text in made)
 
 
-def test_the_secret_made_beforehand_is_the_rendered_one_with_our_password_and_helms_ownership(
-    world: Any,
-) -> None:
+def test_the_secret_made_beforehand_is_the_rendered_one_with_our_password_and_helms_ownership(world: Any) -> None:
     template = objects_of(manifest("6fa1b2c3d4"))[0]
     made = passwords.owned_secret(world.boundaries, template, {"POSTGRES_PASSWORD": "strong-strong"})
     assert (made["apiVersion"], made["kind"], made["type"]) == ("v1", "Secret", "Opaque")

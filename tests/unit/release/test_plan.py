@@ -73,9 +73,7 @@ def test_no_plan_is_made_without_the_pin_of_this_cluster(
 
 
 @pytest.mark.parametrize("make", [plan_upgrade, plan_uninstall])
-def test_what_is_not_there_can_neither_be_upgraded_nor_removed(
-    world: Any, make: Callable[[Any], Plan]
-) -> None:
+def test_what_is_not_there_can_neither_be_upgraded_nor_removed(world: Any, make: Callable[[Any], Plan]) -> None:
     with pytest.raises(CheckFailed, match="There is no release dataflow in namespace csghub to") as caught:
         make(world.boundaries)
     assert "02_install" in caught.value.next_step
@@ -83,9 +81,7 @@ def test_what_is_not_there_can_neither_be_upgraded_nor_removed(
 
 def test_what_is_there_can_not_be_installed(world: Any) -> None:
     world.stored(manifest())
-    with pytest.raises(
-        CheckFailed, match="exists already in namespace csghub: revision 1, deployed"
-    ) as caught:
+    with pytest.raises(CheckFailed, match="exists already in namespace csghub: revision 1, deployed") as caught:
         plan_install(world.boundaries)
     assert "04_upgrade" in caught.value.next_step
 
@@ -149,29 +145,19 @@ def test_no_password_stands_in_a_plan(world: Any) -> None:
         lambda world: world.cluster.add(namespace()),
         lambda world: world.renders(
             manifest(),
-            hooks=[
-                {
-                    "name": "h",
-                    "kind": "Job",
-                    "manifest": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: h}\n",
-                }
-            ],
+            hooks=[{"name": "h", "kind": "Job", "manifest": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: h}\n"}],
         ),
     ],
     ids=["manifest", "chart", "values", "policy", "helm", "cluster", "hooks"],
 )
-def test_a_digest_changes_with_whatever_would_change_the_outcome(
-    world: Any, change: Callable[[Any], None]
-) -> None:
+def test_a_digest_changes_with_whatever_would_change_the_outcome(world: Any, change: Callable[[Any], None]) -> None:
     world.renders(manifest())
     before = plan_install(world.boundaries).digest
     change(world)
     assert plan_install(world.boundaries).digest != before
 
 
-def test_another_password_of_the_users_does_not_show_in_the_digest(
-    world: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_password_of_the_users_does_not_show_in_the_digest(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world.settings["values"] = {"postgresql": {"password": {"from": "env:DB_PASSWORD"}}}
     digests = set()
     for password in ("hunter2-hunter2", "other-other-other"):
@@ -208,14 +194,9 @@ def _given(world: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("stored", "what"),
-    [
-        ({"chart": "dataflow-1.15.0"}, "another version"),
-        ({"info": {"status": "failed"}}, "a failed revision"),
-    ],
+    [({"chart": "dataflow-1.15.0"}, "another version"), ({"info": {"status": "failed"}}, "a failed revision")],
 )
-def test_the_same_objects_are_applied_again_for_a_reason(
-    world: Any, stored: dict[str, Any], what: str
-) -> None:
+def test_the_same_objects_are_applied_again_for_a_reason(world: Any, stored: dict[str, Any], what: str) -> None:
     world.renders(manifest())
     world.stored(manifest(), values=_given(world), **stored)
     assert not plan_upgrade(world.boundaries).empty, what
@@ -243,9 +224,7 @@ def test_an_upgrade_names_images_objects_and_dropped_values(world: Any) -> None:
         "Upgrades release dataflow from dataflow-1.16.0 (revision 1) to dataflow-1.16.1: 1 changed, 1 removed."
     )
     assert "Image: Deployment dataflow-api api: dataflow:1 → dataflow:2" in plan.impact
-    assert any(
-        line.startswith("DROPPED VALUE: forgotten is set in the stored release") for line in plan.impact
-    )
+    assert any(line.startswith("DROPPED VALUE: forgotten is set in the stored release") for line in plan.impact)
     assert [(change.action, change.name) for change in plan.changes] == [
         ("remove", "Service old"),
         ("change", "Deployment dataflow-api"),
@@ -259,11 +238,7 @@ def test_an_upgrade_names_images_objects_and_dropped_values(world: Any) -> None:
 def test_an_uninstall_names_what_goes_and_what_stays_and_why(world: Any) -> None:
     world.cluster.add(
         live("PersistentVolumeClaim", "data-dataflow-postgresql-0"),
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "GatewayClass",
-            "metadata": {"name": "dataflow"},
-        },
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "dataflow"}},
         {
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
@@ -336,8 +311,6 @@ def test_a_chart_that_can_not_be_rendered_makes_no_plan(world: Any, make: Callab
     world.renders(manifest())
     if make is plan_upgrade:
         world.stored(manifest())
-    world.program.answer(
-        "--dry-run=server", returncode=1, stderr="Error: execution error at (x): domain is required\n"
-    )
+    world.program.answer("--dry-run=server", returncode=1, stderr="Error: execution error at (x): domain is required\n")
     with pytest.raises(RunbookError, match="The chart can't be rendered"):
         make(world.boundaries)

@@ -75,12 +75,7 @@ def test_a_workload_is_rolled_out_when_all_replicas_are_updated_and_available(
             False,
         ),
         (
-            {
-                "desiredNumberScheduled": 3,
-                "currentNumberScheduled": 3,
-                "updatedNumberScheduled": 3,
-                "numberReady": 3,
-            },
+            {"desiredNumberScheduled": 3, "currentNumberScheduled": 3, "updatedNumberScheduled": 3, "numberReady": 3},
             False,
         ),
         (
@@ -121,12 +116,7 @@ def waiting(name: str, reason: str, message: str = "") -> Json:
 
 
 DONE = {"terminated": {"exitCode": 0}}
-UNSCHEDULED = {
-    "type": "PodScheduled",
-    "status": "False",
-    "reason": "Unschedulable",
-    "message": "0/3 nodes: no claim",
-}
+UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: no claim"}
 
 PODS: list[tuple[str, Json, str]] = [
     ("healthy", {"containerStatuses": [state("api", running={})]}, ""),
@@ -140,12 +130,7 @@ PODS: list[tuple[str, Json, str]] = [
     ("crash loop", {"containerStatuses": [waiting("api", "CrashLoopBackOff")]}, "api: CrashLoopBackOff"),
     (
         "second container",
-        {
-            "containerStatuses": [
-                state("api", running={}),
-                waiting("side", "CreateContainerConfigError", "no secret"),
-            ]
-        },
+        {"containerStatuses": [state("api", running={}), waiting("side", "CreateContainerConfigError", "no secret")]},
         "side: CreateContainerConfigError no secret",
     ),
     (
@@ -175,10 +160,7 @@ PODS: list[tuple[str, Json, str]] = [
     ),
     (
         "init done, container crashes",
-        {
-            "initContainerStatuses": [state("wait", **DONE)],
-            "containerStatuses": [waiting("api", "CrashLoopBackOff")],
-        },
+        {"initContainerStatuses": [state("wait", **DONE)], "containerStatuses": [waiting("api", "CrashLoopBackOff")]},
         "api: CrashLoopBackOff",
     ),
     ("not scheduled", {"conditions": [UNSCHEDULED]}, "not scheduled: 0/3 nodes: no claim"),
@@ -219,10 +201,7 @@ def test_the_watch_ends_when_all_are_there_and_tells_each_step(world: Any) -> No
     bare = {key: value for key, value in end.items() if key not in {"apiVersion", "kind"}}
     world.cluster.news["Deployment"] = [("MODIFIED", middle), ("MODIFIED", middle), ("MODIFIED", bare)]
     reached = await_rollout(world.boundaries, [named(), named("StatefulSet")], seconds=30)
-    assert [(item.name, item.done) for item in reached] == [
-        ("Deployment api", True),
-        ("StatefulSet api", True),
-    ]
+    assert [(item.name, item.done) for item in reached] == [("Deployment api", True), ("StatefulSet api", True)]
     told = [event.data for event in world.told if event.data["workload"] == "Deployment api"]
     assert {event.kind for event in world.told} == {"change.progress"}
     assert [(data["done"], data["says"][:6]) for data in told] == [
@@ -250,9 +229,7 @@ def test_a_workload_of_another_release_is_not_waited_for(world: Any) -> None:
     other = workload("Deployment", scaled(3, 2, 2, 2))
     other["metadata"]["name"] = "other"
     world.cluster.add(other)
-    assert [item.name for item in await_rollout(world.boundaries, [named()], seconds=0.05)] == [
-        "Deployment api"
-    ]
+    assert [item.name for item in await_rollout(world.boundaries, [named()], seconds=0.05)] == ["Deployment api"]
 
 
 def test_nothing_to_wait_for_is_done_at_once(world: Any) -> None:
@@ -260,9 +237,7 @@ def test_nothing_to_wait_for_is_done_at_once(world: Any) -> None:
 
 
 @pytest.mark.parametrize("error", [Unreachable("The cluster does not answer."), KeyError("status")])
-def test_a_watch_that_breaks_ends_the_waiting(
-    world: Any, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_watch_that_breaks_ends_the_waiting(world: Any, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> Any:
         raise error
 

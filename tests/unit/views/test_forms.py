@@ -30,9 +30,7 @@ def test_a_plan_without_steps_asks_for_nothing(capsys: pytest.CaptureFixture[str
     assert run.approved == []
 
 
-def test_where_nobody_can_press_a_button_the_digest_to_give_is_named(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_where_nobody_can_press_a_button_the_digest_to_give_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     run: Any = OpenRun(interactive=False)
     ask(run, PLAN)
     assert capsys.readouterr().out == f"To approve this plan, run again with approve={PLAN.digest}\n"

@@ -9,17 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks_lib.results import (
-    ChangeResult,
-    Finding,
-    ObjectChange,
-    Plan,
-    Report,
-    RunSummary,
-    Status,
-    Step,
-    Table,
-)
+from runbooks_lib.results import ChangeResult, Finding, ObjectChange, Plan, Report, RunSummary, Status, Step, Table
 from runbooks_lib.views import tables
 from runbooks_lib.views.tables import frame, show
 
@@ -70,9 +60,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def finding(status: Status, observed: str = "seen") -> Finding:
-    return Finding(
-        id="a.b", title="Question", status=status, observed=observed, expected="wanted", remedy="Mend."
-    )
+    return Finding(id="a.b", title="Question", status=status, observed=observed, expected="wanted", remedy="Mend.")
 
 
 PLAN = Plan(
@@ -114,9 +102,7 @@ def test_a_plan_shows_impact_steps_objects_and_its_digest(shown: Any) -> None:
 
 
 def test_what_changed_is_shown_step_by_step(shown: Any) -> None:
-    html, text = shown(
-        ChangeResult(stage="install", plan_digest="d", done=("Made it", "Waited"), seconds=2.34)
-    )
+    html, text = shown(ChangeResult(stage="install", plan_digest="d", done=("Made it", "Waited"), seconds=2.34))
     for words in (Page(html).text, text):
         assert "Done in 2.3 s" in words
         assert "Made it" in words
@@ -127,15 +113,9 @@ def test_what_changed_is_shown_step_by_step(shown: Any) -> None:
     ("value", "words"),
     [
         (ChangeResult(stage="upgrade", plan_digest="d"), ["Nothing was to be done, and nothing was done."]),
-        (
-            Plan(stage="upgrade", target={}, impact=("Nothing to do.",)),
-            ["Nothing to do.", "Steps", "(none)", "Digest"],
-        ),
+        (Plan(stage="upgrade", target={}, impact=("Nothing to do.",)), ["Nothing to do.", "Steps", "(none)", "Digest"]),
         (Report(stage="verify", title="Release"), ["Release: unknown", "(none)"]),
-        (
-            Report(stage="v", title="R", tables=(Table(title="Not to be had: no answer"),)),
-            ["Not to be had: no answer"],
-        ),
+        (Report(stage="v", title="R", tables=(Table(title="Not to be had: no answer"),)), ["Not to be had: no answer"]),
     ],
 )
 def test_what_is_empty_says_so(shown: Any, value: Any, words: list[str]) -> None:

@@ -86,10 +86,7 @@ def test_a_build_makes_everything_and_tells_each_family(folder: Path, go: Go) ->
     said = make(folder, go)
     assert families.missing(folder) == ()
     for family in families.FAMILIES:
-        assert [line.partition(": ")[2][:5] for line in said if f"] {family.name}:" in line] == [
-            "begun",
-            "built",
-        ]
+        assert [line.partition(": ")[2][:5] for line in said if f"] {family.name}:" in line] == ["begun", "built"]
 
 
 def test_a_cut_off_build_is_resumed_where_it_ended(folder: Path, go: Go) -> None:
@@ -191,9 +188,7 @@ def test_a_named_folder_comes_first_and_must_be_complete(tmp_path: Path) -> None
     assert found.program("helm") == f"{tmp_path}/bin/helm"
 
 
-def test_a_missing_toolchain_is_told_where_building_is_forbidden(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_toolchain_is_told_where_building_is_forbidden(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(families, "cache_folder", lambda: folder)
     with pytest.raises(toolchain.ToolchainMissing, match="RUNBOOKS_TOOLCHAIN_BUILD=0 forbids"):
         toolchain.find(environment={toolchain.BUILD_VARIABLE: "0"})
