@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +37,6 @@ class Completed:
 
     Attributes:
         returncode: As the operating system gives it; negative for a signal.
-        seconds: Wall time.
         timed_out: It was ended by us because its time was up.
     """
 
@@ -110,26 +110,31 @@ def run(
     """
     started = time.monotonic()
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    child = _spawn(argv, env, cwd, **pipes, encoding="utf-8", errors="replace")
     out: list[str] = []
     err: list[str] = []
     failures: list[Exception] = []
-    # A full pipe would stop the program: each has a thread; last the one whose observer may interrupt us.
-    threads = [
-        threading.Thread(target=_feed, args=(child.stdin, stdin or ""), daemon=True),
-        threading.Thread(target=_drain, args=(child.stdout, out, None, failures), daemon=True),
-        threading.Thread(target=_drain, args=(child.stderr, err, on_line, failures), daemon=True),
-    ]
+    threads: list[threading.Thread] = []
     timed_out = False
+    # In a thread: an interrupt reaches the main one only, so never falls between the fork and knowing the child.
+    apart = ThreadPoolExecutor(1)
+    spawning = apart.submit(_spawn, argv, env, cwd, **pipes, encoding="utf-8", errors="replace")
     try:
-        for thread in threads:
-            thread.start()
+        child = spawning.result()
+        # A full pipe would stop the program: each has a thread; last the one whose observer may interrupt us.
+        for work in (
+            partial(_feed, child.stdin, stdin or ""),
+            partial(_drain, child.stdout, out, None, failures),
+            partial(_drain, child.stderr, err, on_line, failures),
+        ):
+            threads.append(threading.Thread(target=work, daemon=True))
+            threads[-1].start()
         _wait(child, threads[1], started + timeout)
     except subprocess.TimeoutExpired:
         timed_out = True
     finally:
+        apart.shutdown()
         try:
-            _end_group(child)
+            _end_group(spawning.result())
         finally:
             for thread in threads:
                 _await(thread, out, err)

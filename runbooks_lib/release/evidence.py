@@ -24,8 +24,7 @@ _KINDS = (
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
 )
 
-#: Lines of each container's log.
-_TAIL = 500
+_TAIL = 500  # lines of each container's log
 
 #: Writes one file of the record, given its relative path and text; it redacts.
 Save = Callable[[str, str], None]

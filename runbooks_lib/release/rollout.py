@@ -17,7 +17,6 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.results import Event, Json
 
-#: How long one watch lasts; a watch that is not needed any more ends within this time.
 _WATCH_SECONDS = 5.0
 
 

@@ -27,11 +27,8 @@ _STYLE = "style='text-align:left;white-space:pre-line;vertical-align:top;max-wid
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """The rows as a pandas frame, to sort and filter by hand: ``frame(report.tables[0].rows)``.
-
-    Imported when it is asked for: it would be a third of the time that a short run takes.
-    """
-    import pandas as pd
+    """The rows as a pandas frame, to sort and filter by hand: ``frame(report.tables[0].rows)``."""
+    import pandas as pd  # here, since it would be a third of the time that a short run takes
 
     return pd.DataFrame(list(rows))
 
