@@ -6,6 +6,7 @@ Tests that need a control plane get a real one: one sandbox for each worker of t
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ import pytest
 from runbooks_lib import parameters
 from runbooks_lib.cluster import Cluster
 from sandbox import lifecycle, state, toolchain
+
+# A shell that runs the tests in its background has SIGINT ignored, and every program they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Cluster-scoped kinds that a release of the chart leaves behind when its namespace is simply deleted.
 _CLUSTER_SCOPED = (

@@ -1,4 +1,4 @@
-"""Headless runs, as far as no kernel is needed; the rest is in tests/integration/test_headless.py."""
+"""Headless runs, as far as no kernel is needed; the rest is in tests/integration/test_headless_kernels.py."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Messages to outputs, and capture where there is no kernel (in real kernels: tests/integration/test_headless.py)."""
+"""Messages to outputs, and capture where there is no kernel (in real kernels: tests/integration/test_headless_kernels.py)."""
 
 from pathlib import Path
 
