@@ -121,7 +121,7 @@ class Run:
         versions: Json = {
             "runbooks": runbooks_lib.__version__,
             "python": platform.python_version(),
-            "helm": helm.version(),
+            "helm": helm.version,
         }
         cluster = Cluster.connect(kubeconfig, target.context, observe=self.observe)
         versions["kubernetes"] = cluster.version()

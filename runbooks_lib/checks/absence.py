@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
-from runbooks_lib.checks.catalogue import Answer, Check
+from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation
 from runbooks_lib.results import Json
@@ -98,29 +98,6 @@ def _staying(subject: Subject) -> Answer:
     return Answer("pass", f"{len(subject.staying)} objects")
 
 
-CHECKS: tuple[Check[Subject], ...] = (
-    Check(
-        "release.absent",
-        "Release",
-        "none",
-        "A release that is half gone can neither be upgraded nor installed.",
-        "Run 05_uninstall again.",
-        _release,
-    ),
-    Check(
-        "objects.absent",
-        "Objects left",
-        "only those that the plan named as staying",
-        "What is left unseen gets in the way of the next install, or costs money.",
-        "Look at their finalizers and owners before removing one.",
-        _objects,
-    ),
-    Check(
-        "staying.present",
-        "Objects that stay",
-        "all that the plan named as staying",
-        "Claims and their Secrets hold the data.",
-        "Restore them from a backup before installing again.",
-        _staying,
-    ),
+CHECKS: tuple[Check[Subject], ...] = catalogue(
+    {"release.absent": _release, "objects.absent": _objects, "staying.present": _staying}
 )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Generic, NamedTuple, TypeVar
+
+import yaml
 
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.results import Event, Finding, Observe, Report, Status, Table
 
 Subject = TypeVar("Subject")
+
+_WORDS: dict[str, dict[str, str]] = yaml.safe_load(
+    resources.files(__package__).joinpath("catalogue.yaml").read_text(encoding="utf-8")
+)
 
 
 class Answer(NamedTuple):
@@ -41,6 +48,11 @@ class Check(Generic[Subject]):
     why: str
     remedy: str
     ask: Callable[[Subject], Answer]
+
+
+def catalogue(asks: Mapping[str, Callable[[Subject], Answer]]) -> tuple[Check[Subject], ...]:
+    """The checks of these ids, in this order, with their words from ``catalogue.yaml``."""
+    return tuple(Check(id=name, ask=ask, **_WORDS[name]) for name, ask in asks.items())
 
 
 def report(

@@ -6,7 +6,7 @@ of this name by the plan.
 
 from __future__ import annotations
 
-from runbooks_lib.checks.catalogue import Answer, Check
+from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.parameters.components import COMPONENTS
 from runbooks_lib.release.manifest import claim_names, images, objects_of, secret_values
@@ -38,13 +38,4 @@ def _pairs(subject: Subject) -> Answer:
     return Answer("pass", "no claim without its Secret")
 
 
-CHECKS: tuple[Check[Subject], ...] = (
-    Check(
-        "claims.secrets",
-        "Claims and their Secrets",
-        "both of a pair, or neither",
-        "A database keeps the password of its first start on its volume: with a new Secret it lets nobody in.",
-        "Restore the Secret from a backup, or remove the claim if its data may be lost.",
-        _pairs,
-    ),
-)
+CHECKS: tuple[Check[Subject], ...] = catalogue({"claims.secrets": _pairs})

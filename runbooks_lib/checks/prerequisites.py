@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 from runbooks_lib import probes
-from runbooks_lib.checks.catalogue import Answer, Check
+from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.storage import shared_storage
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.release.boundaries import Boundaries
@@ -78,7 +78,7 @@ def _kubernetes(subject: Subject) -> Answer:
 
 
 def _helm(subject: Subject) -> Answer:
-    version = subject.boundaries.helm_version
+    version = subject.boundaries.helm.version
     if version_of(version) < HELM:
         return Answer("fail", version)
     if version_of(version) < HELM_TO_PLAN:
@@ -180,77 +180,16 @@ def _external_url(subject: Subject) -> Answer:
     )
 
 
-CHECKS: tuple[Check[Subject], ...] = (
-    Check(
-        "kubernetes.version",
-        "Kubernetes version",
-        "1.33 or newer",
-        "The chart's Gateway API objects are tested against it.",
-        "Upgrade the cluster.",
-        _kubernetes,
-    ),
-    Check(
-        "helm.version",
-        "Helm version",
-        "3.12 or newer; 3.13 to make a plan",
-        "Older ones can't render the chart.",
-        "Install a newer Helm, or name one in helm.executable.",
-        _helm,
-    ),
-    Check(
-        "target.pin",
-        "The right cluster",
-        "the UID of kube-system is the one in target.cluster_uid",
-        "A context's name can point anywhere; a UID can't.",
-        "Correct target.kubeconfig or target.context.",
-        _pin,
-    ),
-    Check(
-        "chart.render",
-        "Chart can be fetched and rendered",
-        "a server-side dry run without an error",
-        "What can't be rendered can't be planned.",
-        "Correct chart.* and values in the parameters.",
-        _chart,
-    ),
-    Check(
-        "permissions",
-        "Permission for each kind",
-        "get, list, create, update, patch and delete for each kind that the chart creates",
-        "A permission missing in the middle leaves a release half made.",
-        "Ask the cluster's administrator for these permissions.",
-        _permissions,
-    ),
-    Check(
-        "namespace",
-        "Namespace",
-        "there and active, or still to be made",
-        "Nothing can be created in a namespace that is being removed.",
-        "Choose another namespace in target.namespace.",
-        _namespace,
-    ),
-    Check(
-        "storage.shared",
-        "Storage for ReadWriteMany",
-        "a StorageClass whose provisioner can give ReadWriteMany",
-        "The API and its workers share one volume; without it their pods stay Pending.",
-        "Name a class for shared files in the values, or make one the default.",
-        lambda subject: shared_storage(subject.boundaries.cluster, subject.objects),
-    ),
-    Check(
-        "gateway.definitions",
-        "Gateway API definitions",
-        "the kinds that the chart uses are known to the cluster",
-        "Dataflow is reached through a Gateway; without the kinds its objects are refused.",
-        "Install them first: `helm show crds CHART | kubectl apply --server-side -f -`, or the Gateway API's own.",
-        _gateway,
-    ),
-    Check(
-        "csghub.external-url",
-        "CSGHub answers",
-        "externalUrl resolves and answers",
-        "Dataflow calls CSGHub there; the guide's first question when something does not work.",
-        "Correct csghub.external_url, or look at CSGHub itself.",
-        _external_url,
-    ),
+CHECKS: tuple[Check[Subject], ...] = catalogue(
+    {
+        "kubernetes.version": _kubernetes,
+        "helm.version": _helm,
+        "target.pin": _pin,
+        "chart.render": _chart,
+        "permissions": _permissions,
+        "namespace": _namespace,
+        "storage.shared": lambda subject: shared_storage(subject.boundaries.cluster, subject.objects),
+        "gateway.definitions": _gateway,
+        "csghub.external-url": _external_url,
+    }
 )

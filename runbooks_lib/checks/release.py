@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from runbooks_lib.checks.catalogue import Answer, Check
+from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
@@ -174,73 +174,17 @@ def _conditions(conditions: list[Json] | None) -> dict[str, str]:
     return {item["type"]: item["status"] for item in conditions or ()}
 
 
-CHECKS: tuple[Check[Subject], ...] = (
-    Check(
-        "release.status",
-        "Release",
-        "deployed",
-        "Everything else is read off what Helm stored.",
-        "Run 02_install.",
-        _release,
-    ),
-    Check(
-        "release.chart",
-        "Chart version",
-        "the version in the parameters",
-        "Another version behaves in another way.",
-        "Run 04_upgrade, or correct chart.version.",
-        _chart,
-    ),
-    Check(
-        "workloads.available",
-        "Workloads",
-        "all replicas updated and available, no old pods",
-        "Ready is not yet available, and old pods still answer.",
-        "Look at the pods below; then *If it fails*.",
-        _workloads,
-    ),
-    Check(
-        "claims.bound",
-        "Volume claims",
-        "all bound",
-        "A pod with an unbound claim never starts.",
-        "Look at the claim's events; the StorageClass may not give its access mode.",
-        _claims,
-    ),
-    Check(
-        "services.endpoints",
-        "Services",
-        "each has a ready endpoint",
-        "A Service without one answers nobody.",
-        "Look at the pods behind it.",
-        _services,
-    ),
-    Check(
-        "gateway.programmed",
-        "Gateway",
-        "programmed, with an address",
-        "Users come in through it.",
-        "Look at the Gateway's conditions and at the envoy-gateway Deployment.",
-        _gateways,
-    ),
-    Check(
-        "routes.accepted",
-        "Routes",
-        "accepted by their Gateway, all references resolved",
-        "A route that is not accepted sends nobody anywhere.",
-        "Look at the route's conditions.",
-        _routes,
-    ),
+CHECKS: tuple[Check[Subject], ...] = catalogue(
+    {
+        "release.status": _release,
+        "release.chart": _chart,
+        "workloads.available": _workloads,
+        "claims.bound": _claims,
+        "services.endpoints": _services,
+        "gateway.programmed": _gateways,
+        "routes.accepted": _routes,
+    }
 )
 
 #: What an uninstall needs: a release in any state, also a failed or stuck one.
-PRESENT: tuple[Check[Subject], ...] = (
-    Check(
-        "release.present",
-        "Release",
-        "there, in any state",
-        "What is not there can't be removed.",
-        "Correct target.release and target.namespace; 03_verify with verify.expect=absent proves that it is gone.",
-        _present,
-    ),
-)
+PRESENT: tuple[Check[Subject], ...] = catalogue({"release.present": _present})

@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import click
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -31,9 +33,8 @@ from runbooks_lib.records.folder import NOTEBOOK
 from runbooks_lib.records.notebook import read
 from runbooks_lib.results import Json
 
-#: Seconds for a kernel to close its record after the last cell, and, when that is done, to end.
+#: Seconds for a kernel to close its record after the last cell.
 _SHUTDOWN_SECONDS = 20.0
-_LINGER_SECONDS = 1.0
 
 #: What :meth:`TruthfulClient._mark` says of a cell that was run; the kernel could not.
 _OURS = frozenset({CellTimeoutError.__name__, DeadKernelError.__name__})
@@ -90,7 +91,10 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
         told = ("log_output", "stdout_file", "stderr_file")
         with workplace() as place:
             manager = AsyncKernelManager(
-                kernel_name=kernel_name, transport="ipc", connection_file=str(place / "k.json")
+                kernel_name=kernel_name,
+                transport="ipc",
+                connection_file=str(place / "k.json"),
+                client_factory=ReadyClient,
             )
             client = TruthfulClient(
                 nb_man,
@@ -104,6 +108,30 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
                 **{name: named[name] for name in told if name in named},
             )
             session.run(client, place)
+
+
+class ReadyClient(AsyncKernelClient):
+    """Is ready as soon as the kernel answers and is heard; Jupyter's own listens to silence for 0.2 s more."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Wait until a question is answered on both channels.
+
+        Raises:
+            RuntimeError: The kernel ended before, or took longer than ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + (timeout or 60)
+        while time.monotonic() < deadline:
+            asked = self.kernel_info()
+            with suppress(Empty):
+                while (await self.get_shell_msg(timeout=1))["parent_header"].get("msg_id") != asked:
+                    pass
+                # What it published of this very question proves that its outputs will be heard too.
+                while (await self.get_iopub_msg(timeout=0.2))["parent_header"].get("msg_id") != asked:
+                    pass
+                return
+            if not await self.is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+        raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
 
 
 class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
@@ -142,20 +170,18 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         return self.nb
 
     async def _end_kernel(self, settled: Callable[[], bool]) -> None:
-        """Let the kernel end by itself, so that it can close its record.
+        """End the kernel: at once when its record is closed, else by itself, so that it can close it.
 
         It is asked to, not interrupted first as nbclient does: a signal between two messages can break its
-        loop. And ipykernel 7.4 sometimes waits ten seconds for a thread of its own that has ended already
-        (``OutStream.flush``, seen under load): once there is nothing left for it to do, it is not waited for.
+        loop. Nor is it waited for longer than needed: ipykernel 7.4 sometimes waits ten seconds for a thread
+        of its own that has ended already (``OutStream.flush``, seen under load).
         """
-        await self.km.request_shutdown()
-        begun = time.monotonic()
-        while await self.km.is_alive():
-            patience = _LINGER_SECONDS if settled() else _SHUTDOWN_SECONDS
-            if time.monotonic() - begun > patience:
-                await self.km.finish_shutdown(waittime=_LINGER_SECONDS)
-                return
+        if not settled():
+            await self.km.request_shutdown()
+        patience = time.monotonic() + _SHUTDOWN_SECONDS
+        while await self.km.is_alive() and not settled() and time.monotonic() < patience:
             await asyncio.sleep(0.02)
+        await self.km.shutdown_kernel(now=True)
 
     def papermill_execute_cells(self) -> None:
         """Run the cells; the first that does not end well is the last."""

@@ -63,8 +63,9 @@ class Session:
             RunbookError: The kernel did not start, or stopped answering.
         """
         pointer = place / "record"
-        # Without the first a kernel of Python 3.11 and later warns that debugging may miss breakpoints.
-        ours = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", POINTER_VARIABLE: str(pointer)}
+        # Without the first a kernel of Python 3.11 and later warns that debugging may miss breakpoints; the
+        # second keeps a person's own IPython start-up files, and their history, out of it.
+        ours = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "IPYTHONDIR": str(place), POINTER_VARIABLE: str(pointer)}
         started: Json = {}
         if self.handover:
             ours[FOLDER_VARIABLE] = str(self.folder)
@@ -76,7 +77,7 @@ class Session:
                     stdout=output,
                     stderr=output,
                     before_shutdown=lambda: self._tell(client, pointer),
-                    settled=lambda: self.folder is None or records.is_closed(self.folder),
+                    settled=lambda: self.folder is not None and records.is_closed(self.folder),
                     **started,
                 )
             except (RuntimeError, NoSuchKernel, OSError) as error:

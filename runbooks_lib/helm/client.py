@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True)
 class Helm:
-    """Helm for one release; holds settings only, no state.
+    """Helm for one release; holds settings only.
 
     Attributes:
         executable: A name on PATH, or a path; a relative one starts at the project's folder.
@@ -58,8 +59,9 @@ class Helm:
     run: process.Runner = process.run
     observe: Observe = unobserved
 
+    @cached_property
     def version(self) -> str:
-        """Helm's own version, for example ``v3.19.5``."""
+        """Helm's own version, for example ``v3.19.5``; asked once, a program stays the same while a run lasts."""
         text = self._call(["version", "--template", "{{.Version}}"], cluster=False).strip()
         found = re.search(r"v?\d+\.\d+(\.\d+)?", text)
         if found is None:

@@ -7,24 +7,14 @@ from __future__ import annotations
 
 from runbooks_lib.records.capture import Capture
 from runbooks_lib.records.closing import close, close_as_proved, sweep
-from runbooks_lib.records.folder import (
-    RecordClosed,
-    create,
-    is_closed,
-    open_folder,
-    run_id,
-    stage_of,
-    write_json,
-    write_text,
-)
+from runbooks_lib.records.folder import create, is_closed, open_folder, run_id, write_json, write_text
 from runbooks_lib.records.journal import Journal, read_events
-from runbooks_lib.records.outcome import describe, outcome_of
+from runbooks_lib.records.outcome import describe
 from runbooks_lib.records.shelf import find, listing, summary_of, verify
 
 __all__ = [
     "Capture",
     "Journal",
-    "RecordClosed",
     "close",
     "close_as_proved",
     "create",
@@ -33,10 +23,8 @@ __all__ = [
     "is_closed",
     "listing",
     "open_folder",
-    "outcome_of",
     "read_events",
     "run_id",
-    "stage_of",
     "summary_of",
     "sweep",
     "verify",

@@ -31,11 +31,6 @@ class Boundaries:
     observe: Observe
     note: str
 
-    @cached_property
-    def helm_version(self) -> str:
-        """Helm's version; a program does not change while a run lasts."""
-        return self.helm.version()
-
     @property
     def release(self) -> str:
         """The release's name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import yaml
@@ -48,16 +49,20 @@ class ObjectKey(NamedTuple):
 
 
 def objects_of(manifest: str) -> list[Json]:
-    """The objects of a manifest, in Helm's order; a list is the objects in it."""
-    # The loader is a safe one.
-    documents = yaml.load_all(manifest, Loader=_Loader)
+    """The objects of a manifest, in Helm's order; a list is the objects in it. They are only read."""
+    return list(_parsed(manifest))
+
+
+@lru_cache(maxsize=64)  # a run asks again and again about two manifests and their hooks
+def _parsed(manifest: str) -> tuple[Json, ...]:
     objects: list[Json] = []
-    for document in documents:
+    # The loader is a safe one.
+    for document in yaml.load_all(manifest, Loader=_Loader):
         if not isinstance(document, dict) or not document.get("kind"):
             continue
         items = document.get("items") if str(document["kind"]).endswith("List") else None
         objects += items if isinstance(items, list) else [document]
-    return objects
+    return tuple(objects)
 
 
 def hook_objects(release: Release) -> list[Json]:

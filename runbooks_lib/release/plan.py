@@ -84,7 +84,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     bindings = _bindings(boundaries, proposal, stored=stored)
     last = boundaries.helm.history(boundaries.release)[-1]
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
-    if last.chart == chart and stored.status == "deployed" and _same(boundaries, stored, proposal):
+    if last.chart == chart and stored.status == "deployed" and _same(stored, proposal, bindings):
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
         return Plan(stage="upgrade", target=target, impact=(same,), bindings=bindings)
     dropped = dropped_values(stored.values, proposal.values)
@@ -169,8 +169,8 @@ def _all_objects(release: Release) -> list[Json]:
     return [*objects_of(release.manifest), *hook_objects(release)]
 
 
-def _same(boundaries: Boundaries, stored: Release, proposal: Proposal) -> bool:
-    if fingerprint(boundaries, stored) != fingerprint(boundaries, proposal.rendered):
+def _same(stored: Release, proposal: Proposal, bindings: Json) -> bool:
+    if bindings["manifest"] != bindings["stored_manifest"]:
         return False
     # Compared as they are, not redacted: a changed password is a change.
     return stored.values == proposal.values and stored.manifest == proposal.rendered.manifest
@@ -202,7 +202,7 @@ def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:
 
 
 def _software(boundaries: Boundaries) -> Json:
-    return {"helm": boundaries.helm_version, "runbooks": runbooks_lib.__version__}
+    return {"helm": boundaries.helm.version, "runbooks": runbooks_lib.__version__}
 
 
 def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | None) -> Json:

@@ -475,3 +475,15 @@ def by_stream(outputs: list[Any]) -> Any:
     for output in rest:
         output.get("data", {}).pop(WIDGET, None)
     return [streams, rest]
+
+
+def test_a_persons_own_ipython_start_up_files_take_no_part(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("raise SystemExit(7)")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    write(OPEN, SEAL)
+    assert headless.run_stage("verify", "parameters/here.yaml").outcome == "passed"
+    assert not list((tmp_path / "ipython").rglob("history.sqlite"))

@@ -153,14 +153,14 @@ def test_without_kubeconfig_and_context_only_the_namespace_is_named(program: Any
 )
 def test_the_version_is_asked_without_a_cluster(helm: Helm, program: Any, text: str, version: str) -> None:
     program.answer("version", stdout=text)
-    assert helm.version() == version
+    assert helm.version == version
     assert program.call.argv == ("helm", "version", "--template", "{{.Version}}")
 
 
 def test_a_program_that_is_not_helm_is_named(helm: Helm, program: Any) -> None:
     program.answer("version", stdout="hello world")
     with pytest.raises(UsageError, match="'helm' does not answer like Helm: 'hello world'") as caught:
-        helm.version()
+        print(helm.version)
     assert "helm.executable" in caught.value.next_step
 
 
@@ -261,7 +261,8 @@ def test_a_relative_path_of_helm_starts_at_the_project(
 ) -> None:
     monkeypatch.setenv("RUNBOOKS_HOME", str(tmp_path))
     program.answer("version", stdout="v3.19.5")
-    Helm(written, tmp_path / "home", "csghub", run=program).version()
+    helm = Helm(written, tmp_path / "home", "csghub", run=program)
+    assert helm.version == "v3.19.5"
     assert program.call.argv[0] == str(tmp_path / "tools" / "helm")
 
 
@@ -270,7 +271,7 @@ def test_a_relative_path_of_helm_starts_at_the_project(
 
 def test_each_call_is_told_when_it_starts_and_when_it_has_ended(helm: Helm, program: Any, told: list[Event]) -> None:
     program.answer("version", stdout="v3.19.5")
-    helm.version()
+    assert helm.version == "v3.19.5"
     argv = ["helm", "version", "--template", "{{.Version}}"]
     assert [(event.kind, event.data) for event in told] == [
         ("command.started", {"argv": argv}),
@@ -285,7 +286,7 @@ def test_the_end_of_a_failed_call_has_its_words_redacted_and_of_bounded_length(
     helm.redactor.register("hunter2-hunter2", "pg#PASSWORD")
     program.answer("version", returncode=1, stderr="Error: bad hunter2-hunter2 " + "x" * 5000)
     with pytest.raises(RunbookError):
-        helm.version()
+        print(helm.version)
     said = told[-1].data["stderr"]
     assert "«redacted:pg#PASSWORD»" in said
     assert "hunter2" not in said

@@ -8,6 +8,7 @@ import pytest
 
 from runbooks_lib import records
 from runbooks_lib.errors import RecordError
+from runbooks_lib.records.folder import RecordClosed, stage_of
 from runbooks_lib.redaction import Redactor
 
 
@@ -20,7 +21,7 @@ def test_a_record_is_named_by_target_time_stage_and_run_id(folder: Path, tmp_pat
     assert folder.parent == tmp_path / "records" / "dataflow.csghub"
     assert re.fullmatch(r"\d{8}T\d{6}Z-verify-[0-9a-f]{8}", folder.name)
     assert folder.name.endswith(records.run_id(folder))
-    assert records.stage_of(folder) == "verify"
+    assert stage_of(folder) == "verify"
 
 
 def test_a_run_takes_the_record_that_the_engine_made_for_it(
@@ -42,7 +43,7 @@ def test_an_engine_that_made_no_record_is_told_of_the_new_one(tmp_path: Path, mo
 
 
 def test_a_stage_may_have_a_hyphen_in_its_name(tmp_path: Path) -> None:
-    assert records.stage_of(records.create(tmp_path, target="t", stage="start-here")) == "start-here"
+    assert stage_of(records.create(tmp_path, target="t", stage="start-here")) == "start-here"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_a_link_that_leads_out_of_the_record_is_refused(folder: Path, tmp_path: 
 def test_nothing_is_added_to_a_closed_record(folder: Path) -> None:
     records.close(folder, Redactor(), outcome="passed", exit_code=0, summary="", closer="seal cell")
 
-    with pytest.raises(records.RecordClosed, match="is closed; nothing can be added to it") as refused:
+    with pytest.raises(RecordClosed, match="is closed; nothing can be added to it") as refused:
         records.write_text(folder, "late.txt", "text", Redactor())
 
     assert refused.value.next_step == "Start a new run: run the notebook again from its first cell."

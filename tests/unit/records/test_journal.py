@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from runbooks_lib import process, records
 from runbooks_lib.errors import RecordError
+from runbooks_lib.records.folder import RecordClosed
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event
 
@@ -152,9 +153,9 @@ def test_a_closed_record_takes_no_more_events(folder: Path) -> None:
     records.close(folder, Redactor(), outcome="passed", exit_code=0, summary="", closer="seal cell")
     before = (folder / "events.jsonl").read_bytes()
 
-    with pytest.raises(records.RecordClosed, match="is closed; nothing can be added"):
+    with pytest.raises(RecordClosed, match="is closed; nothing can be added"):
         journal(Event(kind="x.y"))
-    with pytest.raises(records.RecordClosed):
+    with pytest.raises(RecordClosed):
         records.Journal(folder, Redactor(), role="late")
 
     assert (folder / "events.jsonl").read_bytes() == before

@@ -17,6 +17,7 @@ from runbooks_lib.errors import (
     Unreachable,
     UsageError,
 )
+from runbooks_lib.records.outcome import outcome_of
 
 
 def events(*steps: Any) -> list[Any]:
@@ -72,7 +73,7 @@ SEALED = {"outcome": "passed", "exit_code": 0, "summary": "ok"}
     ],
 )
 def test_the_journal_proves_how_a_run_ended(steps: list[Any], outcome: str, exit_code: int, summary: str) -> None:
-    found = records.outcome_of(events(*steps))
+    found = outcome_of(events(*steps))
 
     assert found[:2] == (outcome, exit_code)
     assert summary in found[2]
@@ -96,7 +97,7 @@ STEPS = st.sampled_from(
 
 @given(st.lists(STEPS, max_size=10))
 def test_no_journal_without_an_end_proves_a_success_or_hides_a_change(steps: list[Any]) -> None:
-    outcome, exit_code, summary = records.outcome_of(events(*steps))
+    outcome, exit_code, summary = outcome_of(events(*steps))
 
     assert outcome in get_args(Outcome)
     assert outcome not in {"passed", "done"}
