@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbooks_lib import errors
 from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, TargetRefused, Unreachable, UsageError
-from runbooks_lib.helm import Helm
+from runbooks_lib.helm import Helm, failures
 from runbooks_lib.helm.failures import failure
 from runbooks_lib.process import Completed
 from runbooks_lib.redaction import Redactor
@@ -202,3 +204,12 @@ def test_any_text_becomes_an_error_with_a_next_step(text: str) -> None:
     assert made.summary
     assert made.next_step
     assert len(made.summary.splitlines()) <= 1
+
+
+def test_every_row_of_the_table_is_whole() -> None:
+    for row in failures._KNOWN:
+        assert set(row) == {"pattern", "error", "summary", "next_step"}
+        assert re.compile(row["pattern"])
+        assert issubclass(getattr(errors, row["error"]), errors.RunbookError)
+        assert row["summary"].endswith(".")
+        assert row["next_step"]
