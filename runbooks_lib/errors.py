@@ -1,19 +1,5 @@
 """Every way a runbook can fail, each a sentence with a next step and an exit code.
 
-::
-
-    RunbookError                    1  anything else
-    ├── UsageError                  2  a wrong flag, stage or folder
-    │   └── ParametersError         2  a parameters file that can't be used
-    ├── CheckFailed                 3  a check failed; nothing was changed
-    ├── ApprovalError               4  approval missing or refused; nothing was changed
-    ├── ChangeFailed                5  the change failed; evidence is saved
-    ├── OutcomeUnknown              6  the outcome, or a check that must be known, is unknown
-    │   └── Unreachable             6  a server did not answer, or could not be trusted
-    ├── TargetRefused               7  the target is busy, or is not the pinned cluster
-    ├── RecordError                 8  a record could not be written, verified, or is quarantined
-    └── Interrupted               130  stopped before anything was changed (SIGTERM: 143)
-
 Boundaries map foreign exceptions to one of these with ``raise … from``.
 """
 

@@ -29,6 +29,7 @@ _BESIDES: dict[tuple[str, str], tuple[str, ...]] = {
     ("v1", "Secret"): ("get", "list", "create", "update", "patch", "delete"),
     ("v1", "Pod"): ("get", "list"),
     ("v1", "Event"): ("get", "list"),
+    ("coordination.k8s.io/v1", "Lease"): ("get", "create", "patch", "delete"),
 }
 
 _VERBS: tuple[str, ...] = ("get", "list", "create", "update", "patch", "delete")

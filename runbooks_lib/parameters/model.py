@@ -134,6 +134,7 @@ class Policy(Section):
     approval: Literal["operator"] = "operator"
     rollout_seconds: int = Field(default=900, gt=0)
     command_seconds: int = Field(default=300, gt=0)
+    take_over: str = ""
 
 
 class VerifySettings(Section):

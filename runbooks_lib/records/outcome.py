@@ -54,7 +54,9 @@ def outcome_of(events: Sequence[Json]) -> tuple[Outcome, int, str]:
         kind, data = event["kind"], event["data"]
         if kind == "run.ended":
             return _told(data)
-        if kind in _PROVED:
+        if kind == "change.refused":
+            change, error = "", None
+        elif kind in _PROVED:
             change, error = kind, None if kind == "change.started" else error
         elif kind == "error.raised":
             error = data

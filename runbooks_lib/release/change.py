@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runbooks_lib.errors import ApprovalError, ChangeFailed, Interrupted, OutcomeUnknown, RunbookError
+from runbooks_lib.errors import ApprovalError, ChangeFailed, Interrupted, OutcomeUnknown, RunbookError, TargetRefused
 from runbooks_lib.helm import Release
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save, collect
+from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.manifest import kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
 from runbooks_lib.release.rollout import await_absence, await_rollout, trouble_of
@@ -23,6 +24,7 @@ class Work:
 
     boundaries: Boundaries
     plan: Plan
+    lease: Lease
     note: str
     proposal: Proposal | None = None
     stored: Release | None = None
@@ -53,20 +55,28 @@ def carry_out(
     if plan.empty:
         return ChangeResult(stage=plan.stage, plan_digest=plan.digest)
     started = time.monotonic()
-    work = Work(boundaries, plan, note=f"{boundaries.note} plan {plan.digest}")
+    lease = Lease(boundaries, stage=plan.stage)
+    lease.require_free()
+    work = Work(boundaries, plan, lease, note=f"{boundaries.note} plan {plan.digest}")
     done: list[str] = []
     boundaries.observe(Event(kind="change.started", data={"digest": plan.digest}))
     try:
         for step in plan.steps:
             boundaries.observe(Event(kind="change.step", data={"kind": step.kind, "title": step.title}))
+            _require_held(lease)
             _STEPS[step.kind](work, step)
             done.append(step.title)
     except BaseException as error:
+        if isinstance(error, TargetRefused) and plan.steps[len(done)].kind == "take-lease":
+            boundaries.observe(Event(kind="change.refused", data={"summary": error.summary}))
+            raise
         failed = _failure(error, plan, len(done))
         told = {"step": plan.steps[len(done)].title, "done": done, "summary": failed.summary}
         boundaries.observe(Event(kind="change.failed", data=told | {"exit_code": failed.exit_code}))
         _save_evidence(boundaries, failed, save)
         raise failed from error
+    finally:
+        lease.give_back()
     seconds = round(time.monotonic() - started, 1)
     result = ChangeResult(
         stage=plan.stage,
@@ -85,6 +95,25 @@ def _require_same(approval: Approval, now: Plan) -> None:
             f"What would be done now ({now.digest}) is not what was approved ({approval.digest}): "
             "the cluster, the chart or the parameters changed since.",
             next_step="Run the notebook again from *Plan*, read the new plan, and approve it if it is what you want.",
+        )
+
+
+def _require_held(lease: Lease) -> None:
+    if lease.lost:
+        raise OutcomeUnknown(
+            "Another run has taken the release over while this one was at work, so it stopped here.",
+            next_step="Look with 03_verify once that run has ended.",
+        )
+
+
+def _require_revision(work: Work) -> None:
+    """Nobody who keeps no Lease (a helm by hand) has changed the release since the plan was made."""
+    found = work.boundaries.helm.status(work.boundaries.release)
+    now, planned = (found.revision if found else 0), work.plan.bindings["revision"]
+    if now != planned:
+        raise TargetRefused(
+            f"The release is at revision {now} now, and was at {planned} when the plan was made. Nothing was changed.",
+            next_step="Look who changed it (`helm history`), then run the notebook again from *Plan*.",
         )
 
 
@@ -115,6 +144,11 @@ def _save_evidence(boundaries: Boundaries, failed: RunbookError, save: Save) -> 
 def _create_namespace(work: Work, step: Step) -> None:
     metadata = {"name": step.data["namespace"]}
     work.boundaries.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+def _take_lease(work: Work, _: Step) -> None:
+    work.lease.take()
+    _require_revision(work)
 
 
 def _create_secret(work: Work, step: Step) -> None:
@@ -210,6 +244,7 @@ def _await_absence(work: Work, _: Step) -> None:
 
 _STEPS: dict[str, Callable[[Work, Step], None]] = {
     "create-namespace": _create_namespace,
+    "take-lease": _take_lease,
     "create-secret": _create_secret,
     "helm-install": _helm_change,
     "helm-upgrade": _helm_change,

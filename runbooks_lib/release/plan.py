@@ -12,6 +12,7 @@ from runbooks_lib.helm import ChartFile, Release
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.impact import counts, difference, dropped_values
+from runbooks_lib.release.lease import name_of
 from runbooks_lib.release.leftovers import Leftovers, leftovers_of
 from runbooks_lib.release.manifest import hook_objects, images, key_of, objects_of, workloads
 from runbooks_lib.release.values import given
@@ -120,6 +121,7 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
         *_leftover_sentences(left),
     )
     steps = (
+        _lease_step(boundaries),
         Step(kind="helm-uninstall", title=f"Remove the release and its {len(removed)} objects"),
         Step(
             kind="await-absence",
@@ -180,6 +182,7 @@ def _preparation(boundaries: Boundaries, proposal: Proposal) -> Iterable[Step]:
     namespace = boundaries.namespace
     if boundaries.cluster.get("v1", "Namespace", namespace) is None:
         yield Step(kind="create-namespace", title=f"Create namespace {namespace}", data={"namespace": namespace})
+    yield _lease_step(boundaries)
     for name in dict.fromkeys(made.name for made in proposal.generated):
         keys = [made.key for made in proposal.generated if made.name == name]
         yield Step(
@@ -187,6 +190,12 @@ def _preparation(boundaries: Boundaries, proposal: Proposal) -> Iterable[Step]:
             title=f"Create Secret {name} with a strong {', '.join(keys)}",
             data={"name": name, "keys": keys},
         )
+
+
+def _lease_step(boundaries: Boundaries) -> Step:
+    return Step(
+        kind="take-lease", title=f"Hold the Lease {name_of(boundaries.release)}: no other run may change it now"
+    )
 
 
 def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:

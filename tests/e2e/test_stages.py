@@ -20,6 +20,8 @@ from runbooks_lib.errors import (
     Unreachable,
     UsageError,
 )
+from runbooks_lib.release import lease
+from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.manifest import secret_values
 from runbooks_lib.results import Approval, ChangeResult, Plan
 from runbooks_lib.run import Run
@@ -298,3 +300,55 @@ def test_a_misspelt_parameter_opens_no_run(sandbox: Any, tmp_path: Path) -> None
             "verify", sandbox.parameters_file, overrides={"target.cluster_uuid": "x"}, output_directory=str(tmp_path)
         )
     assert records.listing(tmp_path) == []
+
+
+def test_two_runs_at_once_change_a_release_one_after_the_other(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    first, _ = installed(opened)
+    name = f"runbooks-{target['target.release']}"
+    assert cluster.get("coordination.k8s.io/v1", "Lease", name, target["target.namespace"]) is None
+    held = Lease(first.boundaries, stage="upgrade")
+    held.take()
+    second = opened("uninstall")
+    plan = uninstall.plan(second)
+    with pytest.raises(TargetRefused, match=f"held by run {first.id} of upgrade by ") as caught:
+        uninstall.apply(second, plan, yes(second, plan))
+    assert caught.value.exit_code == 7
+    assert second.boundaries.helm.status(target["target.release"]) is not None
+    held.give_back()
+    assert uninstall.apply(second, plan, yes(second, plan)).changed
+    assert cluster.get("coordination.k8s.io/v1", "Lease", name, target["target.namespace"]) is None
+
+
+def test_a_lease_is_renewed_and_followed_when_its_owner_is_dead(
+    opened: Open, cluster: Cluster, target: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEWAL", 0.2)
+    monkeypatch.setattr(lease, "SECONDS", 2)
+    namespace, where = target["target.namespace"], f"runbooks-{target['target.release']}"
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+
+    def renewed() -> str:
+        found = cluster.get("coordination.k8s.io/v1", "Lease", where, namespace)
+        assert found is not None
+        return str(found["spec"]["renewTime"])
+
+    held, other = (Lease(opened("upgrade").boundaries, stage="upgrade") for _ in range(2))
+    held.take()
+    first = renewed()
+    for _, _ in cluster.watch("coordination.k8s.io/v1", "Lease", namespace, timeout=10):
+        if renewed() > first:
+            break
+    assert renewed() > first
+    # Its process dies: nobody renews it, and its start time is no running process's.
+    held._ended.set()
+    dead = {"metadata": {"annotations": {"runbooks/start-time": "-1.0"}}, "spec": {"renewTime": first}}
+    cluster.patch("coordination.k8s.io/v1", "Lease", where, dead, namespace)
+    with pytest.raises(TargetRefused, match="is being changed"):
+        other.take()
+    for _, _ in cluster.watch("v1", "Event", namespace, timeout=3):
+        pass
+    other.take()
+    other.give_back()
+    assert cluster.get("coordination.k8s.io/v1", "Lease", where, namespace) is None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from runbooks_lib.cluster import Conflict, NotFound
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.helm import Helm
 from runbooks_lib.parameters import Parameters
@@ -37,6 +38,7 @@ SERVED = (
     ("apps/v1", "ReplicaSet", "replicasets", True),
     ("batch/v1", "Job", "jobs", True),
     ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", True),
+    ("coordination.k8s.io/v1", "Lease", "leases", True),
     ("storage.k8s.io/v1", "StorageClass", "storageclasses", False),
     ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", False),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", False),
@@ -167,8 +169,29 @@ class DictCluster:
         ]
 
     def create(self, obj: Json, namespace: str | None = None, *, dry_run: bool = False) -> Json:
+        if obj["kind"] == "Lease" and self.get(obj["apiVersion"], "Lease", obj["metadata"]["name"], namespace):
+            raise Conflict("It exists.")
+        obj["metadata"].setdefault("resourceVersion", "1")
         self.objects.append(obj)
         return obj
+
+    def patch(self, api_version: str, kind: str, name: str, body: Json, namespace: str | None = None) -> Json:
+        found = self.get(api_version, kind, name, namespace)
+        if found is None:
+            raise NotFound("It is not there.")
+        version = found["metadata"]["resourceVersion"]
+        if body.get("metadata", {}).get("resourceVersion", version) != version:
+            raise Conflict("Someone changed it.")
+        for part, content in body.items():
+            found.setdefault(part, {}).update(content)
+        found["metadata"]["resourceVersion"] = str(int(version) + 1)
+        return found
+
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+        found = self.get(api_version, kind, name, namespace)
+        if found is not None:
+            self.objects.remove(found)
+        return found is not None
 
     def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None) -> bool:
         self.asked.append((verb, plural))

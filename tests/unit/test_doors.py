@@ -28,7 +28,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "websocket": ("runbooks_lib/cluster",),
     "httpx": ("runbooks_lib/probes",),
     "requests": (),
-    "psycopg": ("runbooks_lib/probes",),
+    "psycopg": ("runbooks_lib/probes", "sandbox/services"),
     "redis": ("runbooks_lib/probes",),
     "pymongo": ("runbooks_lib/probes",),
     "papermill": ("runbooks_lib/headless",),
@@ -48,7 +48,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "platformdirs": ("sandbox/toolchain",),
     # Requests and listeners: the library has boundaries for both, the sandbox serves and knocks.
     "http": ("sandbox",),
-    "socket": ("runbooks_lib/cluster", "sandbox/ports"),
+    "socket": ("runbooks_lib/cluster", "sandbox/ports", "sandbox/services"),
     "socketserver": ("runbooks_lib/cluster",),
     "ssl": ("runbooks_lib/cluster", "runbooks_lib/probes", "sandbox"),
     # Only to read the proxy settings of the machine.

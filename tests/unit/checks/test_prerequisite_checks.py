@@ -155,8 +155,8 @@ def test_every_kind_and_verb_is_asked(world: Any) -> None:
     world.renders(f"{SECRET}---\n{DEPLOYMENT}")
     answer = finding(world, "permissions")
     assert answer.status == "pass"
-    assert answer.observed == "5 kinds, all allowed"
-    kinds = {"secrets", "deployments", "namespaces", "pods", "events"}
+    assert answer.observed == "6 kinds, all allowed"
+    kinds = {"secrets", "deployments", "namespaces", "pods", "events", "leases"}
     assert set(world.cluster.asked) == {("*", kind) for kind in kinds}
 
 

@@ -14,6 +14,7 @@ from runbooks_lib.errors import (
     Interrupted,
     Outcome,
     RunbookError,
+    TargetRefused,
     Unreachable,
     UsageError,
 )
@@ -68,6 +69,8 @@ SEALED = {"outcome": "passed", "exit_code": 0, "summary": "ok"}
         ([BEGAN, ENDED, ApprovalError("Again?")], "unknown", 6, "did not reach its Seal cell. Again?"),
         ([BEGAN, ENDED, ValueError("odd")], "failed", 1, "ValueError: odd"),
         ([ApprovalError("Not yet."), BEGAN, ENDED], "unknown", 6, "The change was made, but"),
+        ([BEGAN, "change.refused", TargetRefused("Busy.")], "refused", 7, "Busy."),
+        ([BEGAN, "change.refused"], "unknown", 6, "The notebook ended before its Seal cell."),
         ([BEGAN, FAILED, ChangeFailed("x"), BEGAN], "unknown", 6, "A change was begun"),
         ([BEGAN, FAILED, ChangeFailed("x"), BEGAN, ENDED], "unknown", 6, "The change was made, but"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from runbooks_lib.helm import Helm
 from runbooks_lib.process import Completed
 from runbooks_lib.release import change
 from runbooks_lib.release.change import carry_out
+from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.plan import plan_install, plan_uninstall
 from runbooks_lib.results import Approval, ChangeResult, Plan, Step
 
@@ -83,7 +85,6 @@ def adopting(world: Any, *, adopts: bool = True, stores: str | None = None) -> N
 
 
 def _with(world: Any, run: Any) -> Any:
-    import dataclasses
 
     before = world.boundaries
     helm: Helm = dataclasses.replace(before.helm, run=run)
@@ -118,7 +119,7 @@ def test_an_empty_plan_changes_nothing(world: Any, records: Records) -> None:
 
 def test_every_step_that_a_plan_can_have_can_be_carried_out() -> None:
     kinds = {"create-namespace", "create-secret", "helm-install", "helm-upgrade", "await-rollout"}
-    assert set(change._STEPS) == kinds | {"helm-uninstall", "await-absence"}
+    assert set(change._STEPS) == kinds | {"take-lease", "helm-uninstall", "await-absence"}
 
 
 # ---- install
@@ -130,6 +131,7 @@ def test_an_install_goes_step_by_step_and_tells_each(world: Any, records: Record
     result = carried_out(world, records)
     assert result.done == (
         "Create namespace csghub",
+        "Hold the Lease runbooks-dataflow: no other run may change it now",
         "Create Secret db with a strong POSTGRES_PASSWORD",
         "Install dataflow 1.16.0 with Helm",
         "Wait until 1 workloads are rolled out",
@@ -137,7 +139,7 @@ def test_an_install_goes_step_by_step_and_tells_each(world: Any, records: Record
     assert (result.stage, result.revision) == ("install", 1)
     assert [kind for kind in world.kinds() if kind.startswith("change.")] == [
         "change.started",
-        *["change.step"] * 4,
+        *["change.step"] * 5,
         "change.progress",
         "change.ended",
     ]
@@ -189,7 +191,7 @@ def test_a_workload_that_does_not_come_up_is_named_with_its_pods_trouble(world: 
     with pytest.raises(ChangeFailed) as caught:
         carried_out(world, records)
     assert caught.value.summary == (
-        "Step 4 of 4 (Wait until 1 workloads are rolled out) failed: Not rolled out within 1 s: "
+        "Step 5 of 5 (Wait until 1 workloads are rolled out) failed: Not rolled out within 1 s: "
         "Deployment api: 0 of 1 available, 0 updated. api-1: api: ImagePullBackOff."
     )
     assert "04_upgrade" in caught.value.next_step
@@ -270,7 +272,7 @@ def test_an_uninstall_waits_for_what_goes_and_not_for_what_stays(world: Any, rec
     world.cluster.add({"kind": "Secret", "metadata": {"name": "db", "namespace": "csghub"}})
     plan = plan_uninstall(world.boundaries)
     result = carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
-    assert result.done == ("Remove the release and its 1 objects", "Wait until they are gone")
+    assert result.done[1:] == ("Remove the release and its 1 objects", "Wait until they are gone")
 
 
 def test_an_uninstall_that_leaves_a_pod_behind_names_it(world: Any, records: Records) -> None:
@@ -282,3 +284,52 @@ def test_an_uninstall_that_leaves_a_pod_behind_names_it(world: Any, records: Rec
     with pytest.raises(ChangeFailed, match=r"Still there 1 s after the uninstall: Pod api-1\.") as caught:
         carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
     assert "finalizers" in caught.value.next_step
+
+
+# ---- one at a time
+
+
+def test_a_release_that_another_run_holds_is_left_alone(world: Any, records: Records) -> None:
+    world.stored(manifest())
+    plan = plan_uninstall(world.boundaries)
+    other = Lease(dataclasses.replace(world.boundaries, note="run 5ca1ab1e"), stage="upgrade")
+    other.take()
+    with pytest.raises(TargetRefused, match="held by run 5ca1ab1e of upgrade"):
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+    other.give_back()
+    assert "change.started" not in world.kinds()
+    assert not any("uninstall" in call.argv for call in world.program.calls)
+
+
+def test_a_run_that_comes_second_by_a_moment_has_changed_nothing(
+    world: Any, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.stored(manifest())
+    plan = plan_uninstall(world.boundaries)
+    monkeypatch.setattr(Lease, "require_free", lambda _: None)
+    other = Lease(dataclasses.replace(world.boundaries, note="run 5ca1ab1e"), stage="upgrade")
+    other.take()
+    with pytest.raises(TargetRefused, match="has just begun") as caught:
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+    other.give_back()
+    assert caught.value.exit_code == 7
+    assert [kind for kind in world.kinds() if kind.startswith("change.")][-1] == "change.refused"
+
+
+def test_a_helm_by_hand_between_plan_and_change_is_noticed(world: Any, records: Records) -> None:
+    world.stored(manifest())
+    plan = plan_uninstall(world.boundaries)
+    world.stored(manifest(), revision=2)
+    with pytest.raises(TargetRefused, match="at revision 2 now, and was at 1 when the plan was made"):
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+
+
+def test_a_change_that_lost_its_lease_stops_before_its_next_step(
+    world: Any, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.stored(manifest())
+    plan = plan_uninstall(world.boundaries)
+    monkeypatch.setitem(change._STEPS, "take-lease", lambda work, _: setattr(work.lease, "lost", True))
+    with pytest.raises(OutcomeUnknown, match="has taken the release over"):
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+    assert not any("uninstall" in call.argv for call in world.program.calls)

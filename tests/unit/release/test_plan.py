@@ -103,6 +103,7 @@ def test_an_install_makes_namespace_and_secret_first(world: Any) -> None:
     plan = plan_install(world.boundaries)
     assert [(step.kind, step.title) for step in plan.steps] == [
         ("create-namespace", "Create namespace csghub"),
+        ("take-lease", "Hold the Lease runbooks-dataflow: no other run may change it now"),
         ("create-secret", "Create Secret dataflow-postgresql with a strong POSTGRES_PASSWORD"),
         ("helm-install", "Install dataflow 1.16.0 with Helm"),
         ("await-rollout", "Wait until 2 workloads are rolled out"),
@@ -115,7 +116,11 @@ def test_an_install_makes_namespace_and_secret_first(world: Any) -> None:
 def test_an_install_makes_only_what_is_missing(world: Any) -> None:
     world.renders(manifest())
     world.cluster.add(namespace(), live("Secret", "dataflow-postgresql"))
-    assert [step.kind for step in plan_install(world.boundaries).steps] == ["helm-install", "await-rollout"]
+    assert [step.kind for step in plan_install(world.boundaries).steps] == [
+        "take-lease",
+        "helm-install",
+        "await-rollout",
+    ]
 
 
 def test_a_digest_outlives_the_minute_in_which_the_chart_made_a_password(world: Any) -> None:
@@ -229,7 +234,7 @@ def test_an_upgrade_names_images_objects_and_dropped_values(world: Any) -> None:
         ("remove", "Service old"),
         ("change", "Deployment dataflow-api"),
     ]
-    assert [step.kind for step in plan.steps] == ["helm-upgrade", "await-rollout"]
+    assert [step.kind for step in plan.steps] == ["take-lease", "helm-upgrade", "await-rollout"]
 
 
 # ---- uninstall
@@ -263,8 +268,8 @@ def test_an_uninstall_names_what_goes_and_what_stays_and_why(world: Any) -> None
         "GatewayClass dataflow",
     }
     assert "Cluster-scoped and removed: GatewayClass dataflow." in plan.impact
-    assert [step.kind for step in plan.steps] == ["helm-uninstall", "await-absence"]
-    assert plan.steps[0].title == "Remove the release and its 4 objects"
+    assert [step.kind for step in plan.steps] == ["take-lease", "helm-uninstall", "await-absence"]
+    assert plan.steps[1].title == "Remove the release and its 4 objects"
 
 
 def test_a_cluster_wide_object_says_who_else_would_miss_it(world: Any) -> None:
