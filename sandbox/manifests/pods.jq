@@ -43,7 +43,7 @@ def toward_running:
 def toward_ready:
   if running and all_of_them(.ready) and condition("Ready") == "True" and condition("ContainersReady") == "True"
   then "" elif slow > 0 and (running | not) then "run" else "ready" end;
-def ready_from: if slow > 0 then told[0].state.running.startedAt | after(slow) else "0s" end;
+def ready_from: slow as $slow | if $slow > 0 then told[0].state.running.startedAt | after($slow) else "0s" end;
 
 def toward_failure:
   note("fail") as $reason | note("fail-message") as $message

@@ -7,22 +7,18 @@ import os
 import statistics
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from pod_states import DATABASE, PLAIN, becomes, conditions, create, pod_of, shown, stays, tell, uid_of, until
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.release.rollout import trouble_of
-from runbooks_lib.results import Json
 from sandbox import lifecycle
-from sandbox.nodes import PREFIX
 from sandbox.state import State
 from sandbox.toolchain import Toolchain
 
-PLAIN = "registry.example.com/team/web:1"
-DATABASE = "docker.io/library/postgres:16.4@sha256:" + "0" * 64
+BOTH = pytest.mark.parametrize("image", [PLAIN, DATABASE], ids=["plain", "database"])
 
 
 @pytest.fixture(scope="module")
@@ -53,69 +49,6 @@ def space(cluster: Cluster) -> Iterator[str]:
     cluster.delete("v1", "Namespace", name)
 
 
-def pod_of(image: str, inits: int = 0, *, policy: str = "Always", **notes: str) -> Json:
-    """A pod's metadata and spec; an underscore in a note stands for a hyphen."""
-    waiting = [{"name": f"wait-{number}", "image": "busybox"} for number in range(inits)]
-    spec = {"containers": [{"name": "main", "image": image}], "initContainers": waiting, "restartPolicy": policy}
-    return {"metadata": {"annotations": annotations(**notes)}, "spec": spec}
-
-
-def annotations(**notes: str | None) -> dict[str, str | None]:
-    return {PREFIX + key.replace("_", "-"): value for key, value in notes.items()}
-
-
-def create(cluster: Cluster, space: str, template: Json, name: str = "one") -> None:
-    metadata = template["metadata"] | {"name": name}
-    cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, space)
-
-
-def tell(cluster: Cluster, space: str, name: str = "one", **notes: str | None) -> None:
-    cluster.patch("v1", "Pod", name, {"metadata": {"annotations": annotations(**notes)}}, space)
-
-
-def shown(pod: Json | None) -> str:
-    """A pod as ``kubectl get pods`` prints it: containers ready, status, restarts."""
-    if pod is None:
-        return "gone"
-    status = pod["status"]
-    containers = status.get("containerStatuses") or []
-    word = status.get("phase", "")
-    for one in containers:
-        (kind, detail), *_ = one["state"].items()
-        word = detail.get("reason") or ("Running" if kind == "running" else word)
-    inits = status.get("initContainerStatuses") or []
-    behind = [number for number, one in enumerate(inits) if "terminated" not in one["state"]]
-    if behind:
-        word = f"Init:{behind[0]}/{len(inits)}"
-    ready = sum(one["ready"] for one in containers)
-    return f"{ready}/{len(pod['spec']['containers'])} {word} {sum(one['restartCount'] for one in containers)}"
-
-
-def becomes(cluster: Cluster, space: str, wanted: str, name: str = "one", seconds: float = 20) -> Json:
-    """The pod as soon as it shows this; the test fails with what it showed instead."""
-    deadline = time.monotonic() + seconds
-    seen = [""]
-    while time.monotonic() < deadline:
-        pod = cluster.get("v1", "Pod", name, space)
-        if (now := shown(pod)) == wanted:
-            return pod or {}
-        if now != seen[-1]:
-            seen.append(now)
-    pytest.fail(f"never {wanted}: {' → '.join(seen[1:])}")
-
-
-def stays(cluster: Cluster, space: str, wanted: str, seconds: float = 1.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if shown(cluster.get("v1", "Pod", "one", space)) != wanted:
-            return False
-    return True
-
-
-def conditions(pod: Json) -> dict[str, str]:
-    return {one["type"]: f"{one['status']} {one.get('reason', '')}".strip() for one in pod["status"]["conditions"]}
-
-
 # ---- pods without processes
 
 
@@ -138,14 +71,6 @@ def test_a_job_of_an_unknown_image_completes_and_its_pod_goes_with_it(cluster: C
     assert conditions(pod)["Ready"] == "False PodCompleted"
     cluster.delete("batch/v1", "Job", "work", space)
     assert until(lambda: cluster.list("v1", "Pod", space) == [])
-
-
-def until(question: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if question():
-            return True
-    return False
 
 
 # ---- pods whose processes are told of
@@ -179,7 +104,9 @@ def test_a_database_waits_starts_answers_and_goes_when_its_processes_have_ended(
 def test_a_program_that_exits_is_started_again_and_its_end_is_kept(cluster: Cluster, space: str) -> None:
     create(cluster, space, pod_of(DATABASE, ready="true"))
     first = becomes(cluster, space, "1/1 Running 0")["status"]["containerStatuses"][0]
-    tell(cluster, space, ready="false", fail="CrashLoopBackOff", fail_message="back-off 10s", restarts="1", last_exit="3")
+    tell(
+        cluster, space, ready="false", fail="CrashLoopBackOff", fail_message="back-off 10s", restarts="1", last_exit="3"
+    )
     pod = becomes(cluster, space, "0/1 CrashLoopBackOff 1")
     assert trouble_of(pod) == "main: CrashLoopBackOff back-off 10s"
     ended = pod["status"]["containerStatuses"][0]["lastState"]["terminated"]
@@ -236,10 +163,6 @@ def test_a_stateful_sets_pod_comes_back_only_when_the_old_one_has_gone(cluster: 
     becomes(cluster, space, "0/1 Running 0", "db-0")
 
 
-def uid_of(pod: Json | None) -> str:
-    return str(pod["metadata"]["uid"]) if pod else ""
-
-
 def test_a_pod_that_nobody_stops_goes_ten_seconds_after_its_time(cluster: Cluster, space: str) -> None:
     pod = pod_of(DATABASE, ready="true")
     pod["spec"]["terminationGracePeriodSeconds"] = 1
@@ -247,8 +170,8 @@ def test_a_pod_that_nobody_stops_goes_ten_seconds_after_its_time(cluster: Cluste
     becomes(cluster, space, "1/1 Running 0")
     began = time.monotonic()
     cluster.delete("v1", "Pod", "one", space)
+    assert stays(cluster, space, "1/1 Running 0", 3)
     # What happens to the pod meanwhile gives it no more time.
-    time.sleep(3)
     tell(cluster, space, ready="false")
     becomes(cluster, space, "gone", seconds=30)
     assert 9 < time.monotonic() - began < 16
@@ -273,3 +196,87 @@ def test_what_is_told_is_shown_within_a_moment(cluster: Cluster, space: str) -> 
         taken.append(time.monotonic() - began)
     print(f"annotation → status: median {statistics.median(taken) * 1000:.0f} ms, at most {max(taken) * 1000:.0f} ms")
     assert statistics.median(taken) < 0.5
+
+
+# ---- faults
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("fault", "why"), [("image-not-found", ": not found"), ("image-unauthorized", "authorization failed: no basic")]
+)
+def test_an_image_that_cannot_be_pulled(cluster: Cluster, space: str, image: str, fault: str, why: str) -> None:
+    create(cluster, space, pod_of(image, inits=1, fault=fault))
+    first = becomes(cluster, space, "0/1 ErrImagePull 0")
+    assert trouble_of(first).startswith("main: ErrImagePull rpc error: code = ")
+    pod = becomes(cluster, space, "0/1 ImagePullBackOff 0")
+    assert pod["status"]["phase"] == "Pending"
+    assert trouble_of(pod).startswith(f'main: ImagePullBackOff Back-off pulling image "{image}": ErrImagePull: rpc')
+    assert why in trouble_of(pod)
+    cluster.delete("v1", "Pod", "one", space)
+    becomes(cluster, space, "gone", seconds=5)
+
+
+@BOTH
+def test_an_init_container_that_never_ends(cluster: Cluster, space: str, image: str) -> None:
+    create(cluster, space, pod_of(image, inits=1, fault="stuck-init", init_done="true", ready="true"))
+    pod = becomes(cluster, space, "0/1 Init:0/1 0")
+    assert "init container wait-0 has not ended" in trouble_of(pod)
+    assert stays(cluster, space, "0/1 Init:0/1 0")
+
+
+@BOTH
+def test_a_crash_loop_lasts_until_its_reason_is_gone(cluster: Cluster, space: str, image: str) -> None:
+    create(cluster, space, pod_of(image, fault="crash-loop", ready="true", restarts="1"))
+    becomes(cluster, space, "0/1 Error 0")
+    pod = becomes(cluster, space, "0/1 CrashLoopBackOff 1")
+    assert pod["status"]["phase"] == "Running"
+    assert pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 1
+    tell(cluster, space, fault=None)
+    becomes(cluster, space, "1/1 Running 1")
+
+
+def test_each_crash_is_followed_by_a_longer_wait(cluster: Cluster, space: str) -> None:
+    create(cluster, space, pod_of(PLAIN, fault="crash-loop"))
+    for restarts, pause in ((1, "10s"), (2, "20s")):
+        pod = becomes(cluster, space, f"0/1 CrashLoopBackOff {restarts}")
+        whom = f"container=main pod=one_{space}({uid_of(pod)})"
+        assert trouble_of(pod) == f"main: CrashLoopBackOff back-off {pause} restarting failed {whom}"
+
+
+def test_a_job_that_crashes_fails_pod_after_pod(cluster: Cluster, space: str) -> None:
+    spec = {"backoffLimit": 0, "template": pod_of(PLAIN, policy="Never", fault="crash-loop")}
+    cluster.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "work"}, "spec": spec}, space)
+    assert until(lambda: (cluster.get("batch/v1", "Job", "work", space) or {})["status"].get("failed") == 1)
+    (pod,) = cluster.list("v1", "Pod", space)
+    assert shown(pod) == "0/1 Error 0"
+
+
+@BOTH
+def test_a_slow_start_delays_readiness_alone(cluster: Cluster, space: str, image: str) -> None:
+    create(cluster, space, pod_of(image, slow_start="4", ready="true"))
+    becomes(cluster, space, "0/1 Running 0")
+    assert stays(cluster, space, "0/1 Running 0", 2)
+    becomes(cluster, space, "1/1 Running 0", seconds=10)
+
+
+def test_a_note_that_is_no_number_holds_nothing_up(cluster: Cluster, space: str) -> None:
+    create(cluster, space, pod_of(PLAIN, inits=1, slow_start="soon", init_running="x", restarts="many", fault="typo"))
+    becomes(cluster, space, "1/1 Running 0")
+
+
+def test_a_claim_of_the_unbound_class_keeps_its_pod_from_being_scheduled(cluster: Cluster, space: str) -> None:
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+        "storageClassName": "unbound",
+    }
+    metadata = {"name": "data"}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    cluster.create(claim, space)
+    pod = pod_of(PLAIN)
+    pod["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    create(cluster, space, pod)
+    told = "not scheduled: 0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    assert until(lambda: trouble_of(cluster.get("v1", "Pod", "one", space) or {}).startswith(told))
+    assert (cluster.get("v1", "PersistentVolumeClaim", "data", space) or {})["status"]["phase"] == "Pending"
