@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sandbox import nodes
 from sandbox.ports import LOOPBACK
 from sandbox.state import State
 
@@ -111,7 +112,7 @@ def kwok(state: State) -> list[str]:
     return [
         f"{state.toolchain}/bin/kwok",
         f"--kubeconfig={state.path('kwok.kubeconfig')}",
-        f"--config={state.path('kwok.yaml')}",
+        f"--config={state.path(nodes.file_name(services=state.services))}",
         "--manage-all-nodes",
         # Without leases every node turns NotReady after about 40 s.
         "--node-lease-duration-seconds=40",

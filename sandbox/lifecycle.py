@@ -28,12 +28,15 @@ from sandbox.status import Status, look
 Say = Callable[[str], None]
 
 
-def up(name: str = "sandbox", *, helm: str = "", root: Path | None = None, say: Say = print) -> State:
+def up(
+    name: str = "sandbox", *, helm: str = "", services: bool = False, root: Path | None = None, say: Say = print
+) -> State:
     """Have a sandbox running.
 
     Args:
         name: Sandboxes of different names live side by side.
         helm: The Helm that its parameters file names; else ``RUNBOOKS_HELM``, else the pinned one.
+        services: Whether the pods of known images wait for their processes (:mod:`sandbox.nodes`).
         root: The project's root; found when left out.
         say: Gets a line for each step.
 
@@ -47,6 +50,7 @@ def up(name: str = "sandbox", *, helm: str = "", root: Path | None = None, say: 
         with _alone(name, root, say):
             state = load(name, root) or State(name=name, root=str(root))
             state.toolchain = str(tools.folder)
+            state.services = services
             state.helm = helm or os.environ.get(toolchain.HELM_VARIABLE, "") or tools.program("helm")
             if state.cluster_uid and startup.as_wanted(state) and look(state).ready:
                 parameters_file.write(state)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from sandbox import certificates, charts, controlplane, furniture, parameters_file, parts
+from sandbox import certificates, charts, controlplane, furniture, nodes, parameters_file, parts
 from sandbox.api import Api
 from sandbox.daemon import Settings
 from sandbox.ports import free_port
@@ -53,9 +53,12 @@ def start(state: State, tools: Toolchain, say: Say) -> None:
         versions = published.result()
     tell(f"chart repository holds dataflow {' and '.join(versions)}")
     repository = state.ports["charts"]
-    shutil.copyfile(furniture.MANIFESTS / "kwok.yaml", state.folder / "kwok.yaml")
+    nodes_file = state.folder / nodes.file_name(services=state.services)
+    nodes_file.write_text(nodes.configuration(services=state.services), encoding="utf-8")
     api = Api(state.ports["kube-apiserver"], pki)
     _daemon(state, pki)
+    for old in set(state.folder.glob("kwok-*.yaml")) - {nodes_file}:
+        old.unlink()
     if state.ports["charts"] != repository:
         _publish(state)
     furniture.renew_nodes(api, state.ports["kwok"])

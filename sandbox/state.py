@@ -45,6 +45,7 @@ class State:
         helm: The Helm that its parameters file names.
         ports: Each on loopback, by what listens there.
         parts: By name of :data:`PARTS`; those that were started.
+        services: Whether pods of known images have real processes behind them.
         cluster_uid: The pin: the UID of the namespace ``kube-system``; empty until the server is up.
     """
 
@@ -54,6 +55,7 @@ class State:
     helm: str = ""
     ports: dict[str, int] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
+    services: bool = False
     cluster_uid: str = ""
 
     @property

@@ -19,6 +19,7 @@ from runbooks_lib.cluster import Cluster, Invalid
 from runbooks_lib.errors import UsageError
 from runbooks_lib.results import Json
 from sandbox import lifecycle
+from sandbox.nodes import PREFIX
 from sandbox.parts import kwok_of
 from sandbox.state import State
 from sandbox.toolchain import Toolchain
@@ -156,6 +157,21 @@ def test_gateway_objects_and_load_balancers_get_their_status(cluster: Cluster) -
     told = {item["type"]: item["status"] for item in parent["conditions"]}
     assert told == {"Accepted": "True", "ResolvedRefs": "True"}
     assert eventually(lambda: bool(got("v1", "Service", "web")["status"]["loadBalancer"].get("ingress")))
+
+
+def test_a_gateway_can_be_kept_from_being_programmed(cluster: Cluster) -> None:
+    metadata: Json = {"name": "shut", "annotations": {f"{PREFIX}fault": "not-programmed"}}
+    spec = {"gatewayClassName": "any", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+    cluster.create({"apiVersion": GATEWAY, "kind": "Gateway", "metadata": metadata, "spec": spec}, "default")
+
+    def programmed() -> str:
+        return condition(cluster.get(GATEWAY, "Gateway", "shut", "default") or {}, "Programmed")
+
+    assert eventually(lambda: programmed() == "False")
+    assert not (cluster.get(GATEWAY, "Gateway", "shut", "default") or {})["status"].get("addresses")
+    healed = {"metadata": {"annotations": {f"{PREFIX}fault": None}}}
+    cluster.patch(GATEWAY, "Gateway", "shut", healed, "default")
+    assert eventually(lambda: programmed() == "True")
 
 
 def test_a_changed_route_is_accepted_anew(cluster: Cluster) -> None:

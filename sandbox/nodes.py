@@ -1,0 +1,82 @@
+"""The simulated nodes: kwok's configuration, with the life of a pod.
+
+What a pod's processes do is told by annotations under :data:`PREFIX`, which kwok turns into its status:
+
+=============================  ======================================================================
+``init-done: "true"``          its init containers have ended well
+``init-running: "1"``          the number of the init container that waits; else the first
+``ready: "true"``              its processes answer
+``exit-code: "0"``             its program has ended so, for good (restartPolicy is not Always)
+``fail: CrashLoopBackOff``     its containers wait for this reason; with ``fail-message``
+``restarts: "2"``              how often they were started again; with ``last-exit: "1"``
+``stopped: "true"``            its processes have ended: it may go
+=============================  ======================================================================
+
+Faults can be asked for in a workload's template, and kwok carries them out alone: ``fault: image-not-found``,
+``image-unauthorized``, ``crash-loop`` or ``stuck-init`` (of a pod with init containers); ``slow-start: "20"``
+(seconds that it runs before it is ready). A Gateway takes ``fault: not-programmed``; a claim of the
+StorageClass ``unbound`` is never bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runbooks_lib.parameters.components import COMPONENTS
+
+Json = dict[str, Any]
+
+PREFIX = "sandbox.dataflow-runbooks.dev/"
+
+_MANIFESTS = Path(__file__).parent / "manifests"
+#: No image is called so.
+_NONE = "^$"
+
+
+def configuration(*, services: bool) -> str:
+    """The text of kwok's configuration file.
+
+    Args:
+        services: Whether the pods of known images have real processes, so that their status waits for what is
+            told about them; else every pod is ready at once.
+    """
+    pattern = "|".join(component.image.pattern for component in COMPONENTS) if services else _NONE
+    images = json.dumps(pattern)[1:-1]  # it stands between quotes
+    stages = yaml.safe_load(_text("pods.yaml", images))
+    decision, status = _text("pods.jq", images), _text("pods.gotmpl", images)
+    pods = [_stage(name, row, decision, status) for name, row in stages.items()]
+    return f"{_text('kwok.yaml', images)}---\n{yaml.safe_dump_all(pods, sort_keys=False)}"
+
+
+def file_name(*, services: bool) -> str:
+    """What that file is called: another one for each content, so that a kwok with an older one is started anew."""
+    return f"kwok-{hashlib.sha256(configuration(services=services).encode()).hexdigest()[:12]}.yaml"
+
+
+def _text(name: str, images: str) -> str:
+    return (_MANIFESTS / name).read_text(encoding="utf-8").replace("%PREFIX%", PREFIX).replace("%IMAGES%", images)
+
+
+def _stage(name: str, row: Json, decision: str, status: str) -> Json:
+    """One kwok Stage; a row of pods.yaml says what it does."""
+    condition = {"key": f"{decision}step == {json.dumps(name)}", "operator": "In", "values": ["true"]}
+    spec: Json = {"resourceRef": {"apiGroup": "v1", "kind": "Pod"}, "selector": {"matchExpressions": [condition]}}
+    spec["next"] = {"event": row["event"]} if "event" in row else {}
+    if "from" in row:
+        spec["delay"] = {"durationFrom": {"expressionFrom": f"{decision}{row['from']}"}}
+    if "milliseconds" in row:
+        spec["delay"] = {"durationMilliseconds": row["milliseconds"]}
+    if "status" in row:
+        given = " ".join(f"{json.dumps(key)} {json.dumps(value)}" for key, value in row["status"].items())
+        template = f'{status}{{{{ template "status" (dict "pod" . {given}) }}}}'
+        spec["next"]["patches"] = [
+            {"subresource": "status", "root": "status", "type": "strategic", "template": template}
+        ]
+    else:
+        spec["next"]["delete"] = True
+    return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Stage", "metadata": {"name": f"pod-{name}"}, "spec": spec}
