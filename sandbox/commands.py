@@ -31,7 +31,7 @@ def up(
 ) -> None:
     """Start it, or mend it: what runs is left alone. Writes parameters/sandbox.yaml.
 
-    The first time its programs are built from source, which takes about 15 minutes.
+    The first time its programs are built from source, which takes about 17 minutes.
     """
     from sandbox import lifecycle
 

@@ -30,12 +30,14 @@ class Family:
 
     Attributes:
         programs: What ``go build`` calls each program, and what we call it.
+        package: What ``go build`` is given: the module's tools, or the program that stands beside ``go.mod``.
         crds: The module, and the pattern inside it, whose YAML files are kept; may be empty.
     """
 
     name: str
     programs: tuple[tuple[str, str], ...] = ()
     ldflags: str = _STRIPPED
+    package: str = "tool"
     crds: tuple[str, str] | None = None
 
     @property
@@ -48,12 +50,22 @@ class Family:
         """The flags of ``go build``."""
         return (*_COMMON_FLAGS, "-ldflags", self.ldflags)
 
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits over all it is made of: its files, the flags, and the platform."""
+        digest = hashlib.sha256(f"{sys.platform} {platform.machine()}\n".encode())
+        digest.update(repr((self.name, self.programs, self.build_flags, self.package, self.crds)).encode())
+        for file in sorted(self.folder.glob("*.go")) + [self.folder / name for name in ("go.mod", "go.sum")]:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
+
 
 #: Short builds first, so that a machine that can't build at all learns it early.
 FAMILIES = (
     Family("gateway-api", crds=("sigs.k8s.io/gateway-api", "config/crd/experimental/*_*.yaml")),
     Family("etcd", programs=(("server", "etcd"),)),
     Family("kwok", programs=(("kwok", "kwok"),), crds=("sigs.k8s.io/kwok", "kustomize/crd/bases/*.yaml")),
+    Family("ferretdb", programs=(("sandbox", "ferretdb"),), package="."),
     Family("helm", programs=(("helm", "helm"),), ldflags=f"{_STRIPPED} {_HELM_VERSION}"),
     Family(
         "kubernetes",
@@ -69,14 +81,8 @@ def cache_folder() -> Path:
 
 
 def cache_key(families: tuple[Family, ...] = FAMILIES) -> str:
-    """Sixteen hex digits over every go.mod and go.sum, the flags, and the platform."""
-    digest = hashlib.sha256()
-    digest.update(f"{sys.platform} {platform.machine()}\n".encode())
-    for family in families:
-        digest.update(repr((family.name, family.programs, family.build_flags, family.crds)).encode())
-        for name in ("go.mod", "go.sum"):
-            digest.update((family.folder / name).read_bytes())
-    return digest.hexdigest()[:16]
+    """Sixteen hex digits over the keys of all families."""
+    return hashlib.sha256("".join(family.key for family in families).encode()).hexdigest()[:16]
 
 
 def missing(folder: Path) -> tuple[str, ...]:
@@ -90,6 +96,11 @@ def missing_of(family: Family, folder: Path) -> tuple[str, ...]:
     if family.crds:
         wanted.append(f"crds/{family.name}")
     return tuple(path for path in wanted if not (folder / path).exists())
+
+
+def stamp(family: Family, folder: Path) -> Path:
+    """The file in a toolchain folder that says: this family is complete here, and was made of exactly this."""
+    return folder / "families" / f"{family.name}-{family.key}"
 
 
 def needed_go(families: tuple[Family, ...] = FAMILIES) -> tuple[int, ...]:

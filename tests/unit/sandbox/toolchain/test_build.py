@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,35 @@ def test_a_missing_toolchain_is_told_where_building_is_forbidden(folder: Path, m
     monkeypatch.setattr(families, "cache_folder", lambda: folder)
     with pytest.raises(toolchain.ToolchainMissing, match="RUNBOOKS_TOOLCHAIN_BUILD=0 forbids"):
         toolchain.find(environment={toolchain.BUILD_VARIABLE: "0"})
+
+
+def test_a_change_of_one_family_rebuilds_no_other(folder: Path, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(folder, go)
+    go.calls.clear()
+    changed = tuple(replace(one, ldflags="-X y=z") if one.name == "etcd" else one for one in families.FAMILIES)
+    monkeypatch.setattr(build, "FAMILIES", changed)
+    monkeypatch.setattr(families, "FAMILIES", changed)
+    later = folder.with_name("later")
+    make(later, go)
+    assert families.missing(later) == ()
+    ((argv, _),) = go.ran("build")
+    assert "-X y=z" in argv
+    assert not list(later.glob("partial-*"))
+
+
+def test_nothing_is_taken_from_a_toolchain_that_has_lost_a_program(folder: Path, go: Go) -> None:
+    make(folder, go)
+    (folder / "bin" / "kwok").unlink()
+    go.calls.clear()
+    make(folder.with_name("later"), go)
+    assert len(go.ran("build")) == 1
+    assert families.missing(folder.with_name("later")) == ()
+
+
+def test_a_named_folder_from_before_a_program_was_needed_is_told_what_it_lacks(tmp_path: Path) -> None:
+    for path in families.missing(tmp_path):
+        if path != "bin/ferretdb":
+            (tmp_path / path).mkdir(parents=True)
+    with pytest.raises(UsageError, match="lacks bin/ferretdb") as refused:
+        toolchain.find(environment={toolchain.FOLDER_VARIABLE: str(tmp_path)})
+    assert toolchain.FOLDER_VARIABLE in refused.value.next_step

@@ -77,3 +77,9 @@ def test_the_versions_told_to_the_linker_are_those_of_go_mod() -> None:
     for family in FAMILIES:
         for version in re.findall(r"ersion=(v\d+\.\d+\.\d+)", family.ldflags):
             assert f" {version}" in (family.folder / "go.mod").read_text()
+
+
+def test_a_program_of_our_own_is_part_of_its_familys_key(family: Copied) -> None:
+    before = family.key
+    (family.folder / "main.go").write_text("package main\n")
+    assert family.key != before
