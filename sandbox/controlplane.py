@@ -112,7 +112,7 @@ def kwok(state: State) -> list[str]:
     return [
         f"{state.toolchain}/bin/kwok",
         f"--kubeconfig={state.path('kwok.kubeconfig')}",
-        f"--config={state.path(nodes.file_name(services=state.services))}",
+        f"--config={state.path(nodes.file_name())}",
         "--manage-all-nodes",
         # Without leases every node turns NotReady after about 40 s.
         "--node-lease-duration-seconds=40",

@@ -22,21 +22,19 @@ from sandbox import furniture, parameters_file, parts, startup, toolchain
 from sandbox.api import Api
 from sandbox.interruption import interruptible, shielded
 from sandbox.locks import locked
+from sandbox.services import unit
 from sandbox.state import PARTS, State, folder_of, load
 from sandbox.status import Status, look
 
 Say = Callable[[str], None]
 
 
-def up(
-    name: str = "sandbox", *, helm: str = "", services: bool = False, root: Path | None = None, say: Say = print
-) -> State:
+def up(name: str = "sandbox", *, helm: str = "", root: Path | None = None, say: Say = print) -> State:
     """Have a sandbox running.
 
     Args:
         name: Sandboxes of different names live side by side.
         helm: The Helm that its parameters file names; else ``RUNBOOKS_HELM``, else the pinned one.
-        services: Whether the pods of known images wait for their processes (:mod:`sandbox.nodes`).
         root: The project's root; found when left out.
         say: Gets a line for each step.
 
@@ -50,7 +48,6 @@ def up(
         with _alone(name, root, say):
             state = load(name, root) or State(name=name, root=str(root))
             state.toolchain = str(tools.folder)
-            state.services = services
             state.helm = helm or os.environ.get(toolchain.HELM_VARIABLE, "") or tools.program("helm")
             if state.cluster_uid and startup.as_wanted(state) and look(state).ready:
                 parameters_file.write(state)
@@ -160,6 +157,9 @@ def _stop(state: State) -> None:
     if "kube-apiserver" in state.ports and (state.folder / "pki" / "ca.crt").exists():
         furniture.remove_volumes(Api(state.ports["kube-apiserver"], state.folder / "pki", timeout=2))
     parts.stop_all(state, PARTS)
+    # What a service controller that was killed has left running, and the data of all claims.
+    unit.end_all(state.services)
+    shutil.rmtree(state.services, ignore_errors=True)
     with suppress(OSError):
         furniture.VOLUMES.rmdir()
 

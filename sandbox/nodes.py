@@ -34,18 +34,11 @@ Json = dict[str, Any]
 PREFIX = "sandbox.dataflow-runbooks.dev/"
 
 _MANIFESTS = Path(__file__).parent / "manifests"
-#: No image is called so.
-_NONE = "^$"
 
 
-def configuration(*, services: bool) -> str:
-    """The text of kwok's configuration file.
-
-    Args:
-        services: Whether the pods of known images have real processes, so that their status waits for what is
-            told about them; else every pod is ready at once.
-    """
-    pattern = "|".join(component.image.pattern for component in COMPONENTS) if services else _NONE
+def configuration() -> str:
+    """The text of kwok's configuration file."""
+    pattern = "|".join(component.image.pattern for component in COMPONENTS)
     images = json.dumps(pattern)[1:-1]  # it stands between quotes
     stages = yaml.safe_load(_text("pods.yaml", images))
     decision, status = _text("pods.jq", images), _text("pods.gotmpl", images)
@@ -53,9 +46,9 @@ def configuration(*, services: bool) -> str:
     return f"{_text('kwok.yaml', images)}---\n{yaml.safe_dump_all(pods, sort_keys=False)}"
 
 
-def file_name(*, services: bool) -> str:
+def file_name() -> str:
     """What that file is called: another one for each content, so that a kwok with an older one is started anew."""
-    return f"kwok-{hashlib.sha256(configuration(services=services).encode()).hexdigest()[:12]}.yaml"
+    return f"kwok-{hashlib.sha256(configuration().encode()).hexdigest()[:12]}.yaml"
 
 
 def _text(name: str, images: str) -> str:

@@ -15,6 +15,7 @@ from sandbox import certificates, charts, controlplane, furniture, nodes, parame
 from sandbox.api import Api
 from sandbox.daemon import Settings
 from sandbox.ports import free_port
+from sandbox.services import controller
 from sandbox.state import PARTS, PORTS, State
 from sandbox.toolchain import Toolchain
 
@@ -27,7 +28,7 @@ _CLIENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
 def as_wanted(state: State) -> bool:
     """Whether every part was started with the command line that it would be given now."""
     wanted = {name: argv_of for name, (argv_of, _) in controlplane.CONTROL_PLANE.items()}
-    wanted["daemon"] = _daemon_argv
+    wanted |= {"daemon": _daemon_argv, "services": _services_argv}
     return all(name in state.parts and state.parts[name].argv == wanted[name](state) for name in PARTS)
 
 
@@ -53,8 +54,8 @@ def start(state: State, tools: Toolchain, say: Say) -> None:
         versions = published.result()
     tell(f"chart repository holds dataflow {' and '.join(versions)}")
     repository = state.ports["charts"]
-    nodes_file = state.folder / nodes.file_name(services=state.services)
-    nodes_file.write_text(nodes.configuration(services=state.services), encoding="utf-8")
+    nodes_file = state.folder / nodes.file_name()
+    nodes_file.write_text(nodes.configuration(), encoding="utf-8")
     api = Api(state.ports["kube-apiserver"], pki)
     _daemon(state, pki)
     for old in set(state.folder.glob("kwok-*.yaml")) - {nodes_file}:
@@ -63,6 +64,8 @@ def start(state: State, tools: Toolchain, say: Say) -> None:
         _publish(state)
     furniture.renew_nodes(api, state.ports["kwok"])
     tell(f"kwok runs the nodes; charts at {state.url('charts')}, CSGHub stand-in at {state.url('csghub')}")
+    _services(state)
+    tell("the service controller waits for pods")
     _settle(state, api)
     state.cluster_uid = furniture.cluster_uid(api)
     state.save()
@@ -131,6 +134,18 @@ def _daemon(state: State, pki: Path) -> None:
         ready=lambda: Api(state.ports["kwok"], pki, holder="kubelet-client").ready("/healthz"),
         logs=("kwok",),
     )
+
+
+def _services_argv(state: State) -> list[str]:
+    """The command line of the service controller."""
+    settings = controller.Settings(
+        folder=str(state.services), volumes=str(state.services / "claims"), kubeconfig=str(state.kubeconfig)
+    )
+    return [sys.executable, "-m", "sandbox.services.controller", json.dumps(asdict(settings))]
+
+
+def _services(state: State) -> None:
+    parts.ensure(state, "services", _services_argv, ready=lambda: controller.fresh(state.services))
 
 
 def _publish(state: State) -> tuple[str, ...]:

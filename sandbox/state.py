@@ -12,9 +12,10 @@ from typing import Any
 from runbooks_lib import parameters
 from runbooks_lib.errors import RunbookError, UsageError
 from runbooks_lib.process import Started
+from sandbox.services.passage import open_folder
 
 #: In the order in which they are started; kwok is the daemon's child and has no entry of its own.
-PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "daemon")
+PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "daemon", "services")
 PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kwok", "charts", "csghub")
 CONTEXT = "sandbox"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -45,7 +46,6 @@ class State:
         helm: The Helm that its parameters file names.
         ports: Each on loopback, by what listens there.
         parts: By name of :data:`PARTS`; those that were started.
-        services: Whether pods of known images have real processes behind them.
         cluster_uid: The pin: the UID of the namespace ``kube-system``; empty until the server is up.
     """
 
@@ -55,7 +55,6 @@ class State:
     helm: str = ""
     ports: dict[str, int] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
-    services: bool = False
     cluster_uid: str = ""
 
     @property
@@ -73,6 +72,11 @@ class State:
         """What a stage is run with."""
         suffix = "" if self.name == "sandbox" else f"-{self.name}"
         return Path(self.root) / "parameters" / f"sandbox{suffix}.yaml"
+
+    @property
+    def services(self) -> Path:
+        """Where the pods' programs and the claims' data are; for root it may be outside of the folder."""
+        return open_folder(self.folder / "services")
 
     def url(self, what: str) -> str:
         """The address of the ``charts`` repository or of the ``csghub`` stand-in."""

@@ -1,0 +1,206 @@
+"""The service controller: it runs a real program for each container whose image is a known one.
+
+Run as ``python -m sandbox.services.controller SETTINGS``. kwok plays the kubelet; this says, by annotations on the
+pods, how the programs behind them are, and kwok's Stages turn that into their status. Started again it takes over
+what still runs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbooks_lib.cluster import Cluster
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.parameters.components import component_of
+from runbooks_lib.results import Json
+from sandbox.services import hosts
+from sandbox.services.pod import Pod
+from sandbox.state import CONTEXT, write_whole
+
+#: Seconds between two looks at a pod that is not ready, and at one that is.
+_SOON, _LATER = 0.25, 2.0
+_TABLE_SECONDS = 0.5
+_SWEEP_SECONDS = 5.0
+_WORKERS = 6
+_PROGRAMS = "programs.json"
+_FRESH_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the controller is started with; one JSON argument.
+
+    Attributes:
+        folder: Its own folder inside the sandbox's.
+        volumes: Where the claims' data is kept.
+        kubeconfig: The administrator's.
+    """
+
+    folder: str
+    volumes: str
+    kubeconfig: str
+
+
+class Places:
+    """Where pods, claims and tables of hosts are kept."""
+
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+        self._folder = Path(settings.folder)
+        self._volumes = Path(settings.volumes)
+        self._cluster = cluster
+
+    def pod(self, pod: Json) -> Path:
+        """By UID: a pod of a StatefulSet that comes back is another one."""
+        return self._folder / "pods" / str(pod["metadata"]["uid"])
+
+    def claim(self, namespace: str, name: str) -> Path | None:
+        """By UID: a claim that is made again has no data."""
+        found = self._cluster.get("v1", "PersistentVolumeClaim", name, namespace)
+        if found is None:
+            return None
+        folder = self._volumes / str(found["metadata"]["uid"])
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def hosts(self, namespace: str) -> Path:
+        """One table a namespace."""
+        return self._folder / "hosts" / f"{namespace}.json"
+
+    def sweep(self) -> None:
+        """Remove the data of claims that are gone."""
+        kept = {str(found["metadata"]["uid"]) for found in self._cluster.list("v1", "PersistentVolumeClaim")}
+        for folder in self._volumes.glob("*"):
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class Controller:
+    """Keeps a :class:`Pod` for each pod of the cluster that has a container with a known image."""
+
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._places = Places(settings, cluster)
+        self._pods: dict[str, Pod] = {}
+        self._gone: list[Pod] = []
+        self._lock = threading.Lock()
+        self._due: dict[str, float] = {}
+        self._busy: dict[str, Future[None]] = {}
+
+    def run(self, ended: threading.Event) -> None:
+        """Work until told to end, then end every program."""
+        threading.Thread(target=self._watch, args=(ended,), daemon=True).start()
+        table, sweep = 0.0, 0.0
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            while not ended.wait(0.05):
+                now = time.monotonic()
+                self._submit(pool, now)
+                try:
+                    if now >= table:
+                        table = now + _TABLE_SECONDS
+                        self._write_tables()
+                    if now >= sweep:
+                        sweep = now + _SWEEP_SECONDS
+                        self._places.sweep()
+                except RunbookError as error:
+                    _say(error)
+            list(pool.map(Pod.stop, self._known()))
+
+    def _known(self) -> list[Pod]:
+        with self._lock:
+            return list(self._pods.values())
+
+    def _submit(self, pool: ThreadPoolExecutor, now: float) -> None:
+        with self._lock:
+            gone, self._gone = self._gone, []
+        for pod in gone:
+            pool.submit(_guarded, pod.forget)
+        for pod in self._known():
+            uid = str(pod.seen["metadata"]["uid"])
+            busy = self._busy.get(uid)
+            if now >= self._due.get(uid, 0.0) and (busy is None or busy.done()):
+                self._due[uid] = now + (_LATER if pod.ready or pod.ended else _SOON)
+                self._busy[uid] = pool.submit(_guarded, pod.step)
+
+    def _watch(self, ended: threading.Event) -> None:
+        while not ended.is_set():
+            try:
+                for kind, seen in self._cluster.watch("v1", "Pod", None, timeout=3600):
+                    self._take(kind, seen)
+            except RunbookError as error:
+                _say(error)
+                ended.wait(1.0)
+
+    def _take(self, kind: str, seen: Json) -> None:
+        uid = str(seen["metadata"]["uid"])
+        with self._lock:
+            if kind == "DELETED":
+                if pod := self._pods.pop(uid, None):
+                    self._gone.append(pod)
+                self._due.pop(uid, None)
+                self._busy.pop(uid, None)
+            elif uid in self._pods:
+                self._pods[uid].seen = seen
+                if seen["metadata"].get("deletionTimestamp"):
+                    self._due[uid] = 0.0
+            elif any(component_of(container["image"]) for container in seen["spec"]["containers"]):
+                self._pods[uid] = Pod(seen, self._cluster, self._places)
+
+    def _write_tables(self) -> None:
+        pods = self._known()
+        running = [(pod.seen, pod.ports, pod.ready) for pod in pods]
+        found = hosts.table(self._cluster.list("v1", "Service"), running)
+        for namespace in {pod.namespace for pod in pods}:
+            hosts.write(self._places.hosts(namespace), found.get(namespace, {}))
+        told = {
+            "programs": [row for pod in pods for row in pod.rows()],
+            "unknown": [f"{pod.namespace}/{pod.name} {name}" for pod in pods for name in pod.unknown],
+        }
+        write_whole(Path(self._settings.folder) / _PROGRAMS, json.dumps(told, indent=1))
+
+
+def fresh(folder: Path) -> bool:
+    """Whether a controller has written about its programs in the last seconds."""
+    try:
+        return time.time() - (folder / _PROGRAMS).stat().st_mtime < _FRESH_SECONDS
+    except OSError:
+        return False
+
+
+def _guarded(work: Callable[[], None]) -> None:
+    """One pod's trouble is no other pod's."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - told in the log, and tried again
+        _say(error)
+
+
+def _say(error: BaseException) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Work until SIGTERM or SIGINT."""
+    settings = Settings(**json.loads(sys.argv[1]))
+    Path(settings.folder).mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = settings.folder
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with Cluster.connect(Path(settings.kubeconfig), CONTEXT) as cluster:
+        Controller(settings, cluster).run(ended)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Names inside the cluster and where they lead on this machine: what DNS and kube-proxy do elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from runbooks_lib.results import Json
+from sandbox.state import write_whole
+
+#: How a command or a variable names a host with its port: a URL or address, `psql -h HOST -p PORT`, `nc HOST PORT`.
+_URL = re.compile(r"\b[a-z][a-z0-9+]*://[^\s'\"]+", re.IGNORECASE)
+_PLACES = (
+    re.compile(r"-h\s*'?([\w.-]+)'?\s+(?:-\S+\s+)*?-p\s*'?(\d+)"),
+    re.compile(r"\bnc\s+(?:-\S+\s+)*'?([\w.-]+)'?\s+'?(\d+)"),
+    re.compile(r"(?<![\w./@-])([A-Za-z][\w.-]*):(\d{2,5})\b"),
+)
+
+
+def table(services: Iterable[Json], pods: Iterable[tuple[Json, Mapping[int, int], bool]]) -> dict[str, dict[str, str]]:
+    """Where each Service leads, by namespace: ``{"csghub": {"dataflow-redis:6379": "127.0.0.1:40123"}}``.
+
+    Args:
+        services: Every Service of the cluster.
+        pods: Each pod with programs of ours, their ports (the container's to this machine's), and whether it
+            is ready; a Service leads to the first ready one that it selects.
+    """
+    found: dict[str, dict[str, str]] = {}
+    ready = [(pod, ports) for pod, ports, is_ready in pods if is_ready]
+    for service in services:
+        name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+        selector = (service.get("spec") or {}).get("selector")
+        for pod, ports in ready:
+            labels = pod["metadata"].get("labels") or {}
+            if not selector or pod["metadata"]["namespace"] != namespace or not selector.items() <= labels.items():
+                continue
+            for port in service["spec"].get("ports") or ():
+                local = ports.get(_target(port, pod))
+                if local:
+                    names = (name, f"{name}.{namespace}", f"{name}.{namespace}.svc")
+                    for one in (*names, f"{names[-1]}.cluster.local"):
+                        found.setdefault(namespace, {}).setdefault(f"{one}:{port['port']}", f"127.0.0.1:{local}")
+    everywhere = {key: value for known in found.values() for key, value in known.items() if "." in key}
+    return {namespace: {**everywhere, **known} for namespace, known in found.items()}
+
+
+def _target(port: Json, pod: Json) -> int:
+    """The container's port that a Service's port leads to; 0 for a name that no container has."""
+    wanted = port.get("targetPort", port["port"])
+    if isinstance(wanted, int):
+        return wanted
+    named = [each for container in pod["spec"]["containers"] for each in container.get("ports") or ()]
+    return next((int(each["containerPort"]) for each in named if each.get("name") == wanted), 0)
+
+
+def write(file: Path, known: Mapping[str, str]) -> None:
+    """Write the table of one namespace, if it has changed."""
+    text = json.dumps(dict(known), indent=1, sort_keys=True) + "\n"
+    if not file.exists() or file.read_text() != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text)
+
+
+def places(words: Iterable[str]) -> Iterator[tuple[str, str, int]]:
+    """What some texts (a command, the values of variables) name: the URL or nothing, a host, a port."""
+    seen = set()
+    for text in words:
+        for url in _URL.findall(text):
+            parts = urlsplit(url)
+            if parts.hostname and parts.port:
+                seen.add((url, parts.hostname, parts.port))
+        rest = _URL.sub(" ", text)
+        for pattern in _PLACES:
+            seen |= {("", host, int(port)) for host, port in pattern.findall(rest)}
+    yield from sorted(seen)

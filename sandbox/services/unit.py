@@ -1,0 +1,188 @@
+"""One program that stands for one container: started, watched, started again, ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runbooks_lib import process
+from runbooks_lib.errors import RunbookError
+from sandbox.services.containers import Container, Launch
+from sandbox.state import write_whole
+
+#: What stands for the exit code of a program that ended while nobody watched it.
+UNSEEN = 255
+_GRACE_SECONDS = 5.0
+#: Seconds before a program that ended is started again; a kubelet begins with 10 and goes up to 300.
+_PAUSES = (1.0, 2.0, 4.0, 8.0)
+_LAST_LINES = 20
+
+
+class Unit:
+    """A container's program.
+
+    Its folder holds ``raw.log`` (what the program writes), ``0.log`` (the same as a container runtime keeps
+    it), ``previous.log`` (of the start before) and ``unit.json`` (who it is, for a controller that comes later).
+    """
+
+    def __init__(self, folder: Path, container: Container, launch: Callable[[], Launch | None]) -> None:
+        self.folder = folder
+        self.container = container
+        self._launch = launch
+        self._begun = 0.0
+        self._read = 0
+        self._next = 0.0
+        self.started: process.Started | None = None
+        self.restarts = 0
+        self.exit_code: int | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self._adopt()
+
+    @property
+    def log(self) -> Path:
+        """The log in the runtime's format, which kwok serves."""
+        return self.folder / "0.log"
+
+    @property
+    def running(self) -> bool:
+        """Whether its program runs."""
+        return self.started is not None and self.exit_code is None
+
+    @property
+    def age(self) -> float:
+        """Seconds since its program was started."""
+        return time.monotonic() - self._begun
+
+    def start(self) -> bool:
+        """Start the program, unless its pause after an end is not over; False when there is none for it."""
+        if self.started is not None:
+            if time.monotonic() < self._next:
+                return True
+            self.restarts += 1
+            self._turn_log()
+        try:
+            launch = self._launch()
+            if launch is None:
+                return False
+            self.started = process.start(launch.argv, log=self._raw, env=launch.env, cwd=launch.cwd)
+        except (RunbookError, OSError) as error:
+            self._write_line(str(error))
+            self.started, self.exit_code = process.Started(0, 0.0), 128
+            self._next = time.monotonic() + _PAUSES[-1]
+            return True
+        self.exit_code, self._begun = None, time.monotonic()
+        self._save()
+        return True
+
+    def look(self) -> None:
+        """Take over what it has written, and see whether it has ended."""
+        self._follow()
+        if self.started is None or self.exit_code is not None:
+            return
+        code = _ended(self.started)
+        if code is not None:
+            self._follow()
+            self.exit_code = code
+            # One that ran for a while begins with the short pause again, as a kubelet has it.
+            self._next = time.monotonic() + (_PAUSES[0] if self.age > 60 else _PAUSES[min(self.restarts, 3)])
+
+    def stop(self) -> None:
+        """End the program and await its end."""
+        if self.started is not None and self.started.pid and self.exit_code is None:
+            process.stop(self.started, grace=_GRACE_SECONDS)
+            self._follow()
+            self.exit_code = 143
+
+    def last_lines(self) -> str:
+        """The end of its log, in its own words."""
+        with suppress(OSError):
+            return "\n".join(self._raw.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+        return ""
+
+    @property
+    def _raw(self) -> Path:
+        return self.folder / "raw.log"
+
+    def _follow(self) -> None:
+        """Append the new whole lines of the raw log in the runtime's format."""
+        with suppress(FileNotFoundError), self._raw.open("rb") as raw:
+            raw.seek(self._read)
+            content = raw.read()
+            whole = content[: content.rfind(b"\n") + 1]
+            self._read += len(whole)
+            if whole:
+                stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "000Z")
+                lines = whole.decode("utf-8", "replace").splitlines()
+                with self.log.open("a", encoding="utf-8") as log:
+                    log.writelines(f"{stamp} stdout F {line}\n" for line in lines)
+        self.log.touch()
+
+    def _turn_log(self) -> None:
+        self._follow()
+        self.log.replace(self.folder / "previous.log")
+        self._raw.unlink(missing_ok=True)
+        self._read = 0
+        self.log.touch()
+
+    def _write_line(self, text: str) -> None:
+        with self._raw.open("a", encoding="utf-8") as raw:
+            raw.write(" ".join(text.split()) + "\n")
+
+    def _save(self) -> None:
+        if self.started:
+            known: dict[str, object] = {"pid": self.started.pid, "start_time": self.started.start_time}
+            known |= {"ports": dict(self.container.ports), "restarts": self.restarts}
+            write_whole(self.folder / "unit.json", json.dumps(known))
+
+    def _adopt(self) -> None:
+        """Take over the program that an earlier controller started; one that has ended is started again."""
+        known = saved(self.folder)
+        if known:
+            self.started, self.restarts = known.started, known.restarts
+            self._read = self._raw.stat().st_size if self._raw.exists() else 0
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a controller keeps about a unit for the one that comes after it."""
+
+    started: process.Started
+    ports: dict[int, int]
+    restarts: int
+
+
+def saved(folder: Path) -> Saved | None:
+    """What an earlier controller kept about a unit."""
+    try:
+        known = json.loads((folder / "unit.json").read_text())
+        ports = {int(port): int(local) for port, local in known["ports"].items()}
+        return Saved(process.Started(known["pid"], known["start_time"]), ports, known["restarts"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def end_all(folder: Path) -> None:
+    """End what a controller that is gone has left running, below its folder."""
+    found = [known for file in folder.glob("pods/*/*/unit.json") if (known := saved(file.parent))]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda known: process.stop(known.started, grace=_GRACE_SECONDS), found))
+
+
+def _ended(started: process.Started) -> int | None:
+    """The exit code of a program that has ended, as a shell tells it; None while it runs."""
+    try:
+        pid, status = os.waitpid(started.pid, os.WNOHANG)
+        if pid:
+            code = os.waitstatus_to_exitcode(status)
+            return 128 - code if code < 0 else code
+    except ChildProcessError:
+        # Not ours: an earlier controller's.
+        pass
+    return None if started.alive else UNSEEN
