@@ -22,7 +22,7 @@ def _pairs(subject: Subject) -> Answer:
         claims = [
             name
             for obj in objects
-            if any(component.image.search(image) for image in images(obj).values())
+            if any(component.image.search(image) for image in images(obj, init=False).values())
             for name in claim_names(obj)
             if boundaries.cluster.get("v1", "PersistentVolumeClaim", name, boundaries.namespace)
         ]

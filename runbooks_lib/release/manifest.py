@@ -94,12 +94,12 @@ def workloads(manifest: str) -> list[Json]:
     return [obj for obj in objects_of(manifest) if obj["kind"] in WORKLOAD_KINDS]
 
 
-def images(obj: Json) -> dict[str, str]:
-    """The image of each container of a workload, by container name; init containers included."""
+def images(obj: Json, *, init: bool = True) -> dict[str, str]:
+    """The image of each container of a workload, by container name; init containers too unless told otherwise."""
     spec = (((obj.get("spec") or {}).get("template") or {}).get("spec")) or {}
     return {
         container["name"]: str(container.get("image", ""))
-        for key in ("initContainers", "containers")
+        for key in (("initContainers", "containers") if init else ("containers",))
         for container in spec.get(key) or ()
     }
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from pod_states import DATABASE, PLAIN, becomes, conditions, create, pod_of, shown, stays, tell, uid_of, until
 
+from runbooks_lib import process
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.release.rollout import trouble_of
 from sandbox import lifecycle
@@ -28,7 +29,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, tools: Toolchain) -> Iterator
     root = tmp_path_factory.mktemp("project")
     name = f"pods-{os.getpid()}"
     try:
-        yield lifecycle.up(name, services=True, root=root)
+        state = lifecycle.up(name, root=root)
+        process.stop(state.parts["services"].started)
+        yield state
     finally:
         lifecycle.down(name, root=root)
 

@@ -54,6 +54,16 @@ def test_somebody_elses_object_is_found_by_helms_own_dry_run(world: Any) -> None
     assert "meta.helm.sh/release-name names the owner" in made.findings[0].remedy
 
 
+def test_who_only_waits_for_a_database_has_no_data_of_it(world: Any) -> None:
+    world.renders(
+        MANIFEST.replace("containers: [{name: db", "containers: [{name: web, image: web}], initContainers: [{name: db")
+    )
+    world.cluster.add(live("PersistentVolumeClaim", "data-db-0"))
+    chosen = [check for check in CHECKS if check.id == "claims.secrets"]
+    (answer,) = report("install", "I", chosen, Subject(world.boundaries), observe=world.told.append).findings
+    assert answer.status == "pass"
+
+
 @pytest.mark.parametrize(
     ("there", "status"),
     [
