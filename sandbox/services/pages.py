@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-
 #: Who asks with this name is the sandbox itself; a line for each of its questions would hide all others.
 KNOCKING = "sandbox-readiness"
 

@@ -13,14 +13,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.services.connections import Login, Refused, Result, Unavailable, parsed, postgresql, results
 from sandbox.services.containers import place_of
 from sandbox.services.statements import NotSql, statements
 
 if TYPE_CHECKING:
-    import psycopg
+    from sandbox.services.connections import Connection
 
 #: The variable with psql's arguments and the container's folders, as JSON.
 ASKED = "SANDBOX_PSQL"
@@ -134,7 +134,7 @@ def run(asked: Asked, folders: Mapping[str, Path], hosts: Path | None) -> int:
         return _NO_CONNECTION
 
 
-def _command(connection: psycopg.Connection[Any], asked: Asked, text: str) -> int:
+def _command(connection: Connection, asked: Asked, text: str) -> int:
     """One string as a whole, which the server runs as one transaction; no variables, as with psql."""
     try:
         for _ in statements(text, {}):
@@ -147,7 +147,7 @@ def _command(connection: psycopg.Connection[Any], asked: Asked, text: str) -> in
     return 0
 
 
-def _file(connection: psycopg.Connection[Any], asked: Asked, name: str, folders: Mapping[str, Path]) -> int:
+def _file(connection: Connection, asked: Asked, name: str, folders: Mapping[str, Path]) -> int:
     """A file, statement by statement; an error ends it only with ON_ERROR_STOP."""
     place = place_of(folders, name)
     try:
