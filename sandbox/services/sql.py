@@ -35,6 +35,8 @@ _LONG = [
 ]
 _NAMES = {"-c": "--command", "-d": "--dbname", "-f": "--file", "-h": "--host", "-p": "--port", "-U": "--username"}
 _NAMES |= {"-v": "--set", "--variable": "--set", "-1": "--single-transaction", "-q": "--quiet", "-t": "--tuples-only"}
+#: Would write a file, or is for a person at a terminal.
+_NOT_HERE = {"-l", "-V", "-s", "-S", "-o", "--output", "-L", "--log-file"}
 _KEYS = {"--host": "host", "--port": "port", "--username": "user"}
 #: What of libpq's environment and connection strings counts here.
 _ENVIRONMENT = {
@@ -90,10 +92,12 @@ def understood(words: list[str], environment: Mapping[str, str]) -> Asked:
             found |= parsed(value) if "=" in value or "://" in value else {"dbname": value}
         elif name in _KEYS:
             found[_KEYS[name]] = value
-        elif name in {"-l", "-V", "-s"}:
+        elif name in _NOT_HERE:
             raise getopt.GetoptError(f"option {name} is not for a Job")
         else:
             flags.add(name)
+    if not found.get("port", "5432").isdecimal():
+        raise getopt.GetoptError(f"invalid port number: {found['port']!r}")
     return Asked(tuple(actions), found, variables, frozenset(flags))
 
 
@@ -175,7 +179,7 @@ def _file(connection: Connection, asked: Asked, name: str, folders: Mapping[str,
 
 def _show(result: Result, asked: Asked) -> None:
     if not result.columns:
-        if "--quiet" not in asked.flags:
+        if result.status and "--quiet" not in asked.flags:
             print(result.status, flush=True)
         return
     bare = "--tuples-only" in asked.flags
