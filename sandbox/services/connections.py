@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import psycopg
     import redis
 
+    Connection = psycopg.Connection[Any]
+
 #: Seconds until a database that does not answer counts as away.
 PATIENCE = 3
 
@@ -52,7 +54,7 @@ class Login:
 
 
 @contextmanager
-def postgresql(login: Login, hosts: Path | None, *, autocommit: bool = False) -> Iterator[psycopg.Connection[Any]]:
+def postgresql(login: Login, hosts: Path | None, *, autocommit: bool = False) -> Iterator[Connection]:
     """A connection for the length of a block, committed at its end.
 
     Raises:
@@ -74,7 +76,7 @@ def postgresql(login: Login, hosts: Path | None, *, autocommit: bool = False) ->
         raise Unavailable(said(error)) from error
 
 
-def results(connection: psycopg.Connection[Any], text: str) -> list[Result]:
+def results(connection: Connection, text: str) -> list[Result]:
     """Have the server run one string, which may hold several statements.
 
     Raises:
@@ -125,6 +127,8 @@ def redis_at(url: str, hosts: Path | None) -> Iterator[redis.Redis]:
         Unavailable: It is away or refuses.
     """
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     parts = urlsplit(url)
     host, port = reach(hosts, parts.hostname or "localhost", parts.port or 6379)
@@ -137,6 +141,8 @@ def redis_at(url: str, hosts: Path | None) -> Iterator[redis.Redis]:
         socket_timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,
         decode_responses=True,
+        # Its own three tries take five seconds.
+        retry=Retry(NoBackoff(), 0),
     )
     try:
         yield client

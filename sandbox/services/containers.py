@@ -9,13 +9,14 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 _REFERENCE = re.compile(r"\$\((\w+)\)")
 _SHELL_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _SHELLS = ("sh", "bash", "ash", "dash")
 #: The words after which a program's name stands.
-_BEFORE_PROGRAM = ("exec", "then", "do", "&&", "||", "|", "--", "-c", "-ec", "-ce", "-lc", *_SHELLS)
+_BEFORE_PROGRAM = ("", "exec", "then", "do", "&&", "||", "|", "--")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def words_of(container: Container) -> list[str]:
     words: list[str] = []
     for written in container.args:
         arg = _REFERENCE.sub(lambda found: container.env.get(found[1], found[0]), written)
-        if words and posixpath.basename(words[0]) in _SHELLS and words[-1] in _BEFORE_PROGRAM:
+        if words and posixpath.basename(words[0]) in _SHELLS and re.fullmatch(r"-\w*c", words[-1]):
             words += _line(arg, container.env)
         else:
             words.append(arg)
@@ -85,16 +86,16 @@ def _line(line: str, environment: Mapping[str, str]) -> list[str]:
 
 
 def programs_of(words: list[str]) -> set[str]:
-    """The names of the programs that a command starts; empty when it has options for the image's own only."""
-    found = set()
-    for before, word in zip(["", *words], words, strict=False):
-        starts = (
-            not before or before in _BEFORE_PROGRAM or before.endswith(";") or posixpath.basename(before) in _SHELLS
-        )
-        name = posixpath.basename(word)
-        if starts and name not in _BEFORE_PROGRAM and not word.startswith("-"):
-            found.add(name)
-    return found
+    """The names of the programs that a command starts; empty when it has only options for the image's own."""
+    if words and posixpath.basename(words[0]) in _SHELLS:
+        words = list(dropwhile(lambda word: word.startswith("-"), words[1:]))
+    return {
+        posixpath.basename(word)
+        for before, word in zip(["", *words], words, strict=False)
+        if (before in _BEFORE_PROGRAM or before.endswith(";"))
+        and word not in _BEFORE_PROGRAM
+        and not word.startswith("-")
+    }
 
 
 def option(words: list[str], name: str) -> str:

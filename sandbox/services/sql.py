@@ -13,14 +13,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.services.connections import Login, Refused, Result, Unavailable, parsed, postgresql, results
 from sandbox.services.containers import place_of
 from sandbox.services.statements import NotSql, statements
 
 if TYPE_CHECKING:
-    import psycopg
+    from sandbox.services.connections import Connection
 
 #: The variable with psql's arguments and the container's folders, as JSON.
 ASKED = "SANDBOX_PSQL"
@@ -35,6 +35,8 @@ _LONG = [
 ]
 _NAMES = {"-c": "--command", "-d": "--dbname", "-f": "--file", "-h": "--host", "-p": "--port", "-U": "--username"}
 _NAMES |= {"-v": "--set", "--variable": "--set", "-1": "--single-transaction", "-q": "--quiet", "-t": "--tuples-only"}
+#: Would write a file, or is for a person at a terminal.
+_NOT_HERE = {"-l", "-V", "-s", "-S", "-o", "--output", "-L", "--log-file"}
 _KEYS = {"--host": "host", "--port": "port", "--username": "user"}
 #: What of libpq's environment and connection strings counts here.
 _ENVIRONMENT = {
@@ -90,10 +92,12 @@ def understood(words: list[str], environment: Mapping[str, str]) -> Asked:
             found |= parsed(value) if "=" in value or "://" in value else {"dbname": value}
         elif name in _KEYS:
             found[_KEYS[name]] = value
-        elif name in {"-l", "-V", "-s"}:
+        elif name in _NOT_HERE:
             raise getopt.GetoptError(f"option {name} is not for a Job")
         else:
             flags.add(name)
+    if not found.get("port", "5432").isdecimal():
+        raise getopt.GetoptError(f"invalid port number: {found['port']!r}")
     return Asked(tuple(actions), found, variables, frozenset(flags))
 
 
@@ -134,7 +138,7 @@ def run(asked: Asked, folders: Mapping[str, Path], hosts: Path | None) -> int:
         return _NO_CONNECTION
 
 
-def _command(connection: psycopg.Connection[Any], asked: Asked, text: str) -> int:
+def _command(connection: Connection, asked: Asked, text: str) -> int:
     """One string as a whole, which the server runs as one transaction; no variables, as with psql."""
     try:
         for _ in statements(text, {}):
@@ -147,7 +151,7 @@ def _command(connection: psycopg.Connection[Any], asked: Asked, text: str) -> in
     return 0
 
 
-def _file(connection: psycopg.Connection[Any], asked: Asked, name: str, folders: Mapping[str, Path]) -> int:
+def _file(connection: Connection, asked: Asked, name: str, folders: Mapping[str, Path]) -> int:
     """A file, statement by statement; an error ends it only with ON_ERROR_STOP."""
     place = place_of(folders, name)
     try:
@@ -175,7 +179,7 @@ def _file(connection: psycopg.Connection[Any], asked: Asked, name: str, folders:
 
 def _show(result: Result, asked: Asked) -> None:
     if not result.columns:
-        if "--quiet" not in asked.flags:
+        if result.status and "--quiet" not in asked.flags:
             print(result.status, flush=True)
         return
     bare = "--tuples-only" in asked.flags

@@ -30,7 +30,7 @@ class NotSql(Exception):
 
 
 #: Runs a program on the machine of the server, which is the user's own here.
-_PROGRAM = re.compile(r"\s*COPY\b.*\bPROGRAM\b", re.IGNORECASE | re.DOTALL)
+_PROGRAM = re.compile(r"\s*COPY\b.*\b(?:FROM|TO)\s+PROGRAM\b", re.IGNORECASE | re.DOTALL)
 
 
 def statements(text: str, variables: Mapping[str, str]) -> Iterator[str]:

