@@ -42,8 +42,9 @@ def configuration() -> str:
     images = json.dumps(pattern)[1:-1]  # it stands between quotes
     stages = yaml.safe_load(_text("pods.yaml", images))
     decision, status = _text("pods.jq", images), _text("pods.gotmpl", images)
-    pods = [_stage(name, row, decision, status) for name, row in stages.items()]
-    return f"{_text('kwok.yaml', images)}---\n{yaml.safe_dump_all(pods, sort_keys=False)}"
+    # Written as JSON, which is YAML too: half a second sooner.
+    pods = [json.dumps(_stage(name, row, decision, status)) for name, row in stages.items()]
+    return "\n---\n".join([_text("kwok.yaml", images), *pods]) + "\n"
 
 
 def file_name() -> str:
