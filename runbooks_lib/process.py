@@ -173,21 +173,16 @@ def _spawn(
 ) -> subprocess.Popen[Any]:
     try:
         return subprocess.Popen(list(argv), env=env, cwd=cwd, start_new_session=True, **streams)
-    except FileNotFoundError as error:
-        if cwd is not None and not cwd.is_dir():
-            raise UsageError(
-                f"{argv[0]!r} was not started: its working folder {cwd} does not exist.",
-                next_step=f"Look why {cwd} is gone, then try again.",
-            ) from error
-        raise UsageError(
-            f"The program {argv[0]!r} was not found.",
-            next_step=f"Install {Path(argv[0]).name} or put it on PATH, then try again.",
-        ) from error
     except OSError as error:
-        raise UsageError(
-            f"The program {argv[0]!r} can't be run: {error.strerror}.",
-            next_step=f"Look at its mode, at noexec mounts, and whether it was built for this machine: file {argv[0]}",
-        ) from error
+        summary = f"The program {argv[0]!r} can't be run: {error.strerror}."
+        next_step = f"Look at its mode, at noexec mounts, and whether it was built for this machine: file {argv[0]}"
+        if cwd is not None and not cwd.is_dir():
+            summary = f"{argv[0]!r} was not started: its working folder {cwd} does not exist."
+            next_step = f"Look why {cwd} is gone, then try again."
+        elif isinstance(error, FileNotFoundError):
+            summary = f"The program {argv[0]!r} was not found."
+            next_step = f"Install {Path(argv[0]).name} or put it on PATH, then try again."
+        raise UsageError(summary, next_step=next_step) from error
 
 
 def _drain(pipe: Any, into: list[str], on_line: Callable[[str], None] | None, failures: list[Exception]) -> None:
