@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -100,21 +100,28 @@ def answer_lost(server: str, ask: Ask, error: BaseException) -> RunbookError:
     return _told(_TABLE["cases"]["lost"], server=server, ask=ask, clause=_reason(error)["clause"])
 
 
-def malformed(server: str, ask: Ask) -> RunbookError:
-    """What answered is no API server, or a proxy answered in its place."""
-    return _told(_TABLE["cases"]["malformed"], server=server, ask=ask)
+@contextmanager
+def readable(server: str, ask: Ask) -> Iterator[None]:
+    """What can't be read as it should comes from no API server, or from a proxy that answered in its place."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _told(_TABLE["cases"]["malformed"], server=server, ask=ask) from error
 
 
 def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
     """The error for an answer that is not a success."""
     answer = _read_status(content)
     said = spoken(answer, secret=ask.resource == "secrets" and status not in {404, 409})
+    message = str(answer.get("message"))
+    row, found = next(
+        (row, found)
+        for row in _TABLE["refusals"]
+        if re.fullmatch(row["status"], str(status)) and row.get("safe", ask.safe) == ask.safe
+        if (found := re.search(row.get("message", ""), message))
+    )
     words = {"server": server, "ask": ask, "status": status, "said": f": {said}" if said else "."}
-    for row in _TABLE["refusals"]:
-        found = re.search(row.get("message", ""), str(answer.get("message")))
-        if found and re.fullmatch(row["status"], str(status)) and row.get("safe", ask.safe) == ask.safe:
-            return _told(row, **words, **found.groupdict())
-    return malformed(server, ask)
+    return _told(row, **words, **found.groupdict())
 
 
 def _reason(error: BaseException) -> dict[str, str]:
