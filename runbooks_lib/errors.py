@@ -29,17 +29,12 @@ class RunbookError(Exception):
         self.evidence = evidence
 
     def __str__(self) -> str:
-        """The whole message as plain lines."""
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
         """The message, one thought a line."""
-        lines = [self.summary]
-        if self.next_step:
-            lines.append(f"Next: {self.next_step}")
-        if self.evidence:
-            lines.append(f"Evidence: {self.evidence}")
-        return lines
+        more = {"Next": self.next_step, "Evidence": self.evidence}
+        return [self.summary, *(f"{name}: {text}" for name, text in more.items() if text)]
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a stack trace; the last line names the exit code.

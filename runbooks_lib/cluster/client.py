@@ -159,8 +159,7 @@ class Cluster(AbstractContextManager["Cluster"]):
     def _served(self, api_version: str, kind: str) -> Resource:
         found = self.resource(api_version, kind)
         if found is None:
-            summary = f"The cluster does not serve the kind {kind} of {api_version}."
-            raise NotFound(summary, next_step="01_prerequisites lists the kinds and versions that are needed.")
+            raise failures.told("not served", kind=kind, api_version=api_version)
         return found
 
     def _ask(self, verb: str, api_version: str, kind: str, name: str, namespace: str | None, **more: Any) -> Json:

@@ -138,6 +138,5 @@ class Connection:
             yield
         except (foreign.HTTPError, OSError, ConfigException) as error:
             cause = error.reason if isinstance(error, foreign.MaxRetryError) and error.reason else error
-            if ask.safe or isinstance(cause, unsent):
-                raise failures.unreachable(self.server, cause) from error
-            raise failures.answer_lost(self.server, ask, cause) from error
+            lost = None if ask.safe or isinstance(cause, unsent) else ask
+            raise failures.unreachable(self.server, cause, lost=lost) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from runbooks_lib.cluster import failures
 from runbooks_lib.cluster.connection import Connection
 from runbooks_lib.cluster.failures import Ask
-from runbooks_lib.errors import CheckFailed, UsageError
 from runbooks_lib.results import Value
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
@@ -38,8 +38,7 @@ class Resource(Value):
         """A request about one object, which may need a namespace, or, to list or watch, a collection."""
         place = namespace or "" if self.namespaced else ""
         if self.namespaced and not place and verb not in {"list", "watch"}:
-            summary = f"The {self.kind} {name} needs a namespace."
-            raise UsageError(summary, next_step="Name the namespace it belongs to.")
+            raise failures.told("no namespace", kind=self.kind, name=name)
         root = "/apis" if self.group else "/api"
         middle = f"/namespaces/{place}" if place else ""
         end = f"/{name}" if name and verb != "create" else ""
@@ -52,8 +51,7 @@ def discover(connection: Connection) -> Iterator[Resource]:
     for path in ("/api", "/apis"):
         answer = connection.json(Ask("get", path, accept=AGGREGATED))
         if answer.get("kind") != "APIGroupDiscoveryList":
-            summary = f"The cluster at {connection.server} is too old: it can't list its kinds all at once."
-            raise CheckFailed(summary, next_step="01_prerequisites shows its version, and the one needed.")
+            raise failures.told("too old", server=connection.server)
         for group in answer.get("items") or ():
             for version in group.get("versions") or ():
                 for served in version.get("resources") or ():

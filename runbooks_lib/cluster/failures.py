@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, Unreachable
+from runbooks_lib import errors
+from runbooks_lib.errors import CheckFailed, RunbookError, Unreachable
 from runbooks_lib.results import Json
 
 
@@ -77,27 +78,28 @@ class Ask:
         return f"{self.verb} {what}{place}"
 
 
-_ERRORS: dict[str, type[RunbookError]] = {
-    error.__name__: error
-    for error in (Conflict, Expired, Forbidden, Invalid, NotFound, OutcomeUnknown, RunbookError, Unreachable, Untrusted)
-}
+#: How an address names this machine.
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+#: What a row may name: the classes above, and those of all rooms.
+_ERRORS: dict[str, Any] = {**vars(errors), **globals()}
 _TABLE: dict[str, Any] = yaml.safe_load(
     resources.files(__package__).joinpath("failures.yaml").read_text(encoding="utf-8")
 )
 
 
-def unreachable(server: str, error: BaseException) -> RunbookError:
-    """No answer came from the server, and nothing was sent that could have changed anything."""
+def told(case: str, **words: object) -> RunbookError:
+    """The error of a case of the table, its sentences filled in with these words."""
+    return _error(_TABLE["cases"][case], **words)
+
+
+def unreachable(server: str, error: BaseException, *, lost: Ask | None = None) -> RunbookError:
+    """No answer came from the server; ``lost`` was sent all the same, and could have changed something."""
     reason = _reason(error)
     parts = urlsplit(server)
-    place = "here" if parts.hostname in {"127.0.0.1", "localhost", "::1"} else "away"
-    case = _TABLE["cases"][reason.get("case", place)]
-    return _told(case, server=server, address=parts.netloc, clause=reason["clause"])
-
-
-def answer_lost(server: str, ask: Ask, error: BaseException) -> RunbookError:
-    """A write was sent, and its answer never came."""
-    return _told(_TABLE["cases"]["lost"], server=server, ask=ask, clause=_reason(error)["clause"])
+    place = "here" if parts.hostname in LOOPBACK else "away"
+    case = "lost" if lost else reason.get("case", place)
+    return told(case, server=server, address=parts.netloc, clause=reason["clause"], ask=lost)
 
 
 @contextmanager
@@ -106,7 +108,7 @@ def readable(server: str, ask: Ask) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _told(_TABLE["cases"]["malformed"], server=server, ask=ask) from error
+        raise told("malformed", server=server, ask=ask) from error
 
 
 def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
@@ -121,7 +123,7 @@ def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
         if (found := re.search(row.get("message", ""), message))
     )
     words = {"server": server, "ask": ask, "status": status, "said": f": {said}" if said else "."}
-    return _told(row, **words, **found.groupdict())
+    return _error(row, **words, **found.groupdict())
 
 
 def _reason(error: BaseException) -> dict[str, str]:
@@ -130,9 +132,9 @@ def _reason(error: BaseException) -> dict[str, str]:
     return row | {"clause": row["clause"].format(kind=type(error).__name__)}
 
 
-def _told(row: dict[str, str], **words: object) -> RunbookError:
-    """The error that a row of the table describes."""
-    return _ERRORS[row["error"]](row["summary"].format(**words), next_step=row["next_step"].format(**words))
+def _error(row: dict[str, str], **words: object) -> RunbookError:
+    error: type[RunbookError] = _ERRORS[row["error"]]
+    return error(row["summary"].format(**words), next_step=row["next_step"].format(**words))
 
 
 LONGEST = 600

@@ -17,7 +17,7 @@ from typing import Any
 from runbooks_lib.cluster import failures
 from runbooks_lib.cluster.connection import Connection
 from runbooks_lib.cluster.failures import Ask
-from runbooks_lib.errors import OutcomeUnknown, RunbookError
+from runbooks_lib.errors import RunbookError
 
 #: Seconds that a connection is kept for the pod's last words after our side has said all it had to say.
 LAST_WORDS = 1.0
@@ -37,7 +37,8 @@ def forward(connection: Connection, namespace: str, pod: str, port: int) -> Iter
     """
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
     connection.json(Ask("get", path, "pods", pod, namespace))
-    tunnel = _Tunnel(connection, namespace, pod, port)
+    ask = Ask("create", f"{path}/portforward", "pods/portforward", pod, namespace, {"ports": str(port)})
+    tunnel = _Tunnel(connection, ask)
     thread = threading.Thread(target=tunnel.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -59,11 +60,9 @@ class _Tunnel(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, connection: Connection, namespace: str, pod: str, port: int) -> None:
+    def __init__(self, connection: Connection, ask: Ask) -> None:
         super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
-        self._connection = connection
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
-        self._ask = Ask("create", path, "pods/portforward", pod, namespace, {"ports": str(port)})
+        self._connection, self._ask = connection, ask
         self.ended = threading.Event()
         self.problem: RunbookError | None = None
 
@@ -125,6 +124,4 @@ class _Tunnel(socketserver.ThreadingTCPServer):
     def _explained(self, said: str) -> RunbookError:
         refused = f"nothing listens on port {self._ask.query['ports']} there"
         why = refused if "refused" in said else " ".join(said.split())[:300]
-        pod = f"The pod {self._ask.name} in the namespace {self._ask.namespace}"
-        summary = f"{pod} can't be reached through the cluster: {why}."
-        return OutcomeUnknown(summary, next_step="Look at the pod's state and logs: 06_diagnose.")
+        return failures.told("not forwarded", pod=self._ask.name, namespace=self._ask.namespace, why=why)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from runbooks_lib.errors import Unreachable, UsageError
+from runbooks_lib.cluster.failures import LOOPBACK, told
 
 if TYPE_CHECKING:
     from kubernetes.client.configuration import Configuration
@@ -35,13 +35,11 @@ def load(kubeconfig: Path | None, context: str) -> Configuration:
     name = context or current
     if name not in known:
         lacks = f"has no context {name!r}" if name else "names no current context"
-        summary = f"The kubeconfig {files} {lacks}; it has {', '.join(known) or 'none at all'}."
-        raise UsageError(summary, next_step="Set target.context to one of them.")
+        raise told("no context", files=files, lacks=lacks, known=", ".join(known) or "none at all")
     settings = Configuration()
     _apply(settings, files, name)
     # A proxy of the environment is for the world outside; no other client asks one for this machine.
-    here = urlsplit(settings.host).hostname in {"127.0.0.1", "localhost", "::1"}
-    if here and settings.proxy in getproxies().values():
+    if urlsplit(settings.host).hostname in LOOPBACK and settings.proxy in getproxies().values():
         settings.proxy = None
     return settings
 
@@ -57,9 +55,8 @@ def _contexts(files: str) -> tuple[str, list[str]]:
             contexts = [str(entry["name"]) for entry in merged.value["contexts"]]
             return str(merged.value.get("current-context") or ""), contexts
     except Exception as error:  # noqa: BLE001 (the client trips over a malformed file in many ways)
-        raise _unusable(files, getattr(error, "strerror", "") or "it is empty or malformed") from None
-    summary = f"There is no kubeconfig at {files}."
-    raise UsageError(summary, next_step="Set target.kubeconfig, or KUBECONFIG in the environment.")
+        raise told("unusable", files=files, why=getattr(error, "strerror", "") or "it is empty or malformed") from None
+    raise told("no kubeconfig", files=files)
 
 
 def _apply(settings: Configuration, files: str, name: str) -> None:
@@ -75,16 +72,9 @@ def _apply(settings: Configuration, files: str, name: str) -> None:
     except Exception as error:  # noqa: BLE001 (as above)
         missing = str(error).partition("File does not exist: ")[2]
         what = f"names the file {missing}, which is not there" if missing else "is incomplete or malformed"
-        raise _unusable(files, f"its context {name} {what}") from None
+        raise told("unusable", files=files, why=f"its context {name} {what}") from None
     finally:
         logging.getLogger().removeHandler(heard)
     said = [record.getMessage() for record in heard.buffer if record.module == "kube_config"]
     if said:
-        why = said[0][:200].strip(". ")
-        summary = f"The program that fetches the credentials of the context {name} failed: {why}."
-        raise Unreachable(summary, next_step="Run it by hand; most often it wants a new login.")
-
-
-def _unusable(files: str, why: str) -> UsageError:
-    summary = f"The kubeconfig {files} can't be used: {why}."
-    return UsageError(summary, next_step="Fetch it again, or name another one in target.kubeconfig.")
+        raise told("no credentials", context=name, why=said[0][:200].strip(". "))

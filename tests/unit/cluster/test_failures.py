@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runbooks_lib.cluster import failures
 from runbooks_lib.cluster.failures import LONGEST, Ask, refusal, spoken
+from runbooks_lib.errors import RunbookError
 
 SCHEMA = 'EnvoyProxy "e" is invalid: spec.x: Invalid value: "null": spec.x in body must be of type object: "null"'
 
@@ -67,19 +68,15 @@ def test_any_answer_at_all_becomes_a_short_sentence_with_a_next_step(content: by
     assert len(error.summary) < LONGEST + 200
 
 
-#: Every word that a sentence may have in braces.
-WORDS = dict.fromkeys(("server", "address", "ask", "clause", "status", "said", "user"), "X")
-
-
 def test_every_row_of_the_table_is_whole() -> None:
     table = failures._TABLE
     assert set(table) == {"cases", "connections", "refusals"}
     for row in [*table["cases"].values(), *table["refusals"]]:
         assert set(row) - {"status", "message", "safe"} == {"error", "summary", "next_step"}
-        assert row["error"] in failures._ERRORS
+        assert issubclass(failures._ERRORS[row["error"]], RunbookError)
         assert re.compile(row.get("message", ""))
-        assert row["summary"].format(**WORDS)[-1] in ".X"
-        assert row["next_step"].format(**WORDS)[-1] in ".?"
+        assert row["summary"].endswith((".", "{said}"))
+        assert row["next_step"].endswith((".", "?"))
     for row in table["connections"]:
         assert re.compile(row["pattern"])
         assert row["clause"]
