@@ -74,7 +74,7 @@ class Ask:
 
 
 AGAIN = "Try again in a minute."
-LOOK_FIRST = "Look at the object before anything is tried again: 03_verify shows it, 06_diagnose why."
+LOOK_FIRST = "Look at the object before anything is tried again: 03_verify shows it."
 LOGIN = "Sign in to the cluster again, or name other credentials in target.kubeconfig and target.context."
 CERTIFICATE = "Compare the kubeconfig's certificate-authority-data with the cluster's, or fetch it again."
 TRUST = {CERTIFICATE: "can't be trusted", LOGIN: "does not accept the credentials"}

@@ -127,4 +127,4 @@ class _Tunnel(socketserver.ThreadingTCPServer):
         why = refused if "refused" in said else " ".join(said.split())[:300]
         pod = f"The pod {self._ask.name} in the namespace {self._ask.namespace}"
         summary = f"{pod} can't be reached through the cluster: {why}."
-        return OutcomeUnknown(summary, next_step="Look at the pod's state and logs: 06_diagnose.")
+        return OutcomeUnknown(summary, next_step="Look at the pod's state and logs; 03_verify shows what is there.")

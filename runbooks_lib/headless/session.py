@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LONGEST_FOLDER = 90
 
 _LOOK = "Look at the target with 03_verify before anything else is changed."
+_AGAIN = "Run it again when you want."
 _DIED = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
 
 
@@ -114,7 +115,8 @@ class Session:
             return None
         if self.stop.wanted and (told is None or told.get("type") == "Interrupted"):
             name = signal.Signals(self.stop.signal).name
-            stopped = Interrupted(f"The run was interrupted by {name}.", next_step=_LOOK)
+            kept = "" if changed else " Nothing was changed."
+            stopped = Interrupted(f"The run was interrupted by {name}.{kept}", next_step=_LOOK if changed else _AGAIN)
             return {**records.describe(stopped), "exit_code": 128 + self.stop.signal}
         if client.died:
             return records.describe((OutcomeUnknown if changed else RunbookError)(_DIED, next_step=_LOOK))

@@ -79,19 +79,23 @@ def preview(stage: str, parameters_file: str, *, overrides: Overrides = ()) -> P
     Raises:
         ParametersError: The parameters can't be used.
         UsageError: There is no such stage, or it plans nothing.
-        RunbookError: The target can't be reached, or the plan can't be made.
+        RunbookError: The target can't be reached, a check fails, or the plan can't be made.
     """
     from runbooks_lib.run import Run, notebook_path
 
     notebook_path(stage)
     try:
-        make = importlib.import_module(f"runbooks_lib.stages.{stage}").plan
+        module = importlib.import_module(f"runbooks_lib.stages.{stage}")
+        look, make = module.look, module.plan
     except (ModuleNotFoundError, AttributeError) as error:
         raise UsageError(
             f"The stage {stage!r} changes nothing, so it has no plan.",
             next_step=f"Run it: `runbooks run {stage} -p {parameters_file}`.",
         ) from error
-    plan: Plan = make(Run.open(stage, parameters_file, overrides=_plain(overrides), record=False))
+    run = Run.open(stage, parameters_file, overrides=_plain(overrides), record=False)
+    # What the run would refuse is not offered for approval.
+    run.require(look(run))
+    plan: Plan = make(run)
     return plan
 
 

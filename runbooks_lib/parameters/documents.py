@@ -52,8 +52,12 @@ def read(path: FilePath, shown: str) -> tuple[dict[str, Any], Places]:
         places = {(): shown, **dict(_places(node, shown))}
         data = loader.construct_document(node) if node else None
     except OSError as error:
-        said = f"can't be read: {error.strerror}" if path.exists() else "does not exist"
-        raise _refusal(f"{shown} {said} (looked for {path}).") from error
+        if not path.exists():
+            raise ParametersError(
+                f"{shown} does not exist (looked for {path}).",
+                next_step="Name one that is there; `runbooks sandbox up` writes parameters/sandbox.yaml.",
+            ) from error
+        raise _refusal(f"{shown} can't be read: {error.strerror} (looked for {path}).") from error
     except (yaml.YAMLError, ValueError) as error:
         raise _refusal(f"{shown}{_malformed(error)}.") from error
     except RecursionError as error:
