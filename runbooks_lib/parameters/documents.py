@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
@@ -53,10 +54,10 @@ def read(path: FilePath, shown: str) -> tuple[dict[str, Any], Places]:
         data = loader.construct_document(node) if node else None
     except OSError as error:
         if not path.exists():
-            raise ParametersError(
-                f"{shown} does not exist (looked for {path}).",
-                next_step="Name one that is there; `runbooks sandbox up` writes parameters/sandbox.yaml.",
-            ) from error
+            near = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*")], n=1)
+            named = f"Did you mean {path.parent / near[0]}?" if near else "Name one that is there."
+            step = f"{named} `runbooks sandbox up` writes parameters/sandbox.yaml."
+            raise ParametersError(f"{shown} does not exist (looked for {path}).", next_step=step) from error
         raise _refusal(f"{shown} can't be read: {error.strerror} (looked for {path}).") from error
     except (yaml.YAMLError, ValueError) as error:
         raise _refusal(f"{shown}{_malformed(error)}.") from error

@@ -202,7 +202,10 @@ def test_a_reinstall_takes_claims_and_secrets_over_again(
     again = opened("install")
     assert install.look(again).verdict == "pass"
     second = install.plan(again)
-    assert [step.kind for step in second.steps] == ["helm-install", "await-rollout"]
+    assert [step.kind for step in second.steps] == ["take-lease", "helm-install", "await-rollout"]
+    (taken,) = (line for line in second.impact if line.startswith("Takes over what an earlier release has left"))
+    assert f"Secret {secret}" in taken
+    assert f"PersistentVolumeClaim data-{secret}-0" in taken
     install.apply(again, second, yes(again, second))
     after = cluster.get("v1", "Secret", secret, namespace)
     assert before is not None
