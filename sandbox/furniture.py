@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sandbox.api import Api
+from sandbox.interruption import checkpoint
 from sandbox.parts import until
 from sandbox.toolchain import Toolchain
 
@@ -31,13 +32,17 @@ def furnish(api: Api, tools: Toolchain) -> None:
     """Create what is missing; what is there stays as it is.
 
     Raises:
-        RunbookError: The server refused an object.
+        RunbookError: The server refused an object, or does not answer.
     """
     _drop_stuck_crds(api)
     work = [(_CRDS, file.read_text(), file.stem) for file in _crd_files(tools)]
     work += [(_PATHS[body["kind"]], json.dumps(body), body["metadata"]["name"]) for body in _cluster()]
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        list(pool.map(lambda one: api.create(one[0], one[1], name=one[2]), work))
+    try:
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            list(pool.map(lambda one: api.create(one[0], one[1], name=one[2]), work))
+    finally:
+        # A signal makes the threads give up: it is told, not their failure.
+        checkpoint()
 
 
 def crds_missing(api: Api, tools: Toolchain) -> set[str]:
