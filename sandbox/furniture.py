@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from sandbox.toolchain import Toolchain
 Json = dict[str, Any]
 
 MANIFESTS = Path(__file__).parent / "manifests"
-#: Where the controller manager's host-path provisioner puts volumes; it can't be told another place.
-VOLUMES = Path("/tmp/hostpath_pv")  # noqa: S108
 #: The kinds that kwok is told to watch (controlplane.kwok), as they are spelt in its file names.
 _KWOK_KINDS = {"clusterportforwards", "portforwards", "clusterexecs", "execs", "clusterlogs", "logs"}
 
@@ -84,15 +81,6 @@ def renew_nodes(api: Api, port: int) -> None:
         if name in bodies and endpoint.get("Port", port) != port:
             api.delete(f"/api/v1/nodes/{name}")
             api.create(_PATHS["Node"], json.dumps(bodies[name]), name=name)
-
-
-def remove_volumes(api: Api) -> None:
-    """Remove the folders that the provisioner made for the claims that are still there."""
-    volumes = (api.get("/api/v1/persistentvolumes") or {}).get("items", [])
-    for volume in volumes:
-        path = Path(volume.get("spec", {}).get("hostPath", {}).get("path", "/"))
-        if path.parent == VOLUMES:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def cluster_uid(api: Api) -> str:
