@@ -240,6 +240,7 @@ def storage_class(name: str, provisioner: str, *, default: bool = False) -> Json
         ("nasplugin.csi.alibabacloud.com", "pass"),
         ("com.tencent.cloud.csi.cfs", "pass"),
         ("kubernetes.io/host-path", "pass"),
+        ("sandbox.dataflow-runbooks.dev/host-path", "pass"),
         ("ebs.csi.aws.com", "fail"),
         ("kubernetes.io/aws-ebs", "fail"),
         ("disk.csi.azure.com", "fail"),
