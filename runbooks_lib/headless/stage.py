@@ -51,7 +51,9 @@ def run_stage(
     from runbooks_lib.headless.session import register
     from runbooks_lib.run import notebook_path
 
-    overrides = _plain(overrides)
+    if not isinstance(overrides, str):
+        # As JSON, since they become a parameter of the notebook.
+        overrides = dict(overrides) if isinstance(overrides, Mapping) else list(overrides)
     settings = parameters.load(parameters_file, overrides)
     notebook = notebook_path(stage)
     wanted = {
@@ -146,13 +148,6 @@ def _following(folder: Path, observe: Observe) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _plain(overrides: Overrides) -> Any:
-    """Overrides as JSON, since they become a parameter of the notebook: a mapping, a list or a text."""
-    if isinstance(overrides, str):
-        return overrides
-    return dict(overrides) if isinstance(overrides, Mapping) else list(overrides)
 
 
 def _papermill() -> Any:
