@@ -71,12 +71,8 @@ class Started:
     @property
     def alive(self) -> bool:
         """Whether this very process still runs; a zombie does not."""
-        try:
-            runs = psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
         # Floats that went through JSON may differ in a last digit.
-        return runs and abs(_start_time(self.pid) - self.start_time) < 0.005
+        return _runs(self.pid) and abs(_start_time(self.pid) - self.start_time) < 0.005
 
 
 def identify(pid: int | None = None) -> Started:
@@ -114,23 +110,25 @@ def run(
     err: list[str] = []
     failures: list[Exception] = []
     threads: list[threading.Thread] = []
-    timed_out = False
     # In a thread: an interrupt reaches the main one only, so never falls between the fork and knowing the child.
     apart = ThreadPoolExecutor(1)
     spawning = apart.submit(_spawn, argv, env, cwd, **pipes, encoding="utf-8", errors="replace")
     try:
         child = spawning.result()
         # A full pipe would stop the program: each has a thread; last the one whose observer may interrupt us.
+        # So has the wait for its end: with a time limit `Popen.wait` looks every 50 ms, as long as most helm calls take.
         for work in (
+            child.wait,
             partial(_feed, child.stdin, stdin or ""),
             partial(_drain, child.stdout, out, None, failures),
             partial(_drain, child.stderr, err, on_line, failures),
         ):
             threads.append(threading.Thread(target=work, daemon=True))
             threads[-1].start()
-        _wait(child, threads[1], started + timeout)
-    except subprocess.TimeoutExpired:
-        timed_out = True
+        while threads[0].is_alive() and (left := started + timeout - time.monotonic()) > 0:
+            # In slices: an interrupt that is no signal does not wake a thread that waits.
+            threads[0].join(min(left, 0.5))
+        timed_out = threads[0].is_alive()
     finally:
         apart.shutdown()
         try:
@@ -175,21 +173,16 @@ def _spawn(
 ) -> subprocess.Popen[Any]:
     try:
         return subprocess.Popen(list(argv), env=env, cwd=cwd, start_new_session=True, **streams)
-    except FileNotFoundError as error:
-        if cwd is not None and not cwd.is_dir():
-            raise UsageError(
-                f"{argv[0]!r} was not started: its working folder {cwd} does not exist.",
-                next_step=f"Look why {cwd} is gone, then try again.",
-            ) from error
-        raise UsageError(
-            f"The program {argv[0]!r} was not found.",
-            next_step=f"Install {Path(argv[0]).name} or put it on PATH, then try again.",
-        ) from error
     except OSError as error:
-        raise UsageError(
-            f"The program {argv[0]!r} can't be run: {error.strerror}.",
-            next_step=f"Look at its mode, at noexec mounts, and whether it was built for this machine: file {argv[0]}",
-        ) from error
+        summary = f"The program {argv[0]!r} can't be run: {error.strerror}."
+        next_step = f"Look at its mode, at noexec mounts, and whether it was built for this machine: file {argv[0]}"
+        if cwd is not None and not cwd.is_dir():
+            summary = f"{argv[0]!r} was not started: its working folder {cwd} does not exist."
+            next_step = f"Look why {cwd} is gone, then try again."
+        elif isinstance(error, FileNotFoundError):
+            summary = f"The program {argv[0]!r} was not found."
+            next_step = f"Install {Path(argv[0]).name} or put it on PATH, then try again."
+        raise UsageError(summary, next_step=next_step) from error
 
 
 def _drain(pipe: Any, into: list[str], on_line: Callable[[str], None] | None, failures: list[Exception]) -> None:
@@ -216,17 +209,6 @@ def _await(thread: threading.Thread, *read: list[str]) -> None:
         thread.join(SILENCE_SECONDS)
         if sum(map(len, read)) == before:
             return
-
-
-def _wait(child: subprocess.Popen[str], output: threading.Thread, deadline: float) -> None:
-    """Await the program's end; raises ``TimeoutExpired`` at the deadline.
-
-    ``Popen.wait`` with a limit looks every 50 ms, which is as long as most of Helm's calls take. The end of the
-    output tells at once; it may never come, though, when a grandchild keeps the pipe.
-    """
-    while child.poll() is None and output.is_alive() and (left := deadline - time.monotonic()) > 0:
-        output.join(min(left, 0.5))
-    child.wait(max(0.0, deadline - time.monotonic()))
 
 
 def _end_group(child: subprocess.Popen[Any]) -> None:
@@ -258,12 +240,20 @@ def _end(ended: Callable[[], bool], kill: Callable[[int], None], grace: float) -
 
 
 def _group_alive(group: int) -> bool:
-    """Whether a group has a process that runs; a zombie, which may never be collected, does not."""
+    """Whether a group has a process that runs."""
     for pid in psutil.pids():
-        with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) == group and _runs(pid):
                 return True
     return False
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process runs; a zombie, which may never be collected, does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _start_time(pid: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from runbooks_lib.cluster import failures, forwards, watches
 from runbooks_lib.cluster.connection import Connection
@@ -15,7 +15,7 @@ from runbooks_lib.cluster.kubeconfig import load
 from runbooks_lib.results import Json, Observe, unobserved
 
 
-class Cluster:
+class Cluster(AbstractContextManager["Cluster"]):
     """One Kubernetes cluster, seen with the credentials of one context of a kubeconfig.
 
     Objects are plain JSON as the API server sends them. Writes are sent once and told to the observer as
@@ -23,11 +23,15 @@ class Cluster:
 
     Every method raises, besides what it names: ``Unreachable`` when no answer comes, ``OutcomeUnknown`` when the
     server fails or a write's answer is lost, and a class of :mod:`runbooks_lib.cluster.failures` when it will not.
+
+    Attributes:
+        server: The API server's address, without credentials.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._resources: tuple[Resource, ...] = ()
+        self.server = connection.server
 
     @classmethod
     def connect(
@@ -52,25 +56,20 @@ class Cluster:
         """Close open sockets; a later question opens new ones."""
         self._connection.close()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *failure: object) -> None:
         self.close()
 
-    @property
-    def server(self) -> str:
-        """The API server's address, without credentials."""
-        return self._connection.server
-
     def version(self) -> str:
         """The API server's version, for example ``v1.33.13``."""
-        return self._text(Ask("get", "/version"), "gitVersion")
+        ask = Ask("get", "/version")
+        with failures.readable(self.server, ask):
+            return str(self._connection.json(ask)["gitVersion"])
 
     def uid(self) -> str:
         """The UID of the namespace ``kube-system``: what a target is pinned by."""
-        path = "/api/v1/namespaces/kube-system"
-        return self._text(Ask("get", path, "namespaces", "kube-system"), "metadata", "uid")
+        ask = Ask("get", "/api/v1/namespaces/kube-system", "namespaces", "kube-system")
+        with failures.readable(self.server, ask):
+            return str(self._connection.json(ask)["metadata"]["uid"])
 
     def who(self) -> Json:
         """The user as the API server sees them (``username``, ``groups``, …); empty before Kubernetes 1.28."""
@@ -101,7 +100,7 @@ class Cluster:
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Json | None:
         """One object, or None where there is none, also where the cluster has no such kind."""
         try:
-            return self._connection.json(self._served(api_version, kind).ask("get", namespace, name))
+            return self._ask("get", api_version, kind, name, namespace)
         except NotFound:
             return None
 
@@ -111,21 +110,18 @@ class Cluster:
 
     def create(self, obj: Json, namespace: str | None = None) -> Json:
         """Create an object in the namespace given or else its own; raises Conflict where it exists already."""
-        return self._connection.json(self._about(obj, "create", namespace, safe=False))
+        return self._send("create", obj, namespace, safe=False)
 
     def patch(self, api_version: str, kind: str, name: str, body: Json, namespace: str | None = None) -> Json:
         """Merge a patch into an object (RFC 7386: ``None`` removes a key)."""
-        content_type = "application/merge-patch+json"
-        resource = self._served(api_version, kind)
-        ask = resource.ask("patch", namespace, name, body=body, content_type=content_type, safe=False)
-        return self._connection.json(ask)
+        how = {"content_type": "application/merge-patch+json", "safe": False}
+        return self._ask("patch", api_version, kind, name, namespace, body=body, **how)
 
     def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
         """Delete an object, its dependents in the background; False where there was none."""
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         try:
-            resource = self._served(api_version, kind)
-            self._connection.json(resource.ask("delete", namespace, name, body=body, safe=False))
+            self._ask("delete", api_version, kind, name, namespace, body=body, safe=False)
         except NotFound:
             return False
         return True
@@ -134,9 +130,7 @@ class Cluster:
         """What an object would become if it were applied, whoever owns its fields; nothing is changed."""
         query = {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
         # JSON is YAML, and 1.33 knows this name only.
-        content_type = "application/apply-patch+yaml"
-        ask = self._about(obj, "patch", namespace, query=query, content_type=content_type)
-        return self._connection.json(ask)
+        return self._send("patch", obj, namespace, query=query, content_type="application/apply-patch+yaml")
 
     def watch(
         self, api_version: str, kind: str, namespace: str | None, *, timeout: float
@@ -155,14 +149,6 @@ class Cluster:
         """A loopback address that leads to a port of a pod; see :func:`runbooks_lib.cluster.forwards.forward`."""
         return forwards.forward(self._connection, namespace, pod, port)
 
-    def _text(self, ask: Ask, *keys: str) -> str:
-        answer: Any = self._connection.json(ask)
-        for key in keys:
-            answer = answer.get(key) if isinstance(answer, dict) else None
-        if not isinstance(answer, str):
-            raise failures.malformed(self.server, ask)
-        return answer
-
     def _review(self, group: str, kind: str, spec: Json) -> Json:
         """Ask the server about ourselves; the answer's status."""
         plural = kind.lower() + "s"
@@ -177,9 +163,12 @@ class Cluster:
             raise NotFound(summary, next_step="01_prerequisites lists the kinds and versions that are needed.")
         return found
 
-    def _about(self, obj: Json, verb: str, namespace: str | None, **more: Any) -> Ask:
-        """A request that carries an object."""
+    def _ask(self, verb: str, api_version: str, kind: str, name: str, namespace: str | None, **more: Any) -> Json:
+        """The answer to a request about one object."""
+        return self._connection.json(self._served(api_version, kind).ask(verb, namespace, name, **more))
+
+    def _send(self, verb: str, obj: Json, namespace: str | None, **more: Any) -> Json:
+        """The answer to a request that carries an object."""
         meta = obj.get("metadata") or {}
-        place = namespace or meta.get("namespace")
-        resource = self._served(obj["apiVersion"], obj["kind"])
-        return resource.ask(verb, place, str(meta.get("name") or ""), body=obj, **more)
+        name, place = str(meta.get("name") or ""), namespace or meta.get("namespace")
+        return self._ask(verb, obj["apiVersion"], obj["kind"], name, place, body=obj, **more)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -65,11 +65,8 @@ class Connection:
     def json(self, ask: Ask) -> Json:
         """The answer as a JSON object; raises as :meth:`content` does."""
         content = self.content(ask)
-        with suppress(ValueError):
-            answer = json.loads(content)
-            if isinstance(answer, dict):
-                return answer
-        raise failures.malformed(self.server, ask)
+        with failures.readable(self.server, ask):
+            return {**json.loads(content)}
 
     def content(self, ask: Ask) -> bytes:
         """The answer. A question is repeated after a passing fault; a write never is, and is told.

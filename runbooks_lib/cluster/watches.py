@@ -30,14 +30,13 @@ def list_all(connection: Connection, resource: Resource, namespace: str | None) 
     while True:
         ask = resource.ask("list", namespace, query=query)
         answer = connection.json(ask)
-        items, meta = answer.get("items"), answer.get("metadata")
-        if not isinstance(items, list | None) or not isinstance(meta, dict):
-            raise failures.malformed(connection.server, ask)
-        # The items of a list of a built-in kind don't say what they are.
-        found += ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in items or ())
-        if not meta.get("continue"):
-            return found, str(meta.get("resourceVersion") or "")
-        query = query | {"continue": meta["continue"]}
+        with failures.readable(connection.server, ask):
+            # The items of a list of a built-in kind don't say what they are.
+            what = {"apiVersion": resource.api_version, "kind": resource.kind}
+            found += [{**what, **item} for item in answer.get("items") or ()]
+            if not answer["metadata"].get("continue"):
+                return found, str(answer["metadata"].get("resourceVersion") or "")
+            query = query | {"continue": answer["metadata"]["continue"]}
 
 
 def watch(connection: Connection, resource: Resource, namespace: str | None, timeout: float) -> Iterator[Change]:
@@ -97,15 +96,12 @@ def _stretch(
     # The server ends the answer in time; one that does not is dead.
     with connection.lines(ask, patience=seconds + 1) as lines:
         for line in lines:
-            try:
+            with failures.readable(connection.server, ask):
                 event = json.loads(line)
                 kind, obj = str(event["type"]), event["object"]
                 if kind == "ERROR":
-                    content = json.dumps(obj).encode()
-                    raise failures.refusal(connection.server, ask, int(obj["code"]), content)
+                    raise failures.refusal(connection.server, ask, int(obj["code"]), json.dumps(obj).encode())
                 _version(obj)
-            except (ValueError, KeyError, TypeError) as error:
-                raise failures.malformed(connection.server, ask) from error
             yield kind, obj
 
 

@@ -19,16 +19,7 @@ from typing import Any, TypeVar
 from runbooks_lib import process
 from runbooks_lib.errors import OutcomeUnknown, UsageError
 from runbooks_lib.helm.failures import error_text, failure, shortened
-from runbooks_lib.helm.values import (
-    ChartFile,
-    Release,
-    Revision,
-    file_digest,
-    folder_digest,
-    release_of,
-    revisions_of,
-    yaml_mapping,
-)
+from runbooks_lib.helm.values import ChartFile, Release, Revision, chart_digest, release_of, revisions_of, yaml_mapping
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Observe, digest_of, unobserved
@@ -90,10 +81,9 @@ class Helm:
             self._call(["repo", "add", alias, repository, "--force-update"], cluster=False)
             reference = f"{alias}/{name}"
         with tempfile.TemporaryDirectory(prefix="chart-") as folder:
-            pull = ["pull", reference, "--version", version, "--destination", folder]
-            self._call(pull, cluster=False)
+            self._call(["pull", reference, "--version", version, "--destination", folder], cluster=False)
             archive = next(Path(folder).glob("*.tgz"))
-            kept = self.home / "charts" / file_digest(archive)[7:] / archive.name
+            kept = self.home / "charts" / chart_digest(archive)[7:] / archive.name
             kept.parent.mkdir(parents=True, exist_ok=True)
             # Same digest, same bytes: replacing an earlier copy changes nothing for a run that reads it.
             partial = kept.with_suffix(f".{os.getpid()}")
@@ -114,7 +104,7 @@ class Helm:
             name=str(chart.get("name", "")),
             version=str(chart.get("version", "")),
             app_version=str(chart.get("appVersion", "")),
-            digest=folder_digest(path) if path.is_dir() else file_digest(path),
+            digest=chart_digest(path),
             source=source or str(path),
         )
 
@@ -158,22 +148,24 @@ class Helm:
 
     def _ask(self, argv: Sequence[str]) -> str | None:
         """A question about a release; ``None`` when Helm says that there is none."""
-        done = self._run(argv, stdin=None, timeout=QUESTION_SECONDS, cluster=True)
+        done = self._run(argv)
         if not done.ok and "release: not found" in error_text(done.stderr):
             return None
         return self._checked(done)
 
-    def _call(
-        self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = QUESTION_SECONDS, cluster: bool = True
-    ) -> str:
-        return self._checked(self._run(argv, stdin=stdin, timeout=timeout, cluster=cluster))
+    def _call(self, argv: Sequence[str], **how: Any) -> str:
+        return self._checked(self._run(argv, **how))
 
-    def _run(self, argv: Sequence[str], *, stdin: str | None, timeout: float, cluster: bool) -> process.Completed:
+    def _run(
+        self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = QUESTION_SECONDS, cluster: bool = True
+    ) -> process.Completed:
         self.home.mkdir(parents=True, exist_ok=True)
         # An empty folder: a folder named as the chart in the current one would win over the repository.
         nowhere = self.home / "nowhere"
         nowhere.mkdir(exist_ok=True)
-        full = [self._program(), *argv, *(self._where() if cluster else ())]
+        # Nor is it a place for a relative path to start.
+        program = str(resolve_path(self.executable)) if "/" in self.executable else self.executable
+        full = [program, *argv, *(self._where() if cluster else ())]
         self.observe(Event(kind="command.started", data={"argv": full}))
         done = self.run(full, timeout=timeout, stdin=stdin, env=self._environment(), cwd=nowhere)
         ended = {"argv": full, "returncode": done.returncode, "seconds": round(done.seconds, 3)}
@@ -182,33 +174,17 @@ class Helm:
         self.observe(Event(kind="command.ended", data=ended))
         return done
 
-    def _program(self) -> str:
-        # The empty folder is no place for a relative path to start.
-        path = "/" in self.executable
-        return str(resolve_path(self.executable)) if path else self.executable
-
     def _where(self) -> list[str]:
-        where = ["--namespace", self.namespace]
-        if self.kubeconfig is not None:
-            where += ["--kubeconfig", str(self.kubeconfig)]
-        if self.context:
-            where += ["--kube-context", self.context]
-        return where
+        flags = {"--namespace": self.namespace, "--kubeconfig": self.kubeconfig, "--kube-context": self.context}
+        return [str(word) for flag, value in flags.items() if value for word in (flag, value)]
 
     def _environment(self) -> dict[str, str]:
         # HELM_DEBUG prints Secrets, HELM_NAMESPACE and HELM_KUBE… would contradict the flags.
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("HELM_")}
-        home = {
-            "HELM_CONFIG_HOME": str(self.home / "config"),
-            "HELM_CACHE_HOME": str(self.home / "cache"),
-            "HELM_DATA_HOME": str(self.home / "data"),
-        }
         # Relative to the caller's folder, as every other reader of it takes it.
-        paths = [part for part in inherited.get("KUBECONFIG", "").split(os.pathsep) if part]
-        if paths:
-            absolute = (str(Path(part).expanduser().absolute()) for part in paths)
-            inherited["KUBECONFIG"] = os.pathsep.join(absolute)
-        return inherited | home
+        if paths := [part for part in inherited.get("KUBECONFIG", "").split(os.pathsep) if part]:
+            inherited["KUBECONFIG"] = os.pathsep.join(str(Path(part).expanduser().absolute()) for part in paths)
+        return inherited | {f"HELM_{name.upper()}_HOME": str(self.home / name) for name in ("config", "cache", "data")}
 
     def _checked(self, done: process.Completed) -> str:
         if not done.ok:

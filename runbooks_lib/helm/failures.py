@@ -15,7 +15,6 @@ from runbooks_lib.process import Completed
 #: Characters of Helm's words in an error or an event: a schema error may repeat all values.
 LONGEST = 2000
 
-
 _KNOWN: list[dict[str, str]] = yaml.safe_load(
     resources.files(__package__).joinpath("failures.yaml").read_text(encoding="utf-8")
 )
@@ -25,7 +24,6 @@ def failure(done: Completed, redacted: Callable[[str], str]) -> RunbookError:
     """The error for a helm call that did not end well.
 
     Args:
-        done: The call.
         redacted: Takes the secrets out of a text.
     """
     verb = next((word for word in done.argv[1:] if not word.startswith("-")), "")
@@ -34,17 +32,12 @@ def failure(done: Completed, redacted: Callable[[str], str]) -> RunbookError:
             f"`helm {verb}` did not end within {done.seconds:.0f} s and was stopped (SIGTERM).",
             next_step="Run notebook 03_verify to see what is there.",
         )
+    said = error_text(done.stderr)
+    known = next(row for row in _KNOWN if re.search(row["pattern"], said, re.IGNORECASE))
+    error: type[RunbookError] = getattr(errors, known["error"])
     # Redacted while its lines are as they came: a secret may hold white space.
     text = shortened(" ".join(error_text(redacted(done.stderr)).split()))
-    said = error_text(done.stderr)
-    for known in _KNOWN:
-        if re.search(known["pattern"], said, re.IGNORECASE):
-            error: type[RunbookError] = getattr(errors, known["error"])
-            return error(f"{known['summary']} Helm says: {text}", next_step=known["next_step"])
-    return RunbookError(
-        f"`helm {verb}` failed. Helm says: {text}",
-        next_step="Read Helm's words; see *If it fails* at the end of the notebook.",
-    )
+    return error(f"{known['summary'].format(verb=verb)} Helm says: {text}", next_step=known["next_step"])
 
 
 def error_text(stderr: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from pydantic import Field
 
-from runbooks_lib.results import Json, Value, digest_of
+from runbooks_lib.results import Json, Value, digest_bytes, digest_of
+
+Answer = TypeVar("Answer", bound=Value)
 
 
 class HookManifest(Value):
@@ -76,33 +78,20 @@ class ChartFile(Value):
 def release_of(data: Json) -> Release:
     """Parse the JSON of ``install``, ``upgrade`` and ``status``."""
     info = data.get("info", {})
-    hooks = tuple(
-        HookManifest(
-            name=hook.get("name", ""),
-            kind=hook.get("kind", ""),
-            manifest=hook.get("manifest", ""),
-            events=tuple(hook.get("events", ())),
-        )
-        for hook in data.get("hooks") or ()
-    )
-    return Release(
-        name=data["name"],
-        namespace=data.get("namespace", ""),
-        revision=data.get("version", 0),
-        status=info.get("status", ""),
-        description=info.get("description", ""),
-        updated=info.get("last_deployed", ""),
-        values=data.get("config") or {},
-        manifest=data.get("manifest", ""),
-        hooks=hooks,
-    )
+    renamed = {"revision": data.get("version", 0), "values": data.get("config"), "updated": info.get("last_deployed")}
+    nameless = {"name": "", "kind": "", "manifest": ""}
+    hooks = [_known(HookManifest, nameless | hook) for hook in data.get("hooks") or ()]
+    return _known(Release, {"namespace": "", "status": ""} | info | data | renamed | {"hooks": hooks})
 
 
 def revisions_of(lines: list[Json]) -> tuple[Revision, ...]:
-    """Parse the JSON of ``history``; a field that a newer Helm adds is left out."""
-    return tuple(
-        Revision.model_validate({key: line[key] for key in Revision.model_fields if key in line}) for line in lines
-    )
+    """Parse the JSON of ``history``."""
+    return tuple(_known(Revision, line) for line in lines)
+
+
+def _known(kind: type[Answer], data: Json) -> Answer:
+    """A value from those of its fields that Helm gave; what a newer Helm adds is left out."""
+    return kind.model_validate({key: data[key] for key in kind.model_fields if data.get(key) is not None})
 
 
 def yaml_mapping(text: str) -> Json:
@@ -111,13 +100,9 @@ def yaml_mapping(text: str) -> Json:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def file_digest(path: Path) -> str:
-    """``sha256:…`` of a file."""
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def folder_digest(folder: Path) -> str:
-    """``sha256:…`` over the names and digests of all files of a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest_of({str(path.relative_to(folder)): file_digest(path) for path in files})
+def chart_digest(chart: Path) -> str:
+    """``sha256:…`` of an archive, or over the names and digests of all files of a folder."""
+    if chart.is_file():
+        return digest_bytes(chart.read_bytes())
+    files = sorted(path for path in chart.rglob("*") if path.is_file())
+    return digest_of({str(path.relative_to(chart)): digest_bytes(path.read_bytes()) for path in files})

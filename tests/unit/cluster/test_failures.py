@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbooks_lib.cluster import failures
 from runbooks_lib.cluster.failures import LONGEST, Ask, refusal, spoken
 
 SCHEMA = 'EnvoyProxy "e" is invalid: spec.x: Invalid value: "null": spec.x in body must be of type object: "null"'
@@ -63,3 +65,31 @@ def test_any_answer_at_all_becomes_a_short_sentence_with_a_next_step(content: by
     assert error.summary[-1] in ".…"
     assert error.next_step
     assert len(error.summary) < LONGEST + 200
+
+
+#: Every word that a sentence may have in braces.
+WORDS = dict.fromkeys(("server", "address", "ask", "clause", "status", "said", "user"), "X")
+
+
+def test_every_row_of_the_table_is_whole() -> None:
+    table = failures._TABLE
+    assert set(table) == {"cases", "connections", "refusals"}
+    for row in [*table["cases"].values(), *table["refusals"]]:
+        assert set(row) - {"status", "message", "safe"} == {"error", "summary", "next_step"}
+        assert row["error"] in failures._ERRORS
+        assert re.compile(row.get("message", ""))
+        assert row["summary"].format(**WORDS)[-1] in ".X"
+        assert row["next_step"].format(**WORDS)[-1] in ".?"
+    for row in table["connections"]:
+        assert re.compile(row["pattern"])
+        assert row["clause"]
+        assert row.get("case", "here") in table["cases"]
+
+
+@pytest.mark.parametrize("status", [300, 404, 499, 500, 599])
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_list_of_the_table_ends_with_a_row_that_always_fits(status: int, safe: bool) -> None:
+    error = refusal("https://c", Ask("get", "/x", safe=safe), status, b"")
+    assert "is not a Kubernetes API server" not in error.summary
+    said = failures.unreachable("https://c", LookupError("nobody has seen this yet")).summary
+    assert said == "The cluster at https://c did not answer: the connection failed (LookupError)."

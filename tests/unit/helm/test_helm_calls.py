@@ -12,7 +12,7 @@ import pytest
 from runbooks_lib.errors import OutcomeUnknown, RunbookError, UsageError
 from runbooks_lib.helm import ChartFile, Helm
 from runbooks_lib.helm.client import QUESTION_SECONDS
-from runbooks_lib.helm.values import file_digest, folder_digest, release_of, yaml_mapping
+from runbooks_lib.helm.values import chart_digest, release_of, yaml_mapping
 from runbooks_lib.process import GRACE_SECONDS, Completed
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, digest_of
@@ -374,7 +374,7 @@ def test_the_digest_of_an_archive_is_that_of_its_bytes(helm: Helm, program: Any,
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(__file__, "c/file")
     program.answer("show", stdout="name: c\nversion: 1.0.0\n")
-    assert helm.inspect(archive).digest == file_digest(archive)
+    assert helm.inspect(archive).digest == chart_digest(archive)
 
 
 @pytest.mark.parametrize("change", ["content", "name", "new", "gone"])
@@ -383,8 +383,8 @@ def test_the_digest_of_a_folder_changes_with_any_file_of_it(tmp_path: Path, chan
     (tmp_path / "Chart.yaml").write_text("name: c")
     file = tmp_path / "templates" / "a.yaml"
     file.write_text("a: 1")
-    before = folder_digest(tmp_path)
-    assert folder_digest(tmp_path) == before
+    before = chart_digest(tmp_path)
+    assert chart_digest(tmp_path) == before
     if change == "content":
         file.write_text("a: 2")
     elif change == "name":
@@ -393,5 +393,5 @@ def test_the_digest_of_a_folder_changes_with_any_file_of_it(tmp_path: Path, chan
         (tmp_path / "values.yaml").write_text("")
     else:
         file.unlink()
-    assert folder_digest(tmp_path) != before
+    assert chart_digest(tmp_path) != before
     assert before.startswith("sha256:")
