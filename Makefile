@@ -37,10 +37,10 @@ lint: .venv/installed ## ruff (notebooks too), mypy --strict, the layers, the li
 bench: .venv/installed ## Measure speed and size, as ratios of one run
 	@$(BIN)/python tests/bench.py
 
-lock: ## Renew requirements.lock from pyproject.toml
+lock: ## Renew requirements.lock from pyproject.toml and requirements.in
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-	  --extra sandbox --extra dev --output-file requirements.lock pyproject.toml
+	  --extra sandbox --extra dev --output-file requirements.lock pyproject.toml requirements.in
 
 schema: .venv/installed ## Renew parameters/schema.json from the model
 	@$(BIN)/runbooks parameters schema > parameters/schema.json

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import os
 import signal
 import sys
+
+if sys.argv[0].endswith(("/runbooks", "__main__.py")) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    # Until main() listens, an interrupt would be a stack trace of the imports.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"runbooks: Stopped before it began.\n") and 130))
+
+import json
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -49,18 +55,24 @@ def run(
     """Run a stage's notebook without a front end; it leaves a record."""
     from runbooks_lib import headless
 
+    heard: list[str] = []
+
+    def hear(event: Event) -> None:
+        tell(event)
+        heard.extend([event.data.get("summary", "")] if event.kind == "error.raised" else [])
+
     summary = headless.run_stage(
         stage,
         parameters_file,
         overrides=overrides or (),
         approve=approve,
         output_directory=output_directory,
-        observe=unobserved if as_json else tell,
+        observe=unobserved if as_json else hear,
     )
     if as_json:
-        print(summary.model_dump_json(indent=2))
+        say(summary.model_dump_json(indent=2))
     else:
-        print(ending(summary))
+        say(ending(summary, told=summary.summary in heard))
     raise typer.Exit(summary.exit_code)
 
 
@@ -76,9 +88,9 @@ def plan(
 
     made = headless.preview(stage, parameters_file, overrides=overrides or ())
     if as_json:
-        print(json.dumps(made.model_dump(mode="json") | {"digest": made.digest}, indent=2, ensure_ascii=False))
+        say(json.dumps(made.model_dump(mode="json") | {"digest": made.digest}, indent=2, ensure_ascii=False))
     else:
-        print(plan_text(made))
+        say(plan_text(made))
 
 
 @records_app.command("list")
@@ -88,7 +100,7 @@ def records_list(output_directory: Output = "", as_json: AsJson = False) -> None
 
     found = records.listing(parameters.resolve_path(output_directory or "records"))
     if as_json:
-        print(json.dumps([summary.model_dump(mode="json") for summary in found], indent=2))
+        say(json.dumps([summary.model_dump(mode="json") for summary in found], indent=2))
     else:
         print_rows([summary.row() for summary in found], "No records yet: `runbooks run` makes them.")
 
@@ -106,13 +118,13 @@ def records_show(
     events = records.read_events(folder)
     problems = records.verify(folder)
     if as_json:
-        print(json.dumps({"folder": str(folder), "events": events, "problems": problems}, indent=2))
+        say(json.dumps({"folder": str(folder), "events": events, "problems": problems}, indent=2))
     else:
-        print(f"record: {folder}")
+        say(f"record: {folder}")
         for event in events:
             if line := telling(Event(kind=event["kind"], data=event.get("data", {}))):
-                print(f"{event['at']}  {line}")
-        print("\n".join(problems) if problems else "All files are as the manifest says.")
+                say(f"{event['at']}  {line}")
+        say("\n".join(problems) if problems else "All files are as the manifest says.")
     if problems:
         raise typer.Exit(8)
 
@@ -125,7 +137,7 @@ def parameters_check(file: Annotated[str, typer.Argument(help="The parameters fi
     made = parameters.load(file, overrides or ())
     chart = made.chart.path or f"{made.chart.name} {made.chart.version}"
     target = made.target
-    print(f"{file} is good: {chart} as release {target.release} in namespace {target.namespace}.")
+    say(f"{file} is good: {chart} as release {target.release} in namespace {target.namespace}.")
 
 
 @parameters_app.command("schema")
@@ -134,7 +146,7 @@ def parameters_schema() -> None:
     from runbooks_lib.parameters import Parameters
 
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Parameters.model_json_schema()}
-    print(json.dumps(schema, indent=2, ensure_ascii=False))
+    say(json.dumps(schema, indent=2, ensure_ascii=False))
 
 
 def plan_text(made: Plan) -> str:
@@ -147,21 +159,30 @@ def plan_text(made: Plan) -> str:
     return "\n".join([*lines, f"digest: {made.digest}"])
 
 
-def ending(summary: RunSummary) -> str:
-    """The last lines of a run: outcome, sentence, record."""
-    return f"{summary.stage}: {summary.outcome} (exit code {summary.exit_code}). {summary.summary}\nrecord: {summary.folder}"
+def ending(summary: RunSummary, *, told: bool) -> str:
+    """The last lines of a run: outcome, sentence unless it was told already, record."""
+    why = "" if told else f" {summary.summary}"
+    return f"{summary.stage}: {summary.outcome} (exit code {summary.exit_code}).{why}\nrecord: {summary.folder}"
 
 
 def tell(event: Event) -> None:
     """Print an event as it happens."""
-    if line := telling(event):
-        print(line, flush=True)
+    if event.kind != "run.ended" and (line := telling(event)):
+        say(line)
+
+
+def say(text: str) -> None:
+    """Print; when nobody reads on (``| head``), what is done goes on, and its exit code stays true."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_rows(rows: list[dict[str, str]], otherwise: str) -> None:
     """A table: drawn on a terminal, plain columns elsewhere."""
     if not rows:
-        print(otherwise)
+        say(otherwise)
         return
     if sys.stdout.isatty():
         from rich.console import Console
@@ -172,7 +193,7 @@ def print_rows(rows: list[dict[str, str]], otherwise: str) -> None:
             table.add_row(*row.values())
         Console().print(table)
         return
-    print(columns(rows))
+    say(columns(rows))
 
 
 def _plug_in() -> None:
@@ -195,7 +216,7 @@ def _watch_signals() -> list[int]:
 
     signal.signal(signal.SIGTERM, interrupt)
     # Ignored (nohup, a shell's background) it stays ignored.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, interrupt)
     return came
 
@@ -222,6 +243,14 @@ def main() -> None:
         sys.exit(143 if signal.SIGTERM in came else stopped.exit_code)
     except typer.TyperException as wrong:
         sys.exit(_wrong_call(wrong))
+    except Exception as error:
+        if os.environ.get("RUNBOOKS_TRACEBACK"):
+            raise
+        told = (
+            f"{type(error).__name__}: {error}\nNext: Run it again with RUNBOOKS_TRACEBACK=1 and report what it shows."
+        )
+        print(f"runbooks: This should not happen: {told}", file=sys.stderr)
+        sys.exit(RunbookError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

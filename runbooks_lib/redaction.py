@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from importlib import resources
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -26,7 +27,6 @@ SHORTEST_LINE = 8
 #: Of a longer value, such as a bundle of certificates, single lines are searched for as they stand only.
 MANY_LINES = 100
 
-Hit = tuple[int, int, str]  # start, stop, name
 _MARKER = re.compile("(«redacted:[^«»]*»)")
 _HIDDEN = "«redacted:Secret»"
 #: Digests and UUIDs name things; a short secret inside of one is a coincidence.
@@ -35,26 +35,21 @@ _IDENTITY = re.compile(
 )
 _ARMOUR = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 
-#: Name and pattern; the group ``secret`` is what goes, the rest stays for the reader.
-_PATTERNS = {
-    "private key": re.compile(
-        r"(?P<secret>-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-(?!----))*(?:-----END [A-Z ]*-----)?)"
-    ),
-    # In base64, as in a kubeconfig: a certificate begins like a key.
-    "key or certificate": re.compile(r"(?P<secret>LS0tLS1CRUdJTi[A-Za-z0-9+/=]*)"),
-    "token": re.compile(r"(?<![\w-])(?P<secret>eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})"),
-    # docker://image:tag@sha256:… has the shape of a login, but is none.
-    "password": re.compile(r"""://[^\s:/@'"]*:(?P<secret>[^\s/'"?#]+)@(?!sha256:)"""),
-    "authorization": re.compile(r"""(?i:authorization\W{1,8}(?:bearer|basic|token)\s{1,3})(?P<secret>[^\s"',;\\]+)"""),
-}
+#: What looks like a secret; each pattern's group ``secret`` is what goes.
+_TABLE = resources.files(__package__).joinpath("redaction.yaml")
+_PATTERNS = {name: re.compile(look) for name, look in yaml.safe_load(_TABLE.read_text(encoding="utf-8")).items()}
 
 
 class Redactor:
-    """The secrets of one run, and how they are taken out. Safe to share between threads."""
+    """The secrets of one run, and how they are taken out. Safe to share between threads.
+
+    Attributes:
+        counts: How often each name was put in place of something.
+    """
 
     def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
         self._forms: dict[str, str] = {}
-        self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def register(self, value: str, name: str) -> None:
@@ -92,23 +87,21 @@ class Redactor:
         found = {name for part in _MARKER.split(text)[::2] for _, _, name in self._known(part)}
         return tuple(name for name in dict.fromkeys(self._forms.values()) if name in found)
 
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """How often each name was put in place of something."""
-        return dict(self._counts)
-
     def _between_markers(self, text: str) -> str:
+        looks = [(*found.span("secret"), name) for name, look in _PATTERNS.items() for found in look.finditer(text)]
         parts: list[str] = []
         end = 0
-        for start, stop, name in _joined([*self._known(text), *_looks(text)]):
-            parts += [text[end:start], f"«redacted:{name}»"]
-            end = stop
-            with self._lock:
-                self._counts[name] += 1
+        for start, stop, name in sorted([*self._known(text), *looks], key=lambda hit: (hit[0], -hit[1])):
+            # Where secrets overlap, what they cover goes as one, under the first one's name.
+            if start >= end:
+                parts += [text[end:start], f"«redacted:{name}»"]
+                with self._lock:
+                    self.counts[name] += 1
+            end = max(end, stop)
         return "".join([*parts, text[end:]])
 
-    def _known(self, text: str) -> Iterator[Hit]:
-        """Every place of every known form, also where they overlap."""
+    def _known(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Start, stop and name of every known form in a text, also where they overlap."""
         for form, name in self._forms.items():
             start = text.find(form)
             while start >= 0:
@@ -172,24 +165,6 @@ def _encoded(value: str) -> Iterator[str]:
     for quotes in (True, False):
         escaped = html.escape(value, quote=quotes)
         yield from (escaped, escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))
-
-
-def _looks(text: str) -> Iterator[Hit]:
-    for name, pattern in _PATTERNS.items():
-        for found in pattern.finditer(text):
-            yield found.start("secret"), found.end("secret"), name
-
-
-def _joined(hits: list[Hit]) -> list[Hit]:
-    """Spans that do not overlap: where secrets do, what they cover goes as one, under the first one's name."""
-    joined: list[Hit] = []
-    for start, stop, name in sorted(hits, key=lambda hit: (hit[0], -hit[1])):
-        if joined and start < joined[-1][1]:
-            first, last, before = joined[-1]
-            joined[-1] = (first, max(last, stop), before)
-        else:
-            joined.append((start, stop, name))
-    return joined
 
 
 def _names_a_thing(text: str, start: int, stop: int) -> bool:

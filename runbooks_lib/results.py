@@ -45,29 +45,34 @@ Observe = Callable[[Event], None]
 
 #: What a person is told of an event as it happens; kinds that are not here are for the journal only.
 _TOLD = {
-    "run.opened": "run {run_id} of {stage} opened",
+    "run.opened": "run {run_id} of {stage} opened by {who[system]} on {target[server]}",
     "check.answered": "{status:<7} {title}: {observed}",
-    "plan.made": "plan {digest}",
+    "plan.made": "plan {digest}",  # its impact stands before it
     "approval.given": "approved by {by} ({how})",
     "approval.missing": "not approved",
     "change.step": "step: {title}",
     "change.progress": "  {workload}: {says}",
     "change.ended": "done in {seconds} s",
-    "change.failed": "FAILED: {summary}",
+    "change.refused": "not begun",
+    "change.failed": "FAILED",
+    "run.ended": "{outcome} (exit code {exit_code}): {summary}",
     "error.raised": "{summary}\nNext: {next_step}",
 }
 
 
 def telling(event: Event) -> str:
     """The line for a person about an event; empty for those that are for the journal only."""
-    template = _TOLD.get(event.kind, "")
-    return template.format_map(_Blanks(event.data)).removesuffix("\nNext: ")
+    told = _TOLD.get(event.kind, "").format_map(_Blanks(event.data)).removesuffix("\nNext: ")
+    return "\n".join([*event.data.get("impact", ()), told]) if event.kind == "plan.made" else told
 
 
 class _Blanks(dict[str, Any]):
     """Keys that an event lacks are blank: an older journal is told too."""
 
-    def __missing__(self, key: str) -> str:
+    def __missing__(self, key: str) -> Any:
+        return _Blanks()
+
+    def __str__(self) -> str:
         return ""
 
 

@@ -138,6 +138,9 @@ class Run:
             "versions": versions,
         }
         self.observe(Event(kind="run.opened", data=opened))
+        if target.cluster_uid:
+            # Also a stage that only reads: what it says would be about another cluster.
+            self._boundaries.require_pin()
 
     @property
     def boundaries(self) -> Boundaries:
@@ -152,12 +155,13 @@ class Run:
             raise UsageError("A preview has no record to seal.", next_step="Run the notebook instead.")
         self._capture.tell_late()
         changes = self._changing or self.stage in {"install", "upgrade", "uninstall"}
+        idle = ": there was nothing to do, and nothing was changed" if changes and not self._changing else ""
         return records.close(
             self.folder,
             self.redactor,
             outcome="done" if changes else "passed",
             exit_code=0,
-            summary=f"{self.stage} ended as it should",
+            summary=f"{self.stage} ended as it should{idle}",
             closer="seal cell",
         )
 
@@ -197,12 +201,13 @@ class Run:
         failed, unknown = report.with_status("fail"), report.with_status("unknown")
         if not failed and not unknown and report.findings:
             return
-        told = "; ".join(f"{finding.title}: {finding.observed}" for finding in (*failed, *unknown)[:5])
+        told = "; ".join(f"{finding.title}: {finding.observed.rstrip('.')}" for finding in (*failed, *unknown)[:5])
+        besides = f", {len(unknown)} could not be made" if unknown else ""
         remedy = next((finding.remedy for finding in (*failed, *unknown) if finding.remedy), "")
         next_step = remedy or "See *If it fails* at the end of the notebook."
         if failed:
             error: type[RunbookError] = ChangeFailed if self._changing else CheckFailed
-            raise error(f"{_count(len(failed), 'check')} failed. {told}.", next_step=next_step)
+            raise error(f"{_count(len(failed), 'check')} failed{besides}. {told}.", next_step=next_step)
         raise OutcomeUnknown(
             f"{_count(len(unknown), 'check')} could not be made. {told or 'No check was asked'}.", next_step=next_step
         )

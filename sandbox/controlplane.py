@@ -87,7 +87,6 @@ def kube_controller_manager(state: State) -> list[str]:
         # The default of 20 requests a second makes a fresh cluster wait for its first accounts.
         "--kube-api-qps=300",
         "--kube-api-burst=600",
-        "--enable-hostpath-provisioner",  # binds ReadWriteOnce and ReadWriteMany claims
         "--profiling=false",
     ]
 

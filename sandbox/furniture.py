@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ from typing import Any
 import yaml
 
 from sandbox.api import Api
+from sandbox.interruption import checkpoint
 from sandbox.parts import until
 from sandbox.toolchain import Toolchain
 
 Json = dict[str, Any]
 
 MANIFESTS = Path(__file__).parent / "manifests"
-#: Where the controller manager's host-path provisioner puts volumes; it can't be told another place.
-VOLUMES = Path("/tmp/hostpath_pv")  # noqa: S108
 #: The kinds that kwok is told to watch (controlplane.kwok), as they are spelt in its file names.
 _KWOK_KINDS = {"clusterportforwards", "portforwards", "clusterexecs", "execs", "clusterlogs", "logs"}
 
@@ -31,13 +29,17 @@ def furnish(api: Api, tools: Toolchain) -> None:
     """Create what is missing; what is there stays as it is.
 
     Raises:
-        RunbookError: The server refused an object.
+        RunbookError: The server refused an object, or does not answer.
     """
     _drop_stuck_crds(api)
     work = [(_CRDS, file.read_text(), file.stem) for file in _crd_files(tools)]
     work += [(_PATHS[body["kind"]], json.dumps(body), body["metadata"]["name"]) for body in _cluster()]
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        list(pool.map(lambda one: api.create(one[0], one[1], name=one[2]), work))
+    try:
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            list(pool.map(lambda one: api.create(one[0], one[1], name=one[2]), work))
+    finally:
+        # A signal makes the threads give up: it is told, not their failure.
+        checkpoint()
 
 
 def crds_missing(api: Api, tools: Toolchain) -> set[str]:
@@ -79,15 +81,6 @@ def renew_nodes(api: Api, port: int) -> None:
         if name in bodies and endpoint.get("Port", port) != port:
             api.delete(f"/api/v1/nodes/{name}")
             api.create(_PATHS["Node"], json.dumps(bodies[name]), name=name)
-
-
-def remove_volumes(api: Api) -> None:
-    """Remove the folders that the provisioner made for the claims that are still there."""
-    volumes = (api.get("/api/v1/persistentvolumes") or {}).get("items", [])
-    for volume in volumes:
-        path = Path(volume.get("spec", {}).get("hostPath", {}).get("path", "/"))
-        if path.parent == VOLUMES:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def cluster_uid(api: Api) -> str:

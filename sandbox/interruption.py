@@ -85,6 +85,11 @@ def checkpoint() -> None:
         _Gate.unwind()
 
 
+def interrupted() -> bool:
+    """Whether a signal came that has not unwound the stack yet; other threads stop waiting then."""
+    return _Gate.due
+
+
 @contextmanager
 def at_once() -> Iterator[None]:
     """Let a signal unwind the stack at any moment: for a long wait that holds nothing of ours."""

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from runbooks_lib import parameters
 from runbooks_lib.errors import UsageError
-from sandbox import furniture, parameters_file, parts, startup, toolchain
-from sandbox.api import Api
+from sandbox import parameters_file, parts, startup, toolchain
 from sandbox.interruption import interruptible, shielded
 from sandbox.locks import locked
 from sandbox.services import unit
@@ -154,14 +153,10 @@ def _undo(state: State, before: dict[str, int], remove: bool, say: Say) -> None:
 
 
 def _stop(state: State) -> None:
-    if "kube-apiserver" in state.ports and (state.folder / "pki" / "ca.crt").exists():
-        furniture.remove_volumes(Api(state.ports["kube-apiserver"], state.folder / "pki", timeout=2))
     parts.stop_all(state, PARTS)
     # What a service controller that was killed has left running, and the data of all claims.
     unit.end_all(state.services)
     shutil.rmtree(state.services, ignore_errors=True)
-    with suppress(OSError):
-        furniture.VOLUMES.rmdir()
 
 
 def _remove(state: State) -> None:

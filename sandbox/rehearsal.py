@@ -64,19 +64,19 @@ def rehearse(
         name = _claim(name, root)
         try:
             state = lifecycle.up(name, helm=helm, root=root, say=say)
-            return _runs(state, say)
+            return _runs(state, keep, say)
         finally:
             _leave(name, root, keep, say)
 
 
-def _runs(state: State, say: Say) -> tuple[RunSummary, ...]:
+def _runs(state: State, keep: bool, say: Say) -> tuple[RunSummary, ...]:
     summaries: list[RunSummary] = []
     file = os.path.relpath(state.parameters_file, state.root)
     for number, act in enumerate(ACTS, start=1):
         checkpoint()
         said = "".join(f" {key}={value}" for key, value in act.overrides.items())
         say(f"\n[{number}/{len(ACTS)}] {act.stage}{said}")
-        summary = _run(act, file, say)
+        summary = _run(act, file, keep, say)
         summaries.append(summary)
         say(f"  {summary.outcome} after {summary.seconds:.1f} s. {summary.summary}".rstrip())
         if summary.exit_code:
@@ -85,7 +85,7 @@ def _runs(state: State, say: Say) -> tuple[RunSummary, ...]:
     return tuple(summaries)
 
 
-def _run(act: Act, file: str, say: Say) -> RunSummary:
+def _run(act: Act, file: str, keep: bool, say: Say) -> RunSummary:
     approve = ""
     if act.changes:
         with at_once():
@@ -96,11 +96,14 @@ def _run(act: Act, file: str, say: Say) -> RunSummary:
         approve = plan.digest
 
     def observe(event: Event) -> None:
-        if line := telling(event):
+        # What to do next is about a cluster that is gone by then, unless it is kept.
+        if line := telling(event) if keep else telling(event).partition("\nNext: ")[0]:
             with suppress(OSError):  # an observer must not raise, also when nobody reads our lines any more
                 say(f"  {line}")
 
-    return headless.run_stage(act.stage, file, overrides=act.overrides, approve=approve, observe=observe)
+    # Until it takes the signals itself it has begun nothing, and it ends what it began before it gives them back.
+    with at_once():
+        return headless.run_stage(act.stage, file, overrides=act.overrides, approve=approve, observe=observe)
 
 
 def _claim(name: str, root: Path) -> str:
@@ -143,9 +146,10 @@ def _leave(name: str, root: Path, keep: bool, say: Say) -> None:
             say(f"\nThe sandbox {name} is kept: parameters in {state.parameters_file}.")
             say(f"End it with `runbooks sandbox down --name {name}`.")
             return
-        with suppress(OSError):
-            say("")
-        lifecycle.down(name, root=root, say=say)
+        if folder_of(name, root).exists():  # an interrupted start has removed it already
+            with suppress(OSError):
+                say("")
+            lifecycle.down(name, root=root, say=say)
 
 
 def rows(summaries: tuple[RunSummary, ...]) -> list[dict[str, str]]:

@@ -9,10 +9,11 @@ from runbooks_lib.errors import CheckFailed
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
+from runbooks_lib.release.plan import STUCK
 from runbooks_lib.release.rollout import progress_of, trouble_of
 from runbooks_lib.results import Json
 
-_MISSING = "run 02_install"
+_MISSING = "Run 02_install."
 
 
 class Subject:
@@ -55,17 +56,15 @@ def _release(subject: Subject) -> Answer:
         return Answer("fail", f"no release {target.release} in namespace {target.namespace}", remedy=_MISSING)
     observed = f"revision {stored.revision} is {stored.status}: {stored.description}"
     if stored.status != "deployed":
-        remedy = (
-            f"since {stored.updated}; an operation was cut off or failed. Run 04_upgrade, or 05_uninstall to start anew"
-        )
-        return Answer("fail", observed, remedy=remedy)
+        remedy = STUCK if stored.pending else "Run 04_upgrade with the same parameters, or 05_uninstall to start anew."
+        return Answer("fail", f"{observed} (since {stored.updated})", remedy=remedy)
     return Answer("pass", observed)
 
 
 def _present(subject: Subject) -> Answer:
     stored = subject.stored
     if stored is None:
-        return _release(subject)
+        return Answer("fail", "there is none")
     return Answer("pass" if stored.status == "deployed" else "warn", f"revision {stored.revision} is {stored.status}")
 
 
@@ -75,8 +74,16 @@ def _chart(subject: Subject) -> Answer:
         return Answer("fail", "no release", remedy=_MISSING)
     chart = subject.boundaries.parameters.chart
     last = history[-1]
-    expected = f"{chart.name}-{chart.version}" if not chart.path else last.chart
+    wanted = subject.boundaries.chart if chart.path else chart
+    expected = f"{wanted.name}-{wanted.version}"
     return Answer("pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected)
+
+
+def _objects(subject: Subject) -> Answer:
+    missing = subject.boundaries.missing(subject.objects)
+    if missing:
+        return Answer("fail", f"not in the cluster: {', '.join(missing)}")
+    return Answer("pass", f"{len(subject.objects)} objects, all there")
 
 
 def _workloads(subject: Subject) -> Answer:
@@ -87,8 +94,11 @@ def _workloads(subject: Subject) -> Answer:
         if live is None:
             late.append(f"{key_of(obj)}: not there")
             continue
-        progress = progress_of(live)
-        if not progress.done:
+        progress, wanted_replicas = progress_of(live), (obj.get("spec") or {}).get("replicas") or 1
+        scaled = live["kind"] != "DaemonSet" and (live.get("spec") or {}).get("replicas", 1) < wanted_replicas
+        if scaled:
+            late.append(f"{progress.name}: scaled to {live['spec']['replicas']}, the release has {wanted_replicas}")
+        elif not progress.done:
             late.append(f"{progress.name}: {progress.says}")
     if late:
         troubles = [f"{pod['metadata']['name']}: {why}" for pod in subject.pods if (why := trouble_of(pod))]
@@ -178,6 +188,7 @@ CHECKS: tuple[Check[Subject], ...] = catalogue(
     {
         "release.status": _release,
         "release.chart": _chart,
+        "objects.present": _objects,
         "workloads.available": _workloads,
         "claims.bound": _claims,
         "services.endpoints": _services,

@@ -13,7 +13,7 @@ _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 #: Provisioners that are known to give ReadWriteMany. The API has no field for it: only a claim would prove it.
 _SHARED = re.compile(
     r"nfs|cephfs|efs\.csi|file\.csi\.azure|azure-file|filestore|glusterfs|longhorn|juicefs|lustre|weka|trident|"
-    r"nasplugin|cfs|sfsturbo|quobyte|moosefs|beegfs|kubernetes\.io/host-path",
+    r"nasplugin|cfs|sfsturbo|quobyte|moosefs|beegfs|host-path",
     re.IGNORECASE,
 )
 _SINGLE = re.compile(

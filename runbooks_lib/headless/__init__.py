@@ -7,14 +7,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runbooks_lib.headless.stage import preview, run_stage
 
-if TYPE_CHECKING:
-    from runbooks_lib.headless.engine import RunbooksEngine
-
-__all__ = ["RunbooksEngine", "preview", "run_stage"]
+__all__ = ["preview", "run_stage"]
 
 
 def __getattr__(name: str) -> Any:

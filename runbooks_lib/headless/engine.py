@@ -9,7 +9,6 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from queue import Empty
@@ -27,7 +26,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import write_ipynb
 from papermill.log import logger
 
-from runbooks_lib.headless.session import Handover, Session, workplace
+from runbooks_lib.headless.session import Session, workplace
 from runbooks_lib.headless.stopping import Stop, signal_group
 from runbooks_lib.records.folder import NOTEBOOK
 from runbooks_lib.records.notebook import read
@@ -39,9 +38,8 @@ _SHUTDOWN_SECONDS = 20.0
 #: What :meth:`TruthfulClient._mark` says of a cell that was run; the kernel could not.
 _OURS = frozenset({CellTimeoutError.__name__, DeadKernelError.__name__})
 
-_quiet = logging.getLogger(__name__)
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
+#: For ``run_stage``, whose observer is told more than papermill's log would say.
+_QUIET = logging.Logger(__name__, level=logging.CRITICAL + 1)
 
 
 class NotebookFailed(click.ClickException):
@@ -57,57 +55,45 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
     """Runs a notebook in a kernel of its own; :class:`TruthfulClient` says what it does not believe."""
 
     @classmethod
-    def execute_notebook(cls, nb: Any, kernel_name: str, *, handover: Handover | None = None, **named: Any) -> Any:
+    def execute_notebook(
+        cls, nb: Any, kernel_name: str, *, record: Path | None = None, stop: Stop | None = None, **named: Any
+    ) -> Any:
         """Run a notebook, and close its record if the kernel did not.
 
         Args:
-            handover: From ``run_stage``; papermill's command line has none.
+            record: From ``run_stage``, as are the signals; papermill's command line has neither.
 
         Raises:
             NotebookFailed: The run did not end well. ``run_stage`` is not told so: it reads the record.
         """
-        with nullcontext(handover.stop) if handover else Stop() as stop:
-            session = Session(stop, handover)
+        with nullcontext(stop) if stop else Stop() as taken, workplace() as place:
+            session = Session(taken, place, record)
             # Without an output path papermill's own saves do nothing: it would write the whole notebook at
             # each cell's start and end. It is written once, below or by papermill when all is well.
-            named["output_path"] = None
+            named |= {"output_path": None, "log": _QUIET if record else logger}
             nb = super().execute_notebook(nb, kernel_name, session=session, **named)
-        if handover is None:
-            _tell_papermill(nb, session)
+            if record is None:
+                _tell_papermill(nb, session)
         return nb
 
     @classmethod
-    def execute_managed_notebook(
-        cls,
-        nb_man: Any,
-        kernel_name: str,
-        *,
-        session: Session,
-        start_timeout: int = 60,
-        execution_timeout: int | None = None,
-        **named: Any,
-    ) -> None:
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, session: Session, **named: Any) -> None:
         """Run the cells; called by papermill once it has prepared the notebook."""
-        told = ("log_output", "stdout_file", "stderr_file")
-        with workplace() as place:
-            manager = AsyncKernelManager(
-                kernel_name=kernel_name,
-                transport="ipc",
-                connection_file=str(place / "k.json"),
-                client_factory=ReadyClient,
-            )
-            client = TruthfulClient(
-                nb_man,
-                session.stop,
-                km=manager,
-                startup_timeout=start_timeout,
-                timeout=execution_timeout,
-                # How late a cell's last message may be; nbclient's four seconds are short on a busy machine.
-                iopub_timeout=60,
-                log=_quiet if session.handover else logger,
-                **{name: named[name] for name in told if name in named},
-            )
-            session.run(client, place)
+        files = str(session.place / "k.json")
+        manager = AsyncKernelManager(
+            kernel_name=kernel_name, transport="ipc", connection_file=files, client_factory=ReadyClient
+        )
+        client = TruthfulClient(
+            nb_man,
+            session,
+            km=manager,
+            startup_timeout=named["start_timeout"],
+            timeout=named.get("execution_timeout"),
+            # How late a cell's last message may be; nbclient's four seconds are short on a busy machine.
+            iopub_timeout=60,
+            **{name: named[name] for name in ("log", "log_output", "stdout_file", "stderr_file")},
+        )
+        session.run(client)
 
 
 class ReadyClient(AsyncKernelClient):
@@ -121,10 +107,8 @@ class ReadyClient(AsyncKernelClient):
         """
         deadline = time.monotonic() + (timeout or 60)
         while time.monotonic() < deadline:
-            asked = self.kernel_info()
-            with suppress(Empty):
-                while (await self.get_shell_msg(timeout=1))["parent_header"].get("msg_id") != asked:
-                    pass
+            with suppress(TimeoutError, Empty):
+                asked = (await self.kernel_info(reply=True, timeout=1))["parent_header"]["msg_id"]
                 # What it published of this very question proves that its outputs will be heard too.
                 while (await self.get_iopub_msg(timeout=0.2))["parent_header"].get("msg_id") != asked:
                     pass
@@ -143,21 +127,15 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         failed: The name and the message of the error that a cell ended with; None when none did.
     """
 
-    def __init__(self, nb_man: Any, stop: Stop, **named: Any) -> None:
+    def __init__(self, nb_man: Any, session: Session, **named: Any) -> None:
         super().__init__(nb_man, **named)
-        self._stop = stop
+        self._session = session
         self.ran = False
         self.died = False
         self.failed: tuple[str, str] | None = None
 
-    def execute(self, **named: Any) -> Any:
-        """Run the notebook in a new kernel; neither a dead kernel nor a failed cell raises.
-
-        Args:
-            named: ``before_shutdown`` is called while the kernel still lives; ``settled`` says whether it
-                has nothing left to do; the rest goes to the kernel's start.
-        """
-        before_shutdown, settled = named.pop("before_shutdown"), named.pop("settled")
+    def execute(self, **named: Any) -> None:
+        """Run the notebook in a new kernel, started with ``named``; neither a dead kernel nor a failed cell raises."""
         self.reset_execution_trackers()
         with self.setup_kernel(cleanup_kc=True, **named):
             self.ran = True
@@ -165,21 +143,20 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
             self.nb.metadata["language_info"] = info["content"]["language_info"]
             self.papermill_execute_cells()
             if not self.died:
-                before_shutdown()
-                run_sync(self._end_kernel)(settled)
-        return self.nb
+                self._session.tell(self)
+                run_sync(self._end_kernel)()
 
-    async def _end_kernel(self, settled: Callable[[], bool]) -> None:
+    async def _end_kernel(self) -> None:
         """End the kernel: at once when its record is closed, else by itself, so that it can close it.
 
         It is asked to, not interrupted first as nbclient does: a signal between two messages can break its
         loop. Nor is it waited for longer than needed: ipykernel 7.4 sometimes waits ten seconds for a thread
         of its own that has ended already (``OutStream.flush``, seen under load).
         """
-        if not settled():
+        if not self._session.settled:
             await self.km.request_shutdown()
         patience = time.monotonic() + _SHUTDOWN_SECONDS
-        while await self.km.is_alive() and not settled() and time.monotonic() < patience:
+        while await self.km.is_alive() and not self._session.settled and time.monotonic() < patience:
             await asyncio.sleep(0.02)
         await self.km.shutdown_kernel(now=True)
 
@@ -190,7 +167,7 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
             try:
                 self._run_cell(cell, index)
             finally:
-                self._stop.leave_cell()
+                self._session.stop.leave_cell()
                 self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
             if self.died or self.failed:
                 return
@@ -198,13 +175,13 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
     def process_message(self, msg: Any, *rest: Any, **named: Any) -> Any:
         """Take in what the kernel says; once a cell has begun it can be interrupted."""
         if msg["msg_type"] == "execute_input":
-            pid = self.km.provisioner.pid
-            self._stop.enter_cell(lambda: signal_group(pid, signal.SIGINT), lambda: signal_group(pid, signal.SIGKILL))
+            pid, stop = self.km.provisioner.pid, self._session.stop
+            stop.enter_cell(lambda: signal_group(pid, signal.SIGINT), lambda: signal_group(pid, signal.SIGKILL))
         return super().process_message(msg, *rest, **named)
 
     def _run_cell(self, cell: Any, index: int) -> None:
         code = cell.cell_type == "code" and cell.source.strip()
-        if code and self._stop.wanted:
+        if code and self._session.stop.wanted:
             self._mark(index, "Interrupted", "The run was interrupted before this cell.")
             return
         try:

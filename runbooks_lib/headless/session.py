@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,75 +28,70 @@ if TYPE_CHECKING:
 _LONGEST_FOLDER = 90
 
 _LOOK = "Look at the target with 03_verify before anything else is changed."
+_AGAIN = "Run it again when you want."
 _DIED = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
-
-
-@dataclass(frozen=True)
-class Handover:
-    """What ``run_stage`` gives the engine, which papermill's command line can't: the record, the signals."""
-
-    folder: Path
-    stop: Stop
 
 
 class Session:
     """A notebook's run as the engine sees it.
 
+    Args:
+        stop: The signals.
+        place: A folder for the kernel's files; see :func:`workplace`.
+        record: The run's record where ``run_stage`` made it; else the kernel tells of its own, if it makes one.
+
     Attributes:
-        folder: The run's record, once it is known; None for a notebook that keeps none.
         ending: How it ended: ``exit_code``, ``summary`` and perhaps ``next_step``; None while all is well
             and there is no record.
     """
 
-    def __init__(self, stop: Stop, handover: Handover | None) -> None:
+    def __init__(self, stop: Stop, place: Path, record: Path | None) -> None:
         self.stop = stop
-        self.handover = handover
-        self.folder = handover.folder if handover else None
+        self.place = place
         self.ending: Json | None = None
+        self._record = record
+        self._pointer = place / "record"
 
-    def run(self, client: TruthfulClient, place: Path) -> None:
+    @property
+    def folder(self) -> Path | None:
+        """The run's record, once it is known; None for a notebook that keeps none."""
+        told = self._record is None and self._pointer.exists()
+        return Path(self._pointer.read_text(encoding="utf-8")) if told else self._record
+
+    @property
+    def settled(self) -> bool:
+        """Whether the record is closed, so that the kernel has nothing left to do."""
+        return self.folder is not None and records.is_closed(self.folder)
+
+    def run(self, client: TruthfulClient) -> None:
         """Run the client's notebook to its end, whatever that is, and close the record.
 
         Raises:
             RunbookError: The kernel did not start, or stopped answering.
         """
-        pointer = place / "record"
         # Without the first a kernel of Python 3.11 and later warns that debugging may miss breakpoints; the
         # second keeps a person's own IPython start-up files, and their history, out of it.
-        ours = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "IPYTHONDIR": str(place), POINTER_VARIABLE: str(pointer)}
+        ours = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "IPYTHONDIR": str(self.place)}
+        ours[POINTER_VARIABLE] = str(self._pointer)
         started: Json = {}
-        if self.handover:
-            ours[FOLDER_VARIABLE] = str(self.folder)
+        if self._record:
+            ours[FOLDER_VARIABLE] = str(self._record)
             started["cwd"] = str(parameters.project_root())
-        with (place / "kernel.txt").open("w") as output:
+        with (self.place / "kernel.txt").open("w") as output:
             try:
-                client.execute(
-                    env={**os.environ, **ours},
-                    stdout=output,
-                    stderr=output,
-                    before_shutdown=lambda: self._tell(client, pointer),
-                    settled=lambda: self.folder is not None and records.is_closed(self.folder),
-                    **started,
-                )
+                client.execute(env={**os.environ, **ours}, stdout=output, stderr=output, **started)
             except (RuntimeError, NoSuchKernel, OSError) as error:
-                self._find_folder(pointer)
                 sentence = _broken(client, error)
                 self._append(("error.raised", records.describe(sentence)))
                 raise sentence from error
             finally:
-                self._find_folder(pointer)
                 if client.died:
-                    end_left_over(POINTER_VARIABLE, str(pointer))
-                    self._tell(client, pointer)
+                    end_left_over(POINTER_VARIABLE, str(self._pointer))
+                    self.tell(client)
                 self._close(client.nb)
 
-    def _find_folder(self, pointer: Path) -> None:
-        if self.folder is None and pointer.exists():
-            self.folder = Path(pointer.read_text(encoding="utf-8"))
-
-    def _tell(self, client: TruthfulClient, pointer: Path) -> None:
+    def tell(self, client: TruthfulClient) -> None:
         """Add to the journal what the kernel could not know, or could not write any more."""
-        self._find_folder(pointer)
         events = records.read_events(self.folder) if self.folder else []
         # An error that was raised before the last cell began is not about this end.
         telling = [event for event in events if event["kind"] in {"error.raised", "cell.started"}]
@@ -114,14 +107,15 @@ class Session:
             return None
         if self.stop.wanted and (told is None or told.get("type") == "Interrupted"):
             name = signal.Signals(self.stop.signal).name
-            stopped = Interrupted(f"The run was interrupted by {name}.", next_step=_LOOK)
+            kept = "" if changed else " Nothing was changed."
+            stopped = Interrupted(f"The run was interrupted by {name}.{kept}", next_step=_LOOK if changed else _AGAIN)
             return {**records.describe(stopped), "exit_code": 128 + self.stop.signal}
         if client.died:
             return records.describe((OutcomeUnknown if changed else RunbookError)(_DIED, next_step=_LOOK))
         return told or described(*client.failed)
 
     def _append(self, *events: tuple[str, Json]) -> None:
-        if self.folder is not None and not records.is_closed(self.folder):
+        if self.folder is not None and not self.settled:
             redactor = Redactor()
             register(self.folder, redactor)
             journal = records.Journal(self.folder, redactor, role="engine")
@@ -132,7 +126,7 @@ class Session:
         """Close the record unless the kernel has; what the manifest says is how it ended."""
         if self.folder is None:
             return
-        if not records.is_closed(self.folder):
+        if not self.settled:
             if not any(event["kind"] == "cell.started" for event in records.read_events(self.folder)):
                 # Only the kernel knew its secrets, but before it began to write it had none yet.
                 self._append(*_cells(nb))
@@ -183,23 +177,20 @@ def register(folder: Path, redactor: Redactor) -> bool:
     if not path.exists():
         # The run ended before it had read its parameters, so it has looked nothing up.
         return True
-    try:
-        settings = parameters.Parameters.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        for reference in parameters.references(settings):
-            secrets.resolve(reference.text, read_secret=_reader(settings), redactor=redactor)
-    except (OSError, ValueError, RunbookError):
-        return False
-    return True
 
-
-def _reader(settings: parameters.Parameters) -> secrets.ReadSecret:
-    def read(namespace: str, name: str) -> Mapping[str, str]:
+    def read_secret(namespace: str, name: str) -> Mapping[str, str]:
         target = settings.target
         kubeconfig = parameters.resolve_path(target.kubeconfig) if target.kubeconfig else None
         found = Cluster.connect(kubeconfig, target.context).get("v1", "Secret", name, namespace)
         return dict(secret_values(found)) if found else {}
 
-    return read
+    try:
+        settings = parameters.Parameters.model_validate_json(path.read_bytes())
+        for reference in parameters.references(settings):
+            secrets.resolve(reference.text, read_secret=read_secret, redactor=redactor)
+    except (OSError, ValueError, RunbookError):
+        return False
+    return True
 
 
 @contextmanager

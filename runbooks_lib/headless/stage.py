@@ -18,7 +18,6 @@ from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, Observe, Plan, RunSummary, unobserved
 
 if TYPE_CHECKING:
-    from runbooks_lib.headless.session import Handover
     from runbooks_lib.run import Overrides
 
 #: Seconds between two looks at the journal of a running notebook.
@@ -49,10 +48,12 @@ def run_stage(
         UsageError: There is no such stage, or its notebook does not take what was given.
         RecordError: The record could not be made or closed.
     """
-    from runbooks_lib.headless.session import Handover, register
+    from runbooks_lib.headless.session import register
     from runbooks_lib.run import notebook_path
 
-    overrides = _plain(overrides)
+    if not isinstance(overrides, str):
+        # As JSON, since they become a parameter of the notebook.
+        overrides = dict(overrides) if isinstance(overrides, Mapping) else list(overrides)
     settings = parameters.load(parameters_file, overrides)
     notebook = notebook_path(stage)
     wanted = {
@@ -69,7 +70,7 @@ def run_stage(
         folder = records.create(root, target=settings.target.name, stage=stage)
         with _following(folder, observe):
             records.write_text(folder, "input.ipynb", notebook.read_text(encoding="utf-8"), Redactor())
-            _execute(notebook, given, Handover(folder, stop))
+            _execute(notebook, given, folder, stop)
     return records.summary_of(folder)
 
 
@@ -79,19 +80,23 @@ def preview(stage: str, parameters_file: str, *, overrides: Overrides = ()) -> P
     Raises:
         ParametersError: The parameters can't be used.
         UsageError: There is no such stage, or it plans nothing.
-        RunbookError: The target can't be reached, or the plan can't be made.
+        RunbookError: The target can't be reached, a check fails, or the plan can't be made.
     """
     from runbooks_lib.run import Run, notebook_path
 
     notebook_path(stage)
     try:
-        make = importlib.import_module(f"runbooks_lib.stages.{stage}").plan
+        module = importlib.import_module(f"runbooks_lib.stages.{stage}")
+        look, make = module.look, module.plan
     except (ModuleNotFoundError, AttributeError) as error:
         raise UsageError(
             f"The stage {stage!r} changes nothing, so it has no plan.",
             next_step=f"Run it: `runbooks run {stage} -p {parameters_file}`.",
         ) from error
-    plan: Plan = make(Run.open(stage, parameters_file, overrides=_plain(overrides), record=False))
+    run = Run.open(stage, parameters_file, overrides=overrides, record=False)
+    # What the run would refuse is not offered for approval.
+    run.require(look(run))
+    plan: Plan = make(run)
     return plan
 
 
@@ -111,21 +116,18 @@ def _check_taken(notebook: Path, given: Json) -> None:
             )
 
 
-def _execute(notebook: Path, given: Json, handover: Handover) -> None:
+def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
     """Run the notebook; whatever comes of it is in the record, which is closed when this returns."""
-    papermill = _papermill()
     try:
-        papermill.execute_notebook(
-            str(notebook), None, parameters=given, engine_name="runbooks", progress_bar=False, handover=handover
+        _papermill().execute_notebook(
+            str(notebook), None, parameters=given, engine_name="runbooks", progress_bar=False, record=folder, stop=stop
         )
-    except papermill.PapermillExecutionError:
-        # The record tells it better, and without what the cell may have shown.
-        return
     except Exception as error:  # noqa: BLE001 - a run ends in its record, whatever went wrong
-        if not records.is_closed(handover.folder):
-            journal = records.Journal(handover.folder, Redactor(), role="engine")
+        # A closed one tells it better, and without what the cell may have shown.
+        if not records.is_closed(folder):
+            journal = records.Journal(folder, Redactor(), role="engine")
             journal(Event(kind="error.raised", data=records.describe(error)))
-            records.close_as_proved(handover.folder, Redactor(), closer="engine")
+            records.close_as_proved(folder, Redactor(), closer="engine")
 
 
 @contextmanager
@@ -152,23 +154,10 @@ def _following(folder: Path, observe: Observe) -> Iterator[None]:
         thread.join()
 
 
-def _plain(overrides: Overrides) -> Any:
-    """Overrides as JSON, since they become a parameter of the notebook: a mapping, a list or a text."""
-    if isinstance(overrides, Mapping):
-        return dict(overrides)
-    return overrides if isinstance(overrides, str) else list(overrides)
-
-
 def _papermill() -> Any:
-    """papermill, without two parts of jsonschema's that are slow to import and that no notebook needs."""
-    skipped = {"rfc3987_syntax", "isoduration"} - {*sys.modules}
-    if "jsonschema" not in sys.modules:
-        sys.modules.update(dict.fromkeys(skipped))  # type: ignore[arg-type]  # None: "there is no such module"
-        try:
-            importlib.import_module("jsonschema")
-        finally:
-            for name in skipped:
-                del sys.modules[name]
+    """papermill, without two parts of jsonschema's that take a second to import and that no notebook needs."""
+    for name in ("rfc3987_syntax", "isoduration"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: "there is no such module"
     import papermill
 
     return papermill

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import psutil
 
@@ -32,7 +33,7 @@ class Stop:
         self.signal = 0
         self._cell: tuple[Callable[[], None], Callable[[], None]] | None = None
         self._timer: threading.Timer | None = None
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     @property
     def wanted(self) -> bool:
@@ -40,17 +41,15 @@ class Stop:
         return self.signal != 0
 
     def __enter__(self) -> Stop:
-        """Take the signals."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._take)
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        """Give the signals back."""
         self.leave_cell()
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned itself
+            signal.signal(number, handler)
 
     def enter_cell(self, interrupt: Callable[[], None], kill: Callable[[], None]) -> None:
         """A cell has begun: a signal interrupts it, also one that came before (an idle kernel ignores it)."""
@@ -68,10 +67,9 @@ class Stop:
     def _take(self, number: int, _frame: FrameType | None) -> None:
         again = self.wanted
         self.signal = self.signal or number
-        if self._cell is not None and again:
-            self._cell[1]()
-        elif self._cell is not None:
-            self._stop_cell(*self._cell)
+        if self._cell is not None:
+            interrupt, kill = self._cell
+            kill() if again else self._stop_cell(interrupt, kill)
 
     def _stop_cell(self, interrupt: Callable[[], None], kill: Callable[[], None]) -> None:
         if self._timer is None:
@@ -88,20 +86,13 @@ def end_left_over(variable: str, value: str) -> None:
     are known by a variable that only this kernel was given; a program that was given another environment
     altogether is not found.
     """
-    left = [found for found in psutil.process_iter() if _has(found, variable, value)]
+    # An environment is None where it is another user's.
+    left = [found for found in psutil.process_iter(["environ"]) if (found.info["environ"] or {}).get(variable) == value]
     for number in (signal.SIGTERM, signal.SIGKILL):
         for found in left:
             with suppress(psutil.NoSuchProcess):
                 found.send_signal(number)
         _, left = psutil.wait_procs(left, timeout=GRACE_SECONDS)
-
-
-def _has(found: psutil.Process, variable: str, value: str) -> bool:
-    try:
-        return found.pid != os.getpid() and found.environ().get(variable) == value
-    except (psutil.Error, OSError):
-        # Another user's, or gone in between.
-        return False
 
 
 def signal_group(pid: int, number: int) -> None:

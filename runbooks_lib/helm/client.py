@@ -111,8 +111,14 @@ class Helm:
     def render(self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool) -> Release:
         """What an install or upgrade would store: a server-side dry run, so that ``lookup`` sees the cluster.
 
-        Needs Helm 3.13 (``--dry-run=server``).
+        Raises:
+            UsageError: It is older than Helm 3.13, which brought ``--dry-run=server``.
         """
+        if re.match(r"v([0-2]\.|3\.([0-9]|1[0-2])(\.|$))", self.version):
+            raise UsageError(
+                f"Helm {self.version} can't make a server-side dry run, and without one there is no plan.",
+                next_step="Install Helm 3.13 or newer, or name one in helm.executable.",
+            )
         verb = "upgrade" if upgrade else "install"
         argv = [verb, release, chart.path, "--dry-run=server", "--values", "-", "--output", "json"]
         return _parsed(verb, self._call(argv, stdin=json.dumps(values)), release_of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
@@ -52,8 +53,12 @@ def read(path: FilePath, shown: str) -> tuple[dict[str, Any], Places]:
         places = {(): shown, **dict(_places(node, shown))}
         data = loader.construct_document(node) if node else None
     except OSError as error:
-        said = f"can't be read: {error.strerror}" if path.exists() else "does not exist"
-        raise _refusal(f"{shown} {said} (looked for {path}).") from error
+        if not path.exists():
+            near = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*")], n=1)
+            named = f"Did you mean {path.parent / near[0]}?" if near else "Name one that is there."
+            step = f"{named} `runbooks sandbox up` writes parameters/sandbox.yaml."
+            raise ParametersError(f"{shown} does not exist (looked for {path}).", next_step=step) from error
+        raise _refusal(f"{shown} can't be read: {error.strerror} (looked for {path}).") from error
     except (yaml.YAMLError, ValueError) as error:
         raise _refusal(f"{shown}{_malformed(error)}.") from error
     except RecursionError as error:

@@ -19,7 +19,7 @@ _SCHEMES = {
     "k8s": re.compile(r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)#(?P<key>[-._A-Za-z0-9]+)"),
 }
 #: Keys whose value would be a secret itself, and not the name of one.
-_SECRET_KEY = re.compile(r"(?i)(passw(or)?d|token|(?<!existing)(?<!pull)secret|(secret|private|api)_?key)$")
+_SECRET_KEY = re.compile(r"(?i)(passw(or)?d|token|(?<!existing)(?<!pull)secret|(secret|private|api)_?key|^auth)$")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ def secrets_in_clear(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
         except ValueError as error:
             yield path, str(error)
     elif isinstance(data, Mapping | list | tuple):
+        if isinstance(data, Mapping) and _is_clear(data.get("value"), str(data.get("name"))):
+            # As Kubernetes writes an environment variable.
+            yield (*path, "value"), f"must not hold a secret in clear; write {HOW}"
         for step, value in data.items() if isinstance(data, Mapping) else enumerate(data):
             yield from secrets_in_clear(value, (*path, step))
     elif path and _is_clear(data, str(path[-1])):

@@ -12,22 +12,6 @@ from runbooks_lib.records.journal import Journal, read_events
 from runbooks_lib.records.outcome import describe
 from runbooks_lib.records.shelf import find, listing, summary_of, verify
 
-__all__ = [
-    "Capture",
-    "Journal",
-    "close",
-    "close_as_proved",
-    "create",
-    "describe",
-    "find",
-    "is_closed",
-    "listing",
-    "open_folder",
-    "read_events",
-    "run_id",
-    "summary_of",
-    "sweep",
-    "verify",
-    "write_json",
-    "write_text",
-]
+__all__ = ["Capture", "Journal", "describe", "read_events"]
+__all__ += ["create", "is_closed", "open_folder", "run_id", "write_json", "write_text"]
+__all__ += ["close", "close_as_proved", "find", "listing", "summary_of", "sweep", "verify"]

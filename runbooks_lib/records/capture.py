@@ -18,8 +18,14 @@ from runbooks_lib.results import Event, Json, Observe
 #: The shell's attribute that holds the capture that watches it.
 _WATCHER = "_runbooks_capture"
 
-#: The messages that carry output; every other one passes by, those of widgets too.
-_KINDS = frozenset({"stream", "display_data", "update_display_data", "execute_result", "error"})
+#: The messages that carry output, and what nbformat keeps of each; every other one passes by, also those of widgets.
+_KEPT = {
+    "stream": ("name", "text"),
+    "error": ("ename", "evalue", "traceback"),
+    "display_data": ("data", "metadata"),
+    "update_display_data": ("data", "metadata"),
+    "execute_result": ("data", "metadata", "execution_count"),
+}
 
 #: Where a notebook shows a widget; a record keeps no widget's state, so its text has to do.
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -73,60 +79,50 @@ class Capture:
     def tell_late(self) -> None:
         """Journal what has come after its cell had ended, from a thread or a program that it started."""
         with self._lock:
-            late = [copy.deepcopy(execution) for execution in self._late.values()]
+            for execution in self._late.values():
+                self._tell("cell.changed", {"count": execution.count, "outputs": execution.outputs})
             self._late.clear()
-        for execution in late:
-            self._tell("cell.changed", {"count": execution.count, "outputs": execution.outputs})
 
     def _begin_in_the_middle(self) -> None:
-        sources = list(self._shell.history_manager.input_hist_raw)
-        for count, source in enumerate(sources[1:-1], start=1):
+        *before, running = self._shell.history_manager.input_hist_raw
+        for count, source in enumerate(before[1:], start=1):
             self._tell("cell.started", {"id": "", "count": count, "source": source})
             self._tell("cell.ended", {"id": "", "count": count, "outputs": []})
-        self._count = len(sources) - 1
-        self._start(sources[-1] if len(sources) > 1 else "", "")
+        self._count = len(before)
+        self._start(running)
 
     def _watch_session(self, session: Any) -> None:
-        send = session.send
+        serialize = session.serialize
 
-        def watched(
-            stream: Any, message: Any, content: Any = None, parent: Any = None, *rest: Any, **named: Any
-        ) -> Any:
-            sent = send(stream, message, content, parent, *rest, **named)
-            self._see(message, content, parent)
-            return sent
+        def watched(message: Json, *rest: Any, **named: Any) -> Any:
+            self._see(message["header"]["msg_type"], message["content"], message["parent_header"])
+            return serialize(message, *rest, **named)
 
-        session.send = watched
-        self._undo.append(lambda: session.__dict__.pop("send", None))
+        session.serialize = watched
+        self._undo.append(lambda: session.__dict__.pop("serialize", None))
 
-    def _see(self, message: Any, content: Any, parent: Any) -> None:
+    def _see(self, kind: str, content: Json, parent: Json) -> None:
         """One message on its way out. A forked child has this method too, but not the journal."""
         if os.getpid() != self._pid:
             return
-        kind = message["header"]["msg_type"] if isinstance(message, dict) else message
         if kind == "execute_input":
             # The number that front ends show; the shell's own is one ahead before the cell begins.
             self._count = content["execution_count"]
-        if kind not in _KINDS:
-            return
-        if isinstance(message, dict):
-            content, parent = message["content"], message.get("parent_header")
-        header = (parent or {}).get("header", parent) or {}
-        request = header.get("msg_id", "")
         with self._lock:
-            if execution := self._executions.get(request):
+            execution = self._executions.get(parent.get("msg_id", ""))
+            if execution and kind in _KEPT:
                 add_output(execution.outputs, kind, content)
                 if execution.ended:
-                    self._late[request] = execution
+                    self._late[parent["msg_id"]] = execution
 
     def _before(self, info: Any) -> None:
         self.tell_late()
-        self._start(info.raw_cell, getattr(info, "cell_id", None) or "")
+        self._start(info.raw_cell)
 
-    def _start(self, source: str, cell_id: str) -> None:
-        parent = self._shell.kernel.get_parent() or {}
-        cell_id = cell_id or (parent.get("metadata") or {}).get("cellId") or ""
-        self._current = (parent.get("header") or {}).get("msg_id", "")
+    def _start(self, source: str) -> None:
+        request = self._shell.kernel.get_parent()
+        cell_id = request.get("metadata", {}).get("cellId") or ""
+        self._current = request.get("header", {}).get("msg_id", "")
         with self._lock:
             self._executions[self._current] = Execution(source, cell_id, self._count)
         self._tell("cell.started", {"id": cell_id, "count": self._count, "source": source})
@@ -135,17 +131,15 @@ class Capture:
         sys.stdout.flush()
         sys.stderr.flush()
         error = result and (result.error_before_exec or result.error_in_exec)
+        told = describe(error) if error else {}
+        status = {"status": "error", "error": told["summary"]} if told else {"status": "ok"}
         with self._lock:
             execution = self._executions[self._current]
             execution.ended = True
-            outputs = copy.deepcopy(execution.outputs)
-        data: Json = {"id": execution.cell_id, "count": execution.count, "outputs": outputs}
-        if not error:
-            self._tell("cell.ended", {**data, "status": "ok"})
-            return
-        told = describe(error)
-        self._tell("cell.ended", {**data, "status": "error", "error": told["summary"]})
-        self._tell("error.raised", told)
+            data = {"id": execution.cell_id, "count": execution.count, "outputs": execution.outputs}
+            self._tell("cell.ended", data | status)
+        if told:
+            self._tell("error.raised", told)
 
     def _tell(self, kind: str, data: Json) -> None:
         try:
@@ -165,14 +159,6 @@ def add_output(outputs: list[Json], kind: str, content: Json) -> None:
         outputs[-1]["text"] += content["text"]
         return
     # Copied, since the sender may go on to change what it sent.
-    content = copy.deepcopy(content)
-    if kind in {"stream", "error"}:
-        keys = ("name", "text") if kind == "stream" else ("ename", "evalue", "traceback")
-        outputs.append({"output_type": kind, **{key: content[key] for key in keys}})
-        return
-    data = {mime: value for mime, value in content["data"].items() if mime != _WIDGET}
-    shown = {"data": data, "metadata": content.get("metadata") or {}}
-    if kind == "execute_result":
-        outputs.append({"output_type": kind, **shown, "execution_count": content["execution_count"]})
-    else:
-        outputs.append({"output_type": "display_data", **shown})
+    kept = copy.deepcopy({key: content[key] for key in _KEPT[kind]})
+    kept.get("data", {}).pop(_WIDGET, None)
+    outputs.append({"output_type": kind.removeprefix("update_"), **kept})

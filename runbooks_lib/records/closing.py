@@ -61,7 +61,8 @@ def close(
         ends = [event["data"] for event in read_events(folder) if event["kind"] == "run.ended"]
         ended = ends[0] if ends else redactor.redact_data(told)
         if found:
-            ended = {**ended, "outcome": "quarantined", "exit_code": 8, "summary": _quarantine(found)}
+            said = f"The record was quarantined, since it held what it must not: {'; '.join(found)}. It was taken out."
+            ended = {**ended, "outcome": "quarantined", "exit_code": 8, "summary": said}
         append(handle, folder, writer=f"closer:{os.getpid()}", sequence=1, kind="run.ended", data=ended)
         _write_manifest(folder, ended)
     return summary_of(folder)
@@ -106,17 +107,14 @@ def sweep(records_root: Path, resolve: Resolve) -> list[RunSummary]:
 
 
 def _writers_gone(folder: Path) -> bool:
-    """Whether each process that ever wrote to the record ran on this machine and has ended."""
+    """Whether there are writers, and each ran on this machine and has ended."""
     writers = [event["data"] for event in read_events(folder) if event["kind"] == "writer.joined"]
-    return bool(writers) and all(map(_gone, writers))
-
-
-def _gone(writer: Json) -> bool:
     try:
-        started = Started(int(writer["pid"]), float(writer["start_time"]))
+        started = [Started(int(writer["pid"]), float(writer["start_time"])) for writer in writers]
     except (KeyError, TypeError, ValueError):
         return False
-    return writer.get("host") == platform.node() and not started.alive
+    here = {writer.get("host") for writer in writers} == {platform.node()}
+    return here and not any(one.alive for one in started)
 
 
 def _write_notebook(folder: Path, redactor: Redactor, *, sealed: bool) -> None:
@@ -128,20 +126,20 @@ def _write_notebook(folder: Path, redactor: Redactor, *, sealed: bool) -> None:
         replace(folder / NOTEBOOK, text.encode("utf-8", "backslashreplace"))
 
 
-def _search(folder: Path, redactor: Redactor) -> dict[str, tuple[str, ...]]:
-    """Look for secrets in every file, and take them out; the names of those found, by file."""
-    found: dict[str, tuple[str, ...]] = {}
+def _search(folder: Path, redactor: Redactor) -> list[str]:
+    """Look for secrets in every file, and take them out; says which were found, and where."""
+    found = []
     for path in files_of(folder):
-        name = str(path.relative_to(folder))
+        name = path.relative_to(folder)
         if path.name.endswith(PART):
             # What a killed writer left; the file it was to become is there in full or not at all.
             path.unlink()
         elif path.is_symlink():
             # Its content is elsewhere and may change; what was meant can't be kept.
-            found[name] = ("a link",)
+            found.append(f"a link in {name}")
             path.unlink()
         elif hits := redactor.hits((content := path.read_bytes()).decode("utf-8", "replace")):
-            found[name] = hits
+            found.append(f"{', '.join(hits)} in {name}")
             _replace_secret(path, content, redactor)
     return found
 
@@ -157,11 +155,6 @@ def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
         file.write((_REMOVED if redactor.hits(redacted) else redacted).encode())
         file.truncate()
         os.fsync(file.fileno())
-
-
-def _quarantine(found: dict[str, tuple[str, ...]]) -> str:
-    where = "; ".join(f"{', '.join(names)} in {file}" for file, names in sorted(found.items()))
-    return f"The record was quarantined, since it held what it must not: {where}. It was taken out."
 
 
 def _write_manifest(folder: Path, ended: Json) -> None:

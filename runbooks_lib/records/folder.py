@@ -51,9 +51,6 @@ def open_folder(records_root: Path, *, target: str, stage: str) -> Path:
 def create(records_root: Path, *, target: str, stage: str) -> Path:
     """Make ``<records_root>/<target>/<UTC time>-<stage>-<run id>/``; never an existing one.
 
-    The process that makes the folder is its first writer: should it die before anyone else has written,
-    :func:`runbooks_lib.records.sweep` can tell.
-
     Raises:
         RecordError: The folder can't be made (read-only, disk full, a file in the way).
     """
@@ -64,6 +61,7 @@ def create(records_root: Path, *, target: str, stage: str) -> Path:
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
+    # The first writer: should it die before anyone else has written, a sweep can tell.
     Journal(folder, Redactor(), role="creator")
     return folder
 
@@ -105,11 +103,9 @@ def write_text(folder: Path, relative: str, content: str, redactor: Redactor) ->
         RecordError: The record is closed, the path leaves it, or the file can't be written.
     """
     path = folder / relative
-    if not path.resolve().is_relative_to(folder.resolve()) or path.resolve() == folder.resolve():
-        raise RecordError(
-            f"{relative!r} is not a path inside the record {folder.name}.",
-            next_step="Report this: a runbook may only write into its own record.",
-        )
+    if folder.resolve() not in path.resolve().parents:
+        step = "Report this: a runbook may only write into its own record."
+        raise RecordError(f"{relative!r} is not a path inside the record {folder.name}.", next_step=step)
     with locked(folder):
         replace(path, redactor.redact(content).encode("utf-8", "backslashreplace"))
     return path
@@ -149,11 +145,9 @@ def locked(folder: Path) -> Iterator[int]:
 
 def _refuse_closed(folder: Path) -> None:
     if is_closed(folder):
-        raise RecordClosed(
-            f"The record {folder.name} is closed; nothing can be added to it.",
-            next_step="Start a new run: run the notebook again from its first cell.",
-            evidence=str(folder),
-        )
+        said = f"The record {folder.name} is closed; nothing can be added to it."
+        step = "Start a new run: run the notebook again from its first cell."
+        raise RecordClosed(said, next_step=step, evidence=str(folder))
 
 
 @contextmanager
@@ -162,18 +156,13 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RecordError(
-            f"The record could not be written: {path}: {error.strerror or error}.",
-            next_step="Free some space or make the folder writable, or name another with output_directory.",
-            evidence=str(path),
-        ) from error
+        said = f"The record could not be written: {path}: {error.strerror or error}."
+        step = "Free some space or make the folder writable, or name another with output_directory."
+        raise RecordError(said, next_step=step, evidence=str(path)) from error
 
 
 def _parts(folder: Path) -> dict[str, str]:
-    match = _NAME.match(folder.name)
-    if match is None:
-        raise RecordError(
-            f"{folder} is not a record: its name is not <UTC time>-<stage>-<run id>.",
-            next_step="List the records with `runbooks records list`.",
-        )
-    return match.groupdict()
+    if match := _NAME.match(folder.name):
+        return match.groupdict()
+    said = f"{folder} is not a record: its name is not <UTC time>-<stage>-<run id>."
+    raise RecordError(said, next_step="List the records with `runbooks records list`.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,21 +76,15 @@ def read_events(folder: Path) -> list[Json]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RecordError(
-            f"The journal {path} can't be read: {error.strerror}.",
-            next_step="Look at the file's owner and mode.",
-            evidence=str(path),
-        ) from error
-    return [event for event in map(_parse, lines) if event is not None]
-
-
-def _parse(line: bytes) -> Json | None:
-    try:
-        event: Any = json.loads(line)
-    except ValueError:
-        return None
-    told = isinstance(event, dict) and isinstance(event.get("kind"), str) and isinstance(event.get("data"), dict)
-    return event if told else None
+        said = f"The journal {path} can't be read: {error.strerror}."
+        raise RecordError(said, next_step="Look at the file's owner and mode.", evidence=str(path)) from error
+    events = []
+    for line in lines:
+        with suppress(ValueError):
+            event: Any = json.loads(line)
+            if isinstance(event, dict) and isinstance(event.get("kind"), str) and isinstance(event.get("data"), dict):
+                events.append(event)
+    return events
 
 
 def now() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,18 +18,16 @@ _DEAD = "The kernel ended while this cell ran. Only the kernel could tell its se
 
 @dataclass
 class Execution:
-    """One execution of one cell.
+    """One execution of one cell, with its outputs as nbformat keeps them, in the order in which they came.
 
     Attributes:
         cell_id: The cell's id where the front end tells it, else empty.
         count: The number in ``In [3]``.
-        outputs: As nbformat keeps them, in the order in which they came.
-        ended: Whether the cell came to its end.
     """
 
     source: str
-    cell_id: str = ""
-    count: int | None = None
+    cell_id: str
+    count: int | None
     outputs: list[Json] = field(default_factory=list)
     ended: bool = False
 
@@ -41,11 +40,11 @@ def executions_of(events: Iterable[Json], *, sealed: bool) -> list[Execution]:
     """
     executions: dict[int | None, Execution] = {}
     for event in events:
-        data = event["data"]
+        kind, data = event["kind"], event["data"]
         count = data.get("count")
-        if event["kind"] == "cell.started":
+        if kind == "cell.started":
             executions[count] = Execution(data.get("source", ""), data.get("id", ""), count)
-        elif event["kind"] in {"cell.ended", "cell.changed"} and count in executions:
+        elif kind in {"cell.ended", "cell.changed"} and count in executions:
             executions[count].outputs = data.get("outputs", [])
             executions[count].ended = True
     for execution in executions.values():
@@ -66,11 +65,9 @@ def executed(template: Json, executions: Sequence[Execution]) -> Json:
     last = -1
     for number, execution in enumerate(executions):
         place = _place(cells, execution, last)
+        last = last + 1 if place is None else place
         if place is None:
-            last += 1
             cells.insert(last, _inserted(execution.source, number))
-        else:
-            last = place
         cells[last] |= {"execution_count": execution.count, "outputs": execution.outputs}
     metadata = {key: value for key, value in template["metadata"].items() if key != "widgets"}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
@@ -78,13 +75,11 @@ def executed(template: Json, executions: Sequence[Execution]) -> Json:
 
 def read(content: str) -> Json:
     """A notebook file as plain data; what is not a notebook counts as an empty one."""
-    try:
+    with suppress(ValueError):
         notebook: Any = json.loads(content)
-    except ValueError:
-        notebook = None
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        return {"cells": [], "metadata": {}}
-    return {"cells": notebook["cells"], "metadata": notebook.get("metadata") or {}}
+        if isinstance(notebook, dict) and isinstance(notebook.get("cells"), list):
+            return {"cells": notebook["cells"], "metadata": notebook.get("metadata") or {}}
+    return {"cells": [], "metadata": {}}
 
 
 def _blank(cell: Json) -> Json:
@@ -96,8 +91,7 @@ def _blank(cell: Json) -> Json:
 
 def _inserted(source: str, number: int) -> Json:
     tag = "injected-parameters" if source.startswith("# Parameters\n") else "not-in-the-notebook"
-    cell = {"id": f"executed-{number}", "cell_type": "code", "metadata": {"tags": [tag]}}
-    return {**cell, "source": source}
+    return {"id": f"executed-{number}", "cell_type": "code", "metadata": {"tags": [tag]}, "source": source}
 
 
 def _place(cells: list[Json], execution: Execution, last: int) -> int | None:

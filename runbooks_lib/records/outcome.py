@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from runbooks_lib.errors import Interrupted, Outcome, RunbookError
+from runbooks_lib.errors import Interrupted, Outcome, OutcomeUnknown, RunbookError
 from runbooks_lib.results import Json
 
 #: Exit codes that promise that nothing was changed; after a change they would be untrue.
@@ -27,20 +27,15 @@ def describe(error: BaseException) -> Json:
     Returns:
         ``type``, ``exit_code``, ``outcome``, ``summary`` and ``next_step``.
     """
-    name, next_step = type(error).__name__, ""
-    exit_code, outcome, summary = RunbookError.exit_code, RunbookError.outcome, f"{name}: {error}"
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted("The run was interrupted.")
-        name = type(error).__name__
-    if isinstance(error, RunbookError):
-        exit_code, outcome = error.exit_code, error.outcome
-        summary, next_step = error.summary, error.next_step
-    elif isinstance(error, SystemExit):
+    name, told = type(error).__name__, error
+    if isinstance(error, SystemExit):
         call = f"sys.exit({'' if error.code is None else repr(error.code)})"
-        exit_code, outcome = 6, "unknown"
-        summary = f"A cell ended the notebook with {call} before its Seal cell."
-    told = {"type": name, "exit_code": exit_code, "outcome": outcome}
-    return {**told, "summary": summary, "next_step": next_step}
+        told = OutcomeUnknown(f"A cell ended the notebook with {call} before its Seal cell.")
+    elif not isinstance(error, RunbookError):
+        told = RunbookError(f"{name}: {error}")
+    return {"type": name, **{key: getattr(told, key) for key in ("exit_code", "outcome", "summary", "next_step")}}
 
 
 def outcome_of(events: Sequence[Json]) -> tuple[Outcome, int, str]:

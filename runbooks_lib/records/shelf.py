@@ -20,21 +20,26 @@ def folders(records_root: Path) -> list[Path]:
 
 
 def listing(records_root: Path) -> list[RunSummary]:
-    """How each run ended, oldest first; one that is not closed yet is ``open``.
+    """How each run ended, oldest first; one that is not closed yet is ``open``, a damaged one ``unknown``."""
+    return [_summary_or_damage(folder) for folder in folders(records_root)]
 
-    Raises:
-        RecordError: A manifest or a journal can't be read.
-    """
-    return [summary_of(folder) for folder in folders(records_root)]
+
+def _summary_or_damage(folder: Path) -> RunSummary:
+    try:
+        return summary_of(folder)
+    except RecordError as error:
+        told: Json = {"outcome": "unknown", "exit_code": 8, "started": "(damaged)", "summary": error.summary}
+        return _summary(folder, told, seconds=0.0)
 
 
 def find(records_root: Path, run_id_prefix: str) -> Path:
-    """The record whose run id begins with these digits.
+    """The record whose run id begins with these digits, or whose folder this is.
 
     Raises:
         UsageError: There is none, or more than one.
     """
-    found = [folder for folder in folders(records_root) if run_id(folder).startswith(run_id_prefix)]
+    prefix = Path(run_id_prefix).name.rpartition("-")[2]
+    found = [folder for folder in folders(records_root) if run_id(folder).startswith(prefix)]
     if not found:
         raise UsageError(
             f"There is no record {run_id_prefix!r} under {records_root}.",
@@ -61,17 +66,13 @@ def summary_of(folder: Path) -> RunSummary:
         times = [event["at"] for event in read_events(folder)] or [now()]
         told = {"outcome": "open", "exit_code": 6, "started": times[0], "ended": times[-1]}
         told["summary"] = "The run has not ended, or nobody has closed its record yet."
-    return RunSummary(
-        run_id=run_id(folder),
-        stage=stage_of(folder),
-        target=folder.parent.name,
-        outcome=told["outcome"],
-        exit_code=told["exit_code"],
-        started=told["started"],
-        seconds=_seconds(told),
-        folder=str(folder),
-        summary=told["summary"],
-    )
+    return _summary(folder, told, seconds=_seconds(told))
+
+
+def _summary(folder: Path, told: Json, *, seconds: float) -> RunSummary:
+    known: Json = {key: told[key] for key in ("outcome", "exit_code", "started", "summary")}
+    known |= {"run_id": run_id(folder), "stage": stage_of(folder), "target": folder.parent.name, "folder": str(folder)}
+    return RunSummary(**known, seconds=seconds)
 
 
 def verify(folder: Path) -> list[str]:

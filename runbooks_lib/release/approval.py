@@ -26,14 +26,15 @@ def approved(plan: Plan, given: Given | None, observe: Observe) -> Approval:
         observe(Event(kind="approval.missing", data={"digest": plan.digest}))
         raise ApprovalError(
             f"This plan was not approved: {plan.digest}. Nothing was changed.",
-            next_step=f"Read the plan; then press the button above, or run again with approve={plan.digest}",
+            next_step="Read the plan; then press the button above, or run again with "
+            f"--approve {plan.digest} (papermill: -r approve {plan.digest}).",
         )
     how, digest = given
     if digest != plan.digest:
         observe(Event(kind="approval.missing", data={"digest": plan.digest, "given": digest}))
         raise ApprovalError(
             f"Another plan was approved ({digest}) than the one made now ({plan.digest}). Nothing was changed.",
-            next_step=f"Read the plan; approve this one if it is what you want: approve={plan.digest}",
+            next_step=f"Read the plan; approve this one if it is what you want: --approve {plan.digest}",
         )
     observe(Event(kind="approval.given", data={"digest": digest, "by": by, "how": how}))
     return Approval(digest=digest, by=by, how=how)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,7 @@ from runbooks_lib.errors import TargetRefused
 from runbooks_lib.helm import ChartFile, Helm
 from runbooks_lib.parameters import Parameters, resolve_path
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.release.manifest import WORKLOAD_KINDS
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of
 from runbooks_lib.results import Json, Observe
 
 
@@ -58,6 +59,16 @@ class Boundaries:
             for pod in self.cluster.list("v1", "Pod", self.namespace)
             if any(labels and labels.items() <= (pod["metadata"].get("labels") or {}).items() for labels in wanted)
         ]
+
+    def missing(self, objects: Iterable[Json]) -> list[str]:
+        """``Kind name`` of those of these objects that are not in the cluster."""
+
+        def gone(obj: Json) -> str:
+            key = key_of(obj, self.namespace)
+            return "" if self.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace) else str(key)
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(filter(None, pool.map(gone, objects)))
 
     def require_pin(self) -> Json:
         """The target as a plan binds it.

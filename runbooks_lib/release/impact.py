@@ -40,20 +40,23 @@ def difference(old: Iterable[Json], new: Iterable[Json], *, namespace: str, show
     return tuple(changes)
 
 
-def dropped_values(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> tuple[str, ...]:
-    """The keys that the stored values have and the new ones lack: Helm will fall back to the chart's defaults.
+def value_changes(old: Mapping[str, Any], new: Mapping[str, Any], shown: Shown) -> Iterable[str]:
+    """A sentence for each value that differs between a stored release and the parameters.
 
     The guide installs with ``--set …database=`` and upgrades with a file only: then the databases' names are
     forgotten and the pods wait for ever.
     """
-    dropped: list[str] = []
-    for key, value in old.items():
-        here = f"{path}.{key}" if path else str(key)
-        if key not in new:
-            dropped.append(here)
-        elif isinstance(value, dict) and isinstance(new[key], dict):
-            dropped += dropped_values(value, new[key], here)
-    return tuple(sorted(dropped))
+    before, after = ({path: value for path, value in _leaves(side) if value not in ({}, [])} for side in (old, new))
+    for path in sorted({*before, *after}):
+        if path not in after:
+            yield (
+                f"DROPPED VALUE: {path} is set in the stored release and not in these parameters; "
+                "Helm forgets it and the chart's default takes its place."
+            )
+        elif path not in before:
+            yield f"New value: {shown(f'{path}: {after[path]}')}."
+        elif before[path] != after[path]:
+            yield f"Changed value: {shown(f'{path}: {before[path]}')} → {shown(f'{path}: {after[path]}')}."
 
 
 def counts(changes: Iterable[ObjectChange]) -> str:

@@ -11,12 +11,16 @@ from runbooks_lib.errors import CheckFailed, TargetRefused
 from runbooks_lib.helm import ChartFile, Release
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.impact import counts, difference, dropped_values
+from runbooks_lib.release.impact import counts, difference, value_changes
 from runbooks_lib.release.lease import name_of
 from runbooks_lib.release.leftovers import Leftovers, leftovers_of
-from runbooks_lib.release.manifest import hook_objects, images, key_of, objects_of, workloads
+from runbooks_lib.release.manifest import claim_names, hook_objects, images, key_of, objects_of, workloads
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
+
+_DATA_KINDS = ("PersistentVolumeClaim", "Secret")
+#: What to do about a release whose last operation was cut off.
+STUCK = "If no other helm is at work on it, remove it with 05_uninstall, or roll it back by hand with `helm rollback`."
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,7 @@ def plan_install(boundaries: Boundaries) -> Plan:
         TargetRefused: The cluster is not the pinned one.
     """
     target = boundaries.require_pin()
-    existing = boundaries.helm.status(boundaries.release)
-    if existing is not None:
-        raise CheckFailed(
-            f"The release {boundaries.release} exists already in namespace {boundaries.namespace}: "
-            f"revision {existing.revision}, {existing.status}.",
-            next_step="Run 04_upgrade to change it, or 05_uninstall to remove it first.",
-        )
+    require_no_release(boundaries)
     proposal = propose(boundaries, upgrade=False)
     changes = difference(
         [], _all_objects(proposal.rendered), namespace=boundaries.namespace, shown=boundaries.redactor.redact
@@ -63,7 +61,7 @@ def plan_install(boundaries: Boundaries) -> Plan:
         f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} "
         f"in namespace {boundaries.namespace}: {counts(changes)}.",
         *_generated_sentences(proposal),
-        *_claim_sentences(proposal.rendered),
+        *_claim_sentences(boundaries, proposal.rendered),
     )
     bindings = _bindings(boundaries, proposal, stored=None)
     return Plan(stage="install", target=target, steps=tuple(steps), changes=changes, impact=impact, bindings=bindings)
@@ -85,19 +83,21 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     bindings = _bindings(boundaries, proposal, stored=stored)
     last = boundaries.helm.history(boundaries.release)[-1]
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
-    if last.chart == chart and stored.status == "deployed" and _same(stored, proposal, bindings):
+    missing = boundaries.missing(objects_of(stored.manifest))
+    if last.chart == chart and stored.status == "deployed" and not missing and _same(stored, proposal, bindings):
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
         return Plan(stage="upgrade", target=target, impact=(same,), bindings=bindings)
-    dropped = dropped_values(stored.values, proposal.values)
     impact = (
         f"Upgrades release {boundaries.release} from {last.chart} (revision {stored.revision}) to {chart}: "
         f"{counts(changes)}.",
         *(f"Image: {line}" for line in _image_changes(stored, proposal.rendered)),
         *(
-            f"DROPPED VALUE: {key} is set in the stored release and not in these parameters; "
-            "Helm forgets it and the chart's default takes its place."
-            for key in dropped
+            [f"Revision {stored.revision} is {stored.status}: the differences are to what it tried, not to what runs."]
+            if stored.status != "deployed"
+            else []
         ),
+        *([f"Missing in the cluster, and made again: {', '.join(missing)}."] if missing else []),
+        *value_changes(stored.values, proposal.values, shown),
         *_generated_sentences(proposal),
     )
     steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal))
@@ -138,6 +138,18 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
     return Plan(stage="uninstall", target=target, steps=steps, changes=left.changes, impact=impact, bindings=bindings)
 
 
+def require_no_release(boundaries: Boundaries) -> None:
+    """Refuse to install over a release: CheckFailed, or TargetRefused when an operation on it has not ended."""
+    if boundaries.helm.status(boundaries.release) is None:
+        return
+    existing = require_release(boundaries, "install")
+    raise CheckFailed(
+        f"The release {boundaries.release} exists already in namespace {boundaries.namespace}: "
+        f"revision {existing.revision}, {existing.status}.",
+        next_step="Run 04_upgrade to change it, or 05_uninstall to remove it first.",
+    )
+
+
 def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = False) -> Release:
     """The stored release.
 
@@ -149,15 +161,14 @@ def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = Fals
     if stored is None:
         raise CheckFailed(
             f"There is no release {boundaries.release} in namespace {boundaries.namespace} to {verb}.",
-            next_step="Run 02_install first, or correct target.release and target.namespace.",
+            next_step="Correct target.release and target.namespace, or run 02_install if there should be one.",
         )
     if stored.pending and not any_state:
         raise TargetRefused(
             f"The release {boundaries.release} is {stored.status} since {stored.updated} "
             f"(revision {stored.revision}, {stored.description!r}): an operation was begun and has not ended, "
             "or was killed.",
-            next_step="If no other helm is at work on it, remove it with 05_uninstall, or roll it back by hand "
-            "with `helm rollback`.",
+            next_step=STUCK,
         )
     return stored
 
@@ -235,9 +246,15 @@ def _generated_sentences(proposal: Proposal) -> tuple[str, ...]:
     )
 
 
-def _claim_sentences(rendered: Release) -> tuple[str, ...]:
-    templates = sum(len(obj["spec"].get("volumeClaimTemplates") or ()) for obj in workloads(rendered.manifest))
-    return (f"{templates} volume claims are made by StatefulSets; an uninstall leaves them.",) if templates else ()
+def _claim_sentences(boundaries: Boundaries, rendered: Release) -> Iterable[str]:
+    objects = objects_of(rendered.manifest)
+    made = [("PersistentVolumeClaim", name) for obj in objects for name in claim_names(obj)]
+    if made:
+        yield f"{len(made)} volume claims are made by StatefulSets; an uninstall leaves them."
+    made += [(obj["kind"], obj["metadata"]["name"]) for obj in objects if obj["kind"] in _DATA_KINDS]
+    there = [f"{kind} {name}" for kind, name in made if boundaries.cluster.get("v1", kind, name, boundaries.namespace)]
+    if there:
+        yield f"Takes over what an earlier release has left, with its data: {', '.join(there)}."
 
 
 def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runbooks_lib.checks import install
-from runbooks_lib.release.plan import plan_install
+from runbooks_lib.release.plan import plan_install, require_no_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
 from runbooks_lib.stages import prerequisites, verify
@@ -12,6 +12,7 @@ from runbooks_lib.views import told
 
 def look(run: Run) -> Report:
     """The prerequisites, and whether anything is in the way. Reads only."""
+    require_no_release(run.boundaries)
     return prerequisites.look(run, besides=install.CHECKS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runbooks_lib.checks import overview, release
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.release.plan import plan_uninstall
+from runbooks_lib.release.plan import plan_uninstall, require_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
 from runbooks_lib.stages import verify
@@ -13,6 +13,7 @@ from runbooks_lib.views import told
 
 def look(run: Run) -> Report:
     """What is there now, as tables; only a missing release is in the way. Reads only."""
+    require_release(run.boundaries, "uninstall", any_state=True)
     subject = release.Subject(run.boundaries)
     return run.clean(
         report(run.stage, "Release", release.PRESENT, subject, observe=run.observe, tables=overview.tables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runbooks_lib.release.plan import plan_upgrade
+from runbooks_lib.release.plan import plan_upgrade, require_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
 from runbooks_lib.stages import prerequisites, verify
@@ -11,6 +11,7 @@ from runbooks_lib.views import told
 
 def look(run: Run) -> Report:
     """The prerequisites of the version to be. Reads only."""
+    require_release(run.boundaries, "upgrade")
     return prerequisites.look(run)
 
 

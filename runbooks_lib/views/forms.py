@@ -1,10 +1,12 @@
-"""The approval: a button that says yes to one digest."""
+"""The approval button, and what is told below a cell while it changes something."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from runbooks_lib.results import Plan
+from runbooks_lib.results import Event, Plan, telling
 from runbooks_lib.run import Run
 
 
@@ -26,12 +28,8 @@ def _button(run: Run, plan: Plan) -> None:
     import ipywidgets
     from IPython.display import display
 
-    button = ipywidgets.Button(
-        description=f"Approve {plan.digest[:19]}…",
-        button_style="warning",
-        tooltip=plan.digest,
-        layout=ipywidgets.Layout(width="auto"),
-    )
+    label, wide = f"Approve {plan.digest[:19]}…", ipywidgets.Layout(width="auto")
+    button = ipywidgets.Button(description=label, button_style="warning", tooltip=plan.digest, layout=wide)
     said = ipywidgets.HTML(f"Not approved yet: {plan.digest}")
 
     def yes(_: Any) -> None:
@@ -42,3 +40,15 @@ def _button(run: Run, plan: Plan) -> None:
 
     button.on_click(yes)
     display(ipywidgets.VBox([button, said]))
+
+
+@contextmanager
+def told(run: Run) -> Iterator[None]:
+    """Print the steps of a change and each workload's progress while the block runs."""
+
+    def tell(event: Event) -> None:
+        if event.kind in {"change.step", "change.progress"}:
+            print(telling(event), flush=True)
+
+    with run.listening(tell):
+        yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Colour is never the only sign: the word stands in the cell too. Dark enough on white for WCAG AA.
-_COLOURS = {
-    "pass": "#1b6e3c",
-    "warn": "#8a5a00",
-    "fail": "#b3261e",
-    "unknown": "#6a3fa0",
-    "skip": "#5f6368",
-    "add": "#1b6e3c",
-    "change": "#8a5a00",
-    "remove": "#b3261e",
-    "keep": "#5f6368",
-}
+_COLOURS = {"pass": "#1b6e3c", "warn": "#8a5a00", "fail": "#b3261e", "unknown": "#6a3fa0", "skip": "#5f6368"}
+_COLOURS |= {"add": "#1b6e3c", "change": "#8a5a00", "remove": "#b3261e", "keep": "#5f6368"}
 _STYLE = "style='text-align:left;white-space:pre-line;vertical-align:top;max-width:46em'"
+
+Shown = Report | Plan | ChangeResult | RunSummary
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -31,9 +24,6 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
     import pandas as pd  # here, since it would be a third of the time that a short run takes
 
     return pd.DataFrame(list(rows))
-
-
-Shown = Report | Plan | ChangeResult | RunSummary
 
 
 def show(value: Shown) -> None:
@@ -45,35 +35,37 @@ def show(value: Shown) -> None:
 
 
 def _blocks(value: Shown) -> tuple[list[str], list[str]]:
+    """The parts of a result as HTML and as plain text."""
     html: list[str] = []
     text: list[str] = []
-
-    def line(words: str) -> None:
-        html.append(f"<p>{escape(words)}</p>")
-        text.append(words)
-
-    def table(title: str, rows: Sequence[Row]) -> None:
-        html.append(f"<h4>{escape(title)}</h4>{_html(rows)}")
-        text.extend([title, columns(rows) or "(none)", ""])
-
-    if isinstance(value, Report):
-        for look in value.tables:
-            table(look.title, look.rows)
-        table(f"{value.title}: {value.verdict}", value.rows())
-    elif isinstance(value, Plan):
-        for sentence in value.impact:
-            line(sentence)
-        table("Steps", [{"step": str(n), "does": step.title} for n, step in enumerate(value.steps, start=1)])
-        table("Objects", value.rows())
-        line(f"Digest of this plan: {value.digest}")
-    elif isinstance(value, RunSummary):
-        line(f"{value.stage} {value.run_id}: {value.outcome}, exit code {value.exit_code}. {value.summary}.")
-        line(f"Record: {value.folder}")
-    elif value.changed:
-        table(f"Done in {value.seconds:.1f} s", value.rows())
-    else:
-        line("Nothing was to be done, and nothing was done.")
+    for part in _parts(value):
+        if isinstance(part, str):
+            html.append(f"<p>{escape(part)}</p>")
+            text.append(part)
+        else:
+            title, rows = part
+            html.append(f"<h4>{escape(title)}</h4>{_html(rows)}")
+            text += [title, columns(rows) or "(none)", ""]
     return html, text
+
+
+def _parts(value: Shown) -> Iterator[str | tuple[str, Sequence[Row]]]:
+    """What is shown of a result: sentences, and rows with their title."""
+    if isinstance(value, Report):
+        yield from ((look.title, look.rows) for look in value.tables)
+        yield f"{value.title}: {value.verdict}", value.rows()
+    elif isinstance(value, Plan):
+        yield from value.impact
+        yield "Steps", [{"step": str(n), "does": step.title} for n, step in enumerate(value.steps, start=1)]
+        yield "Objects", value.rows()
+        yield f"Digest of this plan: {value.digest}"
+    elif isinstance(value, RunSummary):
+        yield f"{value.stage} {value.run_id}: {value.outcome}, exit code {value.exit_code}. {value.summary}."
+        yield f"Record: {value.folder}"
+    elif value.changed:
+        yield f"Done in {value.seconds:.1f} s", value.rows()
+    else:
+        yield "Nothing was to be done, and nothing was done."
 
 
 def _html(rows: Sequence[Row]) -> str:

@@ -1,14 +1,13 @@
 """The service controller: it runs a real program for each container whose image is a known one.
 
 Run as ``python -m sandbox.services.controller SETTINGS``. kwok plays the kubelet; this says, by annotations on the
-pods, how the programs behind them are, and kwok's Stages turn that into their status. Started again it takes over
-what still runs.
+pods, how the programs behind them are, and kwok's Stages turn that into their status; and it provides the volumes.
+Started again it takes over what still runs.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -25,12 +24,13 @@ from runbooks_lib.parameters.components import component_of
 from runbooks_lib.results import Json
 from sandbox.services import hosts
 from sandbox.services.pod import Pod
+from sandbox.services.volumes import Volumes
+from sandbox.services.watching import follow, say
 from sandbox.state import CONTEXT, write_whole
 
 #: Seconds between two looks at a pod that is not ready, and at one that is.
 _SOON, _LATER = 0.25, 2.0
 _TABLE_SECONDS = 0.5
-_SWEEP_SECONDS = 5.0
 _WORKERS = 6
 _PROGRAMS = "programs.json"
 _FRESH_SECONDS = 10.0
@@ -76,13 +76,6 @@ class Places:
         """One table a namespace."""
         return self._folder / "hosts" / f"{namespace}.json"
 
-    def sweep(self) -> None:
-        """Remove the data of claims that are gone."""
-        kept = {str(found["metadata"]["uid"]) for found in self._cluster.list("v1", "PersistentVolumeClaim")}
-        for folder in self._volumes.glob("*"):
-            if folder.name not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
-
 
 class Controller:
     """Keeps a :class:`Pod` for each pod of the cluster that has a container with a known image."""
@@ -99,8 +92,9 @@ class Controller:
 
     def run(self, ended: threading.Event) -> None:
         """Work until told to end, then end every program."""
-        threading.Thread(target=self._watch, args=(ended,), daemon=True).start()
-        table, sweep = 0.0, 0.0
+        follow(self._cluster, "Pod", self._take, ended)
+        Volumes(Path(self._settings.volumes), self._cluster).run(ended)
+        table = 0.0
         with ThreadPoolExecutor(_WORKERS) as pool:
             while not ended.wait(0.05):
                 now = time.monotonic()
@@ -109,11 +103,8 @@ class Controller:
                     if now >= table:
                         table = now + _TABLE_SECONDS
                         self._write_tables()
-                    if now >= sweep:
-                        sweep = now + _SWEEP_SECONDS
-                        self._places.sweep()
                 except RunbookError as error:
-                    _say(error)
+                    say(error)
             list(pool.map(Pod.stop, self._known()))
 
     def _known(self) -> list[Pod]:
@@ -131,15 +122,6 @@ class Controller:
             if now >= self._due.get(uid, 0.0) and (busy is None or busy.done()):
                 self._due[uid] = now + (_LATER if pod.ready or pod.ended else _SOON)
                 self._busy[uid] = pool.submit(_guarded, pod.step)
-
-    def _watch(self, ended: threading.Event) -> None:
-        while not ended.is_set():
-            try:
-                for kind, seen in self._cluster.watch("v1", "Pod", None, timeout=3600):
-                    self._take(kind, seen)
-            except RunbookError as error:
-                _say(error)
-                ended.wait(1.0)
 
     def _take(self, kind: str, seen: Json) -> None:
         uid = str(seen["metadata"]["uid"])
@@ -182,11 +164,7 @@ def _guarded(work: Callable[[], None]) -> None:
     try:
         work()
     except Exception as error:  # noqa: BLE001 - told in the log, and tried again
-        _say(error)
-
-
-def _say(error: BaseException) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        say(error)
 
 
 def main() -> int:

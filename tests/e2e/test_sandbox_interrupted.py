@@ -95,18 +95,27 @@ def test_an_up_that_was_killed_leaves_nothing_that_down_does_not_find(root: Path
 
 
 @pytest.mark.parametrize(
-    ("moment", "exit_codes"), [("etcd started", {130}), ("] prerequisites", {130}), ("step: Install", {5, 6})]
+    ("moment", "exit_codes", "too_late"),
+    [
+        ("etcd started", {130}, "[1/7]"),
+        ("] prerequisites", {130}, "passed after"),
+        ("approved by the rehearsal", {130}, "step: "),
+        ("step: Install", {5, 6}, "done after"),
+    ],
 )
-def test_a_stopped_rehearsal_takes_its_sandbox_down_and_closes_its_records(
-    root: Path, moment: str, exit_codes: set[int]
+def test_a_stopped_rehearsal_stops_at_once_takes_its_sandbox_down_and_closes_its_records(
+    root: Path, moment: str, exit_codes: set[int], too_late: str
 ) -> None:
     (root / "notebooks").symlink_to(PROJECT / "notebooks")
     process = command(root, "rehearse", "--name", "stopped")
     await_line(process, moment)
     process.send_signal(signal.SIGINT)
-    code, out, _ = ended(process)
+    code, out, err = ended(process)
     assert code in exit_codes
-    assert "The sandbox stopped is down" in out or moment == "etcd started"
+    assert too_late not in out
+    assert ("The sandbox stopped is down" in out) == (moment != "etcd started")
+    # Nothing is said of a sandbox that is gone.
+    assert [line for line in (out + err).splitlines() if "no sandbox" in line or "03_verify" in line] == []
     assert running_in(root) == []
     assert not state.folder_of("stopped", root).exists()
     begun = {path.parent for path in (root / "records").rglob("events.jsonl")}

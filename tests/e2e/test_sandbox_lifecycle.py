@@ -80,7 +80,7 @@ def test_up_says_that_it_is_already_running_and_starts_nothing(made: State) -> N
 def test_status_finds_every_part_running(made: State) -> None:
     status = lifecycle.status("life")
     assert status.ready
-    assert [row["state"] for row in status.rows()] == ["running"] * 6
+    assert [row["state"] for row in status.rows()] == ["running"] * 7
 
 
 def test_its_parameters_file_loads_and_pins_its_cluster(made: State, cluster: Cluster) -> None:
@@ -121,7 +121,9 @@ def test_the_stand_in_and_the_chart_repository_answer(made: State) -> None:
 
 
 @pytest.mark.parametrize("mode", ["ReadWriteOnce", "ReadWriteMany"])
-def test_a_claim_of_the_default_class_binds(cluster: Cluster, mode: str) -> None:
+def test_a_claim_of_the_default_class_binds_to_a_folder_of_this_sandbox(
+    cluster: Cluster, made: State, mode: str
+) -> None:
     name = f"claim-{mode.lower()}"
     spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
@@ -132,6 +134,40 @@ def test_a_claim_of_the_default_class_binds(cluster: Cluster, mode: str) -> None
         return found["status"].get("phase") == "Bound"
 
     assert eventually(bound)
+    uid = (cluster.get("v1", "PersistentVolumeClaim", name, "default") or {})["metadata"]["uid"]
+    volume = cluster.get("v1", "PersistentVolume", f"pvc-{uid}")
+    assert volume is not None
+    assert volume["spec"]["hostPath"]["path"] == str(made.services / "claims" / uid)
+    assert (volume["spec"]["accessModes"], volume["spec"]["capacity"]) == ([mode], {"storage": "1Gi"})
+    assert (made.services / "claims" / uid).is_dir()
+
+
+def test_a_deleted_claim_takes_its_volume_and_its_data_along(cluster: Cluster, made: State) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "passing"}, "spec": spec}
+    uid = cluster.create(claim, "default")["metadata"]["uid"]
+    folder = made.services / "claims" / uid
+    assert eventually(lambda: cluster.get("v1", "PersistentVolume", f"pvc-{uid}") is not None)
+    (folder / "rows").write_text("kept while the claim is there")
+    cluster.delete("v1", "PersistentVolumeClaim", "passing", "default")
+    assert eventually(lambda: cluster.get("v1", "PersistentVolume", f"pvc-{uid}") is None)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("more", [{"storageClassName": "unbound"}, {"volumeMode": "Block"}])
+def test_a_claim_that_the_sandbox_has_nothing_for_waits(cluster: Cluster, made: State, more: Json) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **more}
+    name = f"waits-{'-'.join(more).lower()}"
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+    uid = cluster.create(claim, "default")["metadata"]["uid"]
+
+    def told() -> bool:
+        found = cluster.get("v1", "PersistentVolumeClaim", name, "default") or {}
+        return "volume.kubernetes.io/storage-provisioner" in (found["metadata"].get("annotations") or {})
+
+    assert eventually(told)
+    assert (cluster.get("v1", "PersistentVolumeClaim", name, "default") or {})["status"]["phase"] == "Pending"
+    assert not (made.services / "claims" / uid).exists()
 
 
 def test_gateway_objects_and_load_balancers_get_their_status(cluster: Cluster) -> None:
@@ -257,7 +293,15 @@ def test_reset_leaves_no_object_and_makes_another_cluster_at_the_same_address(ma
 
 
 def test_down_leaves_no_process_no_port_and_no_file(made: State, root: Path) -> None:
+    """Also when the API server can't be asked any more which volumes there are."""
     state = lifecycle.up("life", say=lambda _: None)
+    with Cluster.connect(state.kubeconfig, "sandbox") as connected:
+        spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "last"}, "spec": spec}
+        connected.create(claim, "default")
+        assert eventually(lambda: bool(connected.list("v1", "PersistentVolume")))
+        volumes = [Path(item["spec"]["hostPath"]["path"]) for item in connected.list("v1", "PersistentVolume")]
+    os.kill(state.parts["kube-apiserver"].pid, signal.SIGKILL)
     kwok = kwok_of(state)
     assert kwok is not None
     begun = [kwok, *(part.started for part in state.parts.values())]
@@ -265,6 +309,7 @@ def test_down_leaves_no_process_no_port_and_no_file(made: State, root: Path) -> 
     assert [one for one in begun if one.alive] == []
     assert [port for port in state.ports.values() if answers(port)] == []
     assert [path for path in root.rglob("*") if path.is_file()] == []
+    assert [path for path in (*volumes, state.services) if path.exists()] == []
     assert not lifecycle.down("life", say=lambda _: None), "a second time there is nothing to do"
     with pytest.raises(UsageError, match="There is no sandbox called life"):
         lifecycle.status("life")

@@ -114,6 +114,8 @@ def test_another_cluster_than_the_pinned_one_is_refused(opened: Open) -> None:
     with pytest.raises(TargetRefused, match="another cluster than the pinned one") as raised:
         install.plan(opened("install", target__cluster_uid="00000000-0000-0000-0000-000000000000"))
     assert raised.value.exit_code == 7
+    with pytest.raises(TargetRefused, match="another cluster than the pinned one"):
+        opened("verify", target__cluster_uid="00000000-0000-0000-0000-000000000000")
 
 
 def test_a_missing_pin_is_refused_with_the_line_to_paste(opened: Open, cluster: Cluster) -> None:
@@ -144,6 +146,23 @@ def test_an_install_over_a_release_is_refused_and_an_unchanged_upgrade_does_noth
     assert "Nothing to do" in plan.impact[0]
     assert not upgrade.apply(again, plan, again.approval(plan)).changed
     assert run.boundaries.helm.history(run.boundaries.release)[-1].revision == 1
+
+
+def test_what_is_deleted_or_scaled_by_hand_is_seen_and_made_again(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    installed(opened)
+    namespace, release = target["target.namespace"], target["target.release"]
+    cluster.delete("v1", "ConfigMap", f"{release}-label-studio", namespace)
+    cluster.patch("apps/v1", "Deployment", f"{release}-celery-worker", {"spec": {"replicas": 0}}, namespace)
+    found = {finding.id: finding.observed for finding in verify.look(opened("verify")).with_status("fail")}
+    assert found["objects.present"] == f"not in the cluster: ConfigMap {release}-label-studio"
+    assert f"Deployment {release}-celery-worker: scaled to 0, the release has 1" in found["workloads.available"]
+    run = opened("upgrade")
+    plan = upgrade.plan(run)
+    assert f"Missing in the cluster, and made again: ConfigMap {release}-label-studio." in plan.impact
+    upgrade.apply(run, plan, yes(run, plan))
+    assert cluster.get("v1", "ConfigMap", f"{release}-label-studio", namespace)
 
 
 def test_an_upgrade_names_the_values_that_the_parameters_dropped(opened: Open) -> None:
@@ -183,7 +202,10 @@ def test_a_reinstall_takes_claims_and_secrets_over_again(
     again = opened("install")
     assert install.look(again).verdict == "pass"
     second = install.plan(again)
-    assert [step.kind for step in second.steps] == ["helm-install", "await-rollout"]
+    assert [step.kind for step in second.steps] == ["take-lease", "helm-install", "await-rollout"]
+    (taken,) = (line for line in second.impact if line.startswith("Takes over what an earlier release has left"))
+    assert f"Secret {secret}" in taken
+    assert f"PersistentVolumeClaim data-{secret}-0" in taken
     install.apply(again, second, yes(again, second))
     after = cluster.get("v1", "Secret", secret, namespace)
     assert before is not None

@@ -47,9 +47,12 @@ def sentences(source: str) -> set[str]:
 
 @cache
 def said() -> frozenset[str]:
-    """All sentences of both packages."""
-    files = [path for package in ("runbooks_lib", "sandbox") for path in (ROOT / package).rglob("*.py")]
-    return frozenset(sentence for path in files for sentence in sentences(path.read_text(encoding="utf-8")))
+    """All sentences of both packages; a table of texts has one a line."""
+    packages = [ROOT / "runbooks_lib", ROOT / "sandbox"]
+    sources = (path.read_text(encoding="utf-8") for package in packages for path in package.rglob("*.py"))
+    tables = (path.read_text(encoding="utf-8") for path in packages[0].rglob("*.yaml"))
+    lines = (line.partition(": ")[2].strip("'") for table in tables for line in table.splitlines())
+    return frozenset([*(sentence for source in sources for sentence in sentences(source)), *lines])
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from runbooks_lib.parameters import Parameters
 from runbooks_lib.process import Completed
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import objects_of
 from runbooks_lib.results import Event, Json
 
 NAMESPACE = "csghub"
@@ -241,6 +243,14 @@ class World:
         cluster: Any = self.cluster
         parameters = Parameters.model_validate(self.settings)
         return Boundaries(parameters, helm, cluster, self.redactor, self.told.append, note="run abc")
+
+    def lives(self, manifest: str) -> None:
+        """The objects of a manifest are in the cluster."""
+        for obj in copy.deepcopy(objects_of(manifest)):
+            resource = self.cluster.resource(obj["apiVersion"], obj["kind"])
+            assert resource is not None, obj["kind"]
+            obj["metadata"].update({"namespace": NAMESPACE} if resource.namespaced else {})
+            self.cluster.add(obj)
 
     def stored(self, manifest: str, **besides: Any) -> None:
         """The release that Helm has stored."""

@@ -38,12 +38,6 @@ def test_an_error_has_the_exit_code_and_the_outcome_of_its_kind(
     assert (error.exit_code, error.outcome) == (code, outcome)
 
 
-@pytest.mark.parametrize(("error", "code", "outcome"), CODES)
-def test_the_tree_at_the_top_of_the_module_tells_the_same(error: type[RunbookError], code: int, outcome: str) -> None:
-    drawn = [line for line in (errors.__doc__ or "").splitlines() if f" {error.__name__} " in f" {line}"]
-    assert [word for line in drawn for word in line.split() if word.isdigit()] == [str(code)]
-
-
 @pytest.mark.parametrize("error", [error for error, _, _ in CODES])
 def test_each_can_be_caught_as_the_root(error: type[RunbookError]) -> None:
     with pytest.raises(RunbookError, match="It broke"):

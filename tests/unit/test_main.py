@@ -110,9 +110,9 @@ def test_help_of_a_command_shows_an_example(runbooks: Runbooks, command: str) ->
         (["run", "instal", "-p", "good.yaml"], "There is no stage 'instal'", "Did you mean install?"),
         (["plan", "nope", "-p", "good.yaml"], "There is no stage 'nope'", "Stages are: "),
         (["plan", "verify", "-p", "good.yaml"], "The stage 'verify' changes nothing", "runbooks run verify"),
-        (["parameters", "check", "missing.yaml"], "missing.yaml does not exist", "runbooks parameters check"),
+        (["parameters", "check", "missing.yaml"], "missing.yaml does not exist", "runbooks sandbox up"),
         (["parameters", "check", "good.yaml", "--set", "chart.versoin=1"], "chart.versoin", "chart.version"),
-        (["run", "install", "-p", "missing.yaml"], "missing.yaml does not exist", "runbooks parameters check"),
+        (["run", "install", "-p", "missing.yaml"], "missing.yaml does not exist", "runbooks sandbox up"),
         (["plan", "install", "-p", "good.yaml"], "The program 'no-such-helm' was not found.", "PATH"),
     ],
 )
@@ -192,6 +192,54 @@ def test_a_signal_while_helm_works_ends_helm_too(runbooks: Runbooks, home: Path,
     assert "Stopped before anything was changed." in ended.stderr
     (pid,) = (int(path.read_text()) for path in home.rglob("pid"))
     assert not process.identify(pid).alive
+
+
+def test_an_interrupt_during_the_imports_is_a_sentence_too(environment: dict[str, str], home: Path) -> None:
+    script = home / "runbooks"
+    script.write_text(
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "import runbooks_lib.__main__\n"
+    )
+    ended = process.run([sys.executable, str(script)], timeout=60, env=environment, cwd=home)
+    assert (ended.returncode, ended.stderr) == (130, "runbooks: Stopped before it began.\n")
+
+
+def test_a_reader_that_goes_away_changes_no_exit_code(environment: dict[str, str], home: Path) -> None:
+    script = (
+        "import os, sys, typer\n"
+        "from runbooks_lib import __main__ as main\n"
+        "def many():\n"
+        "    for number in range(2000): main.say('a line ' * 20)\n"
+        "    raise typer.Exit(5)\n"
+        "main.app.command('many')(many)\n"
+        "reader, writer = os.pipe()\n"
+        "os.dup2(writer, 1)\n"
+        "os.close(reader)\n"
+        "main.main()\n"
+    )
+    ended = process.run([sys.executable, "-c", script, "many"], timeout=60, env=environment, cwd=home)
+    assert (ended.returncode, ended.stderr) == (5, "")
+
+
+def test_what_should_not_happen_is_a_sentence_and_on_demand_a_stack_trace(
+    environment: dict[str, str], home: Path
+) -> None:
+    script = (
+        "from runbooks_lib import __main__ as main\n"
+        "def odd(): raise ZeroDivisionError('odd')\n"
+        "main.app.command('odd')(odd)\n"
+        "main.main()\n"
+    )
+    argv = [sys.executable, "-c", script, "odd"]
+    ended = process.run(argv, timeout=60, env=environment, cwd=home)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("runbooks: This should not happen: ZeroDivisionError: odd\nNext: ")
+    traced = process.run(argv, timeout=60, env=environment | {"RUNBOOKS_TRACEBACK": "1"}, cwd=home)
+    assert "Traceback" in traced.stderr
 
 
 def test_an_ignored_interrupt_stays_ignored(environment: dict[str, str], home: Path) -> None:

@@ -260,10 +260,17 @@ def test_keys_that_yaml_made_numbers_of_stand_beside_texts(data: Any, text: str)
 @pytest.mark.parametrize(
     ("kind", "data", "line"),
     [
-        ("run.opened", {"run_id": "ab12", "stage": "verify"}, "run ab12 of verify opened"),
+        (
+            "run.opened",
+            {"run_id": "ab12", "stage": "verify", "who": {"system": "ann"}, "target": {"server": "https://c"}},
+            "run ab12 of verify opened by ann on https://c",
+        ),
+        ("run.opened", {"run_id": "ab12", "stage": "verify"}, "run ab12 of verify opened by  on "),
+        ("plan.made", {"digest": "sha256:1", "impact": ["Installs it."]}, "Installs it.\nplan sha256:1"),
+        ("run.ended", {"outcome": "done", "exit_code": 0, "summary": "ok"}, "done (exit code 0): ok"),
         ("check.answered", {"status": "fail", "title": "Pods", "observed": "none"}, "fail    Pods: none"),
         ("change.step", {"title": "Install"}, "step: Install"),
-        ("change.failed", {"summary": "It broke."}, "FAILED: It broke."),
+        ("change.failed", {"summary": "It broke."}, "FAILED"),
         ("error.raised", {"summary": "It broke.", "next_step": "Mend."}, "It broke.\nNext: Mend."),
         ("error.raised", {"summary": "It broke.", "next_step": ""}, "It broke."),
         ("change.step", {"title": "a {brace} in it"}, "step: a {brace} in it"),

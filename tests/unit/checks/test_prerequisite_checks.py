@@ -133,13 +133,27 @@ def test_a_chart_that_can_not_be_rendered_fails_with_helms_reason(world: Any) ->
     assert "Correct the value" in answer.remedy
 
 
-@pytest.mark.parametrize("ident", ["permissions", "storage.shared"])
-def test_what_needs_the_rendered_chart_is_unknown_without_it(world: Any, ident: str) -> None:
+@pytest.mark.parametrize(
+    ("ident", "said"),
+    [
+        ("permissions", "5 kinds, all allowed; which others the chart uses is not known"),
+        ("storage.shared", "the chart could not be rendered"),
+    ],
+)
+def test_what_needs_the_rendered_chart_is_unknown_without_it(world: Any, ident: str, said: str) -> None:
     world.renders(SECRET)
     world.program.answer("--dry-run=server", returncode=1, stderr="Error: no chart name found\n")
     answer = finding(world, ident)
     assert answer.status == "unknown"
-    assert "could not be rendered" in answer.observed
+    assert said in answer.observed
+
+
+def test_an_account_without_rights_learns_which_it_lacks_though_the_chart_could_not_be_rendered(world: Any) -> None:
+    world.renders(SECRET)
+    world.program.answer("--dry-run=server", returncode=1, stderr="Error: secrets is forbidden\n")
+    world.cluster.refused = {("list", "secrets"), ("create", "namespaces")}
+    answer = finding(world, "permissions")
+    assert (answer.status, answer.observed) == ("fail", "not allowed: create namespaces, list secrets")
 
 
 def test_the_chart_is_rendered_once_for_all_questions(world: Any) -> None:
@@ -226,6 +240,7 @@ def storage_class(name: str, provisioner: str, *, default: bool = False) -> Json
         ("nasplugin.csi.alibabacloud.com", "pass"),
         ("com.tencent.cloud.csi.cfs", "pass"),
         ("kubernetes.io/host-path", "pass"),
+        ("sandbox.dataflow-runbooks.dev/host-path", "pass"),
         ("ebs.csi.aws.com", "fail"),
         ("kubernetes.io/aws-ebs", "fail"),
         ("disk.csi.azure.com", "fail"),

@@ -103,6 +103,7 @@ def test_a_dry_run_is_made_on_the_server_with_values_from_standard_input(
     helm: Helm, program: Any, upgrade: bool, verb: str
 ) -> None:
     program.answer(verb, stdout=RELEASE)
+    helm.__dict__["version"] = "v3.19.5"
     rendered = helm.render("dataflow", CHART, VALUES, upgrade=upgrade)
     flags = ("--dry-run=server", "--values", "-", "--output", "json")
     assert program.call.argv == ("helm", verb, "dataflow", CHART.path, *flags, *WHERE)
@@ -155,6 +156,20 @@ def test_the_version_is_asked_without_a_cluster(helm: Helm, program: Any, text: 
     program.answer("version", stdout=text)
     assert helm.version == version
     assert program.call.argv == ("helm", "version", "--template", "{{.Version}}")
+
+
+@pytest.mark.parametrize(("version", "plans"), [("v3.12.3", False), ("v3.13.0", True), ("v4.0.0", True)])
+def test_a_helm_that_can_make_no_server_side_dry_run_is_refused_in_words(
+    helm: Helm, program: Any, version: str, plans: bool
+) -> None:
+    program.answer("install", stdout=RELEASE)
+    program.answer("version", stdout=version)
+    if plans:
+        assert helm.render("dataflow", CHART, VALUES, upgrade=False).revision == 3
+        return
+    with pytest.raises(UsageError, match=f"Helm {version} can't make a server-side dry run") as caught:
+        helm.render("dataflow", CHART, VALUES, upgrade=False)
+    assert "Helm 3.13 or newer" in caught.value.next_step
 
 
 def test_a_program_that_is_not_helm_is_named(helm: Helm, program: Any) -> None:
@@ -213,6 +228,7 @@ def test_values_never_stand_on_the_command_line_or_in_an_event(
     helm: Helm, program: Any, told: list[Event], upgrade: bool
 ) -> None:
     program.answer(stdout=RELEASE)
+    helm.__dict__["version"] = "v3.19.5"
     helm.render("dataflow", CHART, VALUES, upgrade=upgrade)
     helm.change("dataflow", CHART, VALUES, upgrade=upgrade, note="n", seconds=1)
     assert "hunter2" not in " ".join(word for call in program.calls for word in call.argv)

@@ -71,6 +71,8 @@ def test_a_key_that_only_names_one_is_left_alone(key: str) -> None:
         ({"url": "redis://:hunter22@host:6379"}, ("url",)),
         ({"key": "-----BEGIN PRIVATE KEY-----\nhunter22\n-----END PRIVATE KEY-----"}, ("key",)),
         ({"a": {"from": "hunter22"}}, ("a",)),
+        ({"env": [{"name": "DB_PASSWORD", "value": "hunter22"}]}, ("env", 0, "value")),
+        ({"redis": {"auth": "hunter22"}}, ("redis", "auth")),
     ],
 )
 def test_a_secret_in_clear_is_found(values: Any, path: tuple[str | int, ...]) -> None:
@@ -87,6 +89,8 @@ def test_a_secret_in_clear_is_found(values: Any, path: tuple[str | int, ...]) ->
         {"image": {"pullSecrets": ["regcred"], "digest": "sha256:" + "a" * 64}},
         {"imagePullSecrets": [{"name": "regcred"}]},
         {"env": [{"name": "LOG_LEVEL", "value": "debug"}]},
+        {"env": [{"name": "DB_PASSWORD", "value": {"from": "env:A"}}]},
+        {"env": [{"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]},
         {"networkPolicy": {"ingress": [{"from": [{"podSelector": {}}]}]}},
     ],
 )

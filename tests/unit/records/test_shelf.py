@@ -94,6 +94,23 @@ def test_a_broken_manifest_is_an_error_with_exit_code_8(closed: Path, content: s
     assert refused.value.exit_code == 8
 
 
+def test_a_damaged_record_is_listed_as_unknown_and_hides_no_other(tmp_path: Path, closed: Path) -> None:
+    other = records.create(tmp_path, target="t", stage="install")
+    manifest = closed / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_text("garbage")
+    told = {summary.run_id: (summary.outcome, summary.exit_code) for summary in records.listing(closed.parent.parent)}
+    told |= {summary.run_id: (summary.outcome, summary.exit_code) for summary in records.listing(tmp_path)}
+    assert told[records.run_id(closed)] == ("unknown", 8)
+    assert told[records.run_id(other)] == ("open", 6)
+
+
+def test_a_record_is_found_by_its_folder_too(closed: Path) -> None:
+    root = closed.parent.parent
+    assert records.find(root, str(closed)) == closed
+    assert records.find(root, closed.name) == closed
+
+
 def test_a_manifest_that_lists_less_does_not_hide_a_file(closed: Path) -> None:
     manifest = json.loads((closed / "manifest.json").read_text())
     del manifest["files"]["evidence/pod.log"]

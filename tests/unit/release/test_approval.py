@@ -35,7 +35,7 @@ def test_without_a_yes_nothing_is_changed() -> None:
     told: list[Event] = []
     with pytest.raises(ApprovalError, match=f"not approved: {PLAN.digest}. Nothing was changed") as caught:
         approved(PLAN, None, told.append)
-    assert f"approve={PLAN.digest}" in caught.value.next_step
+    assert f"--approve {PLAN.digest}" in caught.value.next_step
     assert [event.kind for event in told] == ["approval.missing"]
 
 

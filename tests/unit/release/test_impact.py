@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks_lib.release.impact import counts, difference, dropped_values
+from runbooks_lib.release.impact import counts, difference, value_changes
 from runbooks_lib.results import Json, ObjectChange
 
 
@@ -168,21 +168,32 @@ def test_the_first_sentence_counts(actions: list[Any], sentence: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "dropped"),
     [
-        ({"global": {"databases": {"a": "x"}}}, {"global": {}}, ("global.databases",)),
+        ({"global": {"databases": {"a": "x"}}}, {"global": {}}, ("global.databases.a",)),
         (
             {"global": {"databases": {"a": "x", "b": "y"}}},
             {"global": {"databases": {"a": "z"}}},
             ("global.databases.b",),
         ),
         ({"a": 1, "b": 2}, {}, ("a", "b")),
-        ({"a": {"b": 1}}, {"a": 5}, ()),
-        ({"a": [1, 2]}, {"a": []}, ()),
+        ({"a": {"b": 1}}, {"a": 5}, ("a.b",)),
+        ({"a": [1, 2]}, {"a": []}, ("a[0]", "a[1]")),
+        ({"a": {}}, {}, ()),
         ({"a": None}, {}, ("a",)),
         ({}, {"a": 1}, ()),
     ],
 )
 def test_keys_that_helm_would_forget_are_named(old: Json, new: Json, dropped: tuple[str, ...]) -> None:
     assert dropped_values(old, new) == dropped
+
+
+def dropped_values(old: Json, new: Json) -> tuple[str, ...]:
+    told = value_changes(old, new, plain)
+    return tuple(line.split(" ")[2] for line in told if line.startswith("DROPPED VALUE: "))
+
+
+def test_changed_and_new_values_are_shown_as_they_may_be() -> None:
+    told = value_changes({"a": {"b": 1}, "same": [1]}, {"a": {"b": 2, "c": "x"}, "same": [1]}, lambda text: f"‹{text}›")
+    assert list(told) == ["Changed value: ‹a.b: 1› → ‹a.b: 2›.", "New value: ‹a.c: x›."]
 
 
 KEYS = st.text("abc", min_size=1, max_size=2)
@@ -200,14 +211,20 @@ def has(values: Any, path: str) -> bool:
     return True
 
 
+def at(values: Any, path: str) -> Any:
+    for key in path.split("."):
+        values = values[key]
+    return values
+
+
 @given(VALUES, VALUES)
 def test_a_dropped_key_is_in_the_old_values_and_not_in_the_new(old: Json, new: Json) -> None:
     for path in dropped_values(old, new):
         assert has(old, path)
-        assert not has(new, path)
+        assert not has(new, path) or isinstance(at(new, path), dict), "a mapping in its place is no such value"
 
 
 @given(VALUES)
 def test_the_same_values_drop_nothing_and_no_values_drop_all(values: Json) -> None:
-    assert dropped_values(values, values) == ()
-    assert dropped_values(values, {}) == tuple(sorted(values))
+    assert list(value_changes(values, values, plain)) == []
+    assert {path.split(".")[0] for path in dropped_values(values, {})} == set(values)

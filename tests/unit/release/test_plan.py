@@ -185,10 +185,29 @@ def test_an_upgrade_to_the_same_says_so_and_has_no_steps(world: Any) -> None:
     assert rendered.steps
     given = _given(world)
     world.stored(manifest(), values=given)
+    world.lives(manifest())
     plan = plan_upgrade(world.boundaries)
     assert plan.empty
     assert plan.impact == ("Nothing to do: revision 1 is dataflow-1.16.0 with these values already.",)
     assert plan.bindings["revision"] == 1
+
+
+def test_what_was_deleted_by_hand_is_made_again(world: Any) -> None:
+    world.renders(manifest())
+    world.stored(manifest(), values=_given(world))
+    world.lives(manifest())
+    lost = world.cluster.objects.pop()
+    plan = plan_upgrade(world.boundaries)
+    assert not plan.empty
+    assert f"Missing in the cluster, and made again: {lost['kind']} {lost['metadata']['name']}." in plan.impact
+
+
+def test_after_a_failed_upgrade_the_plan_says_what_it_is_compared_with(world: Any) -> None:
+    world.renders(manifest())
+    world.stored(manifest(), values=_given(world), info={"status": "failed"})
+    assert "Revision 1 is failed: the differences are to what it tried, not to what runs." in (
+        plan_upgrade(world.boundaries).impact
+    )
 
 
 def _given(world: Any) -> dict[str, Any]:
@@ -229,7 +248,7 @@ def test_an_upgrade_names_images_objects_and_dropped_values(world: Any) -> None:
         "Upgrades release dataflow from dataflow-1.16.0 (revision 1) to dataflow-1.16.1: 1 changed, 1 removed."
     )
     assert "Image: Deployment dataflow-api api: dataflow:1 → dataflow:2" in plan.impact
-    assert any(line.startswith("DROPPED VALUE: forgotten is set in the stored release") for line in plan.impact)
+    assert any(line.startswith("DROPPED VALUE: forgotten.key is set in the stored release") for line in plan.impact)
     assert [(change.action, change.name) for change in plan.changes] == [
         ("remove", "Service old"),
         ("change", "Deployment dataflow-api"),

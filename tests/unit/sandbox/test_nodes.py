@@ -28,8 +28,8 @@ IMAGES = [
 
 
 @functools.cache
-def stages(*, services: bool = True) -> dict[str, dict[str, Any]]:
-    documents = yaml.safe_load_all(nodes.configuration(services=services))
+def stages() -> dict[str, dict[str, Any]]:
+    documents = yaml.safe_load_all(nodes.configuration())
     return {document["metadata"]["name"]: document["spec"] for document in documents}
 
 
@@ -38,8 +38,8 @@ def condition(spec: dict[str, Any]) -> str:
     return str(expression["key"])
 
 
-def pods(*, services: bool = True) -> dict[str, dict[str, Any]]:
-    found = stages(services=services)
+def pods() -> dict[str, dict[str, Any]]:
+    found = stages()
     return {name: spec for name, spec in found.items() if spec["resourceRef"]["kind"] == "Pod"}
 
 
@@ -73,17 +73,12 @@ def test_an_image_is_waited_for_exactly_where_the_table_of_components_knows_it(i
     assert f'regexMatch "{found[1]}"' in template
 
 
-@pytest.mark.parametrize("image", IMAGES)
-def test_without_services_no_image_is_waited_for(image: str) -> None:
-    found = re.search(r'test\("(.+)"\)', condition(pods(services=False)["pod-run"]))
-    assert found
-    assert not re.search(found[1], image)
-
-
 def test_nothing_is_left_to_be_filled_in() -> None:
-    assert not re.search(r"%[A-Z]+%", nodes.configuration(services=True))
+    assert not re.search(r"%[A-Z]+%", nodes.configuration())
 
 
-def test_another_content_has_another_file_name() -> None:
-    assert nodes.file_name(services=True) == nodes.file_name(services=True)
-    assert nodes.file_name(services=True) != nodes.file_name(services=False)
+def test_another_content_has_another_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = nodes.file_name()
+    assert nodes.file_name() == before
+    monkeypatch.setattr(nodes, "PREFIX", "other.example.com/")
+    assert nodes.file_name() != before

@@ -1,0 +1,34 @@
+"""Following the objects of a kind for as long as a controller works."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from runbooks_lib.cluster import Cluster
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.results import Json
+
+_PAUSE_SECONDS = 1.0
+
+
+def follow(cluster: Cluster, kind: str, take: Callable[[str, Json], None], ended: threading.Event) -> None:
+    """Hand over every object of a built-in kind and each change of it, in a thread of its own."""
+
+    def work() -> None:
+        while not ended.is_set():
+            try:
+                for change, seen in cluster.watch("v1", kind, None, timeout=3600):
+                    take(change, seen)
+            except RunbookError as error:
+                say(error)
+                ended.wait(_PAUSE_SECONDS)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def say(error: BaseException) -> None:
+    """Tell of trouble in the controller's log."""
+    print(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}", file=sys.stderr, flush=True)
