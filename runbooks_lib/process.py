@@ -143,11 +143,7 @@ def run(
 
 
 def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Started:
-    """Start a daemon in a session of its own; its output is appended to ``log``.
-
-    Raises:
-        UsageError: The program does not exist or may not be run.
-    """
+    """Start a daemon in a session of its own; its output is appended to ``log``. Raises as :func:`run` does."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
         child = _spawn(argv, env, cwd, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)

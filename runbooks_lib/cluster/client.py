@@ -43,12 +43,9 @@ class Cluster(AbstractContextManager["Cluster"]):
         timeout: float = 10,
         pause: float = 0.3,
     ) -> Cluster:
-        """Read the kubeconfig (None: the user's own; see :func:`runbooks_lib.cluster.kubeconfig.load`).
+        """Read a kubeconfig (None: the user's own) for one of its contexts (empty: the current one).
 
-        Args:
-            context: A context of it; empty for its current one.
-            timeout: Seconds for one answer.
-            pause: Seconds before a question is asked again; longer each time.
+        ``timeout`` is the seconds for one answer, ``pause`` those before a question is asked again, longer each time.
         """
         return cls(Connection(load(kubeconfig, context), observe=observe, timeout=timeout, pause=pause))
 

@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """Asks one API server.
-
-    Attributes:
-        server: Its address, without credentials.
-        pause: Seconds before a question is asked again; longer each time.
-    """
+    """Asks one API server; as for a :class:`runbooks_lib.cluster.Cluster`."""
 
     def __init__(self, settings: Configuration, *, observe: Observe, timeout: float, pause: float) -> None:
         import urllib3

@@ -78,6 +78,8 @@ class Ask:
         return f"{self.verb} {what}{place}"
 
 
+#: Characters of a server's words.
+LONGEST = 600
 #: How an address names this machine.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -137,26 +139,15 @@ def _error(row: dict[str, str], **words: object) -> RunbookError:
     return error(row["summary"].format(**words), next_step=row["next_step"].format(**words))
 
 
-LONGEST = 600
-#: How a server echoes what it was given: after a field's verdict, as Go writes a value, or quoted at length.
-_ECHO = re.compile(
-    r"\b(Invalid|Unsupported|Duplicate) value: "
-    r'(?!"?null"?\b)'
-    r'("(?:[^"\\]|\\.)*"|[\w.*\[\]]*\{.*\}|[^\s:"{][^:\n]*)',
-    re.DOTALL,
-)
-_STRUCT = re.compile(r"&?\w[\w.*\[\]]*\{.*\}", re.DOTALL)
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.){99,}"', re.DOTALL)
-
-
 def spoken(status: Json, *, secret: bool = False) -> str:
     """What a ``Status`` says, without the values it echoes (a password in the wrong place?); of a Secret only fields."""
     text = str(status.get("message") or "")
     if secret:
         causes = (status.get("details") or {}).get("causes") or []
         text = ", ".join(f"{cause.get('field', 'a field')} ({cause.get('reason')})" for cause in causes)
-    text = _STRUCT.sub("…", _ECHO.sub(r"\1 value", text))
-    text = " ".join(_QUOTED.sub('"…"', text).split())
+    for echo in _TABLE["echoes"]:
+        text = re.sub(echo["pattern"], echo["told"], text, flags=re.DOTALL)
+    text = " ".join(text.split())
     if len(text) > LONGEST:
         return text[:LONGEST] + "…"
     return text if not text or text[-1] in ".…" else text + "."

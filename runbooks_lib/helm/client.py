@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,7 +46,7 @@ class Helm:
     namespace: str
     kubeconfig: Path | None = None
     context: str = ""
-    redactor: Redactor | None = None
+    redactor: Redactor = field(default_factory=Redactor)
     run: process.Runner = process.run
     observe: Observe = unobserved
 
@@ -170,7 +170,7 @@ class Helm:
         done = self.run(full, timeout=timeout, stdin=stdin, env=self._environment(), cwd=nowhere)
         ended = {"argv": full, "returncode": done.returncode, "seconds": round(done.seconds, 3)}
         if not done.ok:
-            ended["stderr"] = shortened(self._redacted(done.stderr))
+            ended["stderr"] = shortened(self.redactor.redact(done.stderr))
         self.observe(Event(kind="command.ended", data=ended))
         return done
 
@@ -188,11 +188,8 @@ class Helm:
 
     def _checked(self, done: process.Completed) -> str:
         if not done.ok:
-            raise failure(done, self._redacted)
+            raise failure(done, self.redactor.redact)
         return done.stdout
-
-    def _redacted(self, text: str) -> str:
-        return self.redactor.redact(text) if self.redactor is not None else text
 
 
 def _parsed(verb: str, text: str, parse: Callable[[Any], Parsed]) -> Parsed:

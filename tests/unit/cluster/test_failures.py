@@ -70,7 +70,7 @@ def test_any_answer_at_all_becomes_a_short_sentence_with_a_next_step(content: by
 
 def test_every_row_of_the_table_is_whole() -> None:
     table = failures._TABLE
-    assert set(table) == {"cases", "connections", "refusals"}
+    assert set(table) == {"cases", "connections", "refusals", "echoes"}
     for row in [*table["cases"].values(), *table["refusals"]]:
         assert set(row) - {"status", "message", "safe"} == {"error", "summary", "next_step"}
         assert issubclass(failures._ERRORS[row["error"]], RunbookError)

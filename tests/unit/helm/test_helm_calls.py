@@ -298,7 +298,6 @@ def test_each_call_is_told_when_it_starts_and_when_it_has_ended(helm: Helm, prog
 def test_the_end_of_a_failed_call_has_its_words_redacted_and_of_bounded_length(
     helm: Helm, program: Any, told: list[Event]
 ) -> None:
-    assert helm.redactor is not None
     helm.redactor.register("hunter2-hunter2", "pg#PASSWORD")
     program.answer("version", returncode=1, stderr="Error: bad hunter2-hunter2 " + "x" * 5000)
     with pytest.raises(RunbookError):
