@@ -64,13 +64,11 @@ class Helm:
 
     def status(self, release: str) -> Release | None:
         """The stored release with its manifest, or ``None`` when there is none."""
-        text = self._ask(["status", release, "--output", "json"])
-        return _parsed("status", text, release_of) if text is not None else None
+        return self._ask(["status", release, "--output", "json"], release_of)
 
     def history(self, release: str) -> tuple[Revision, ...]:
         """The stored revisions, oldest first; empty when there is no release."""
-        text = self._ask(["history", release, "--output", "json", "--max", "20"])
-        return _parsed("history", text, revisions_of) if text is not None else ()
+        return self._ask(["history", release, "--output", "json", "--max", "20"], revisions_of) or ()
 
     def fetch(self, *, repository: str, name: str, version: str) -> ChartFile:
         """Fetch one version of a chart from a Helm repository or an OCI registry."""
@@ -146,12 +144,12 @@ class Helm:
         argv = ["uninstall", release, "--description", note, "--timeout", f"{int(seconds)}s"]
         self._call(argv, timeout=seconds + process.GRACE_SECONDS)
 
-    def _ask(self, argv: Sequence[str]) -> str | None:
-        """A question about a release; ``None`` when Helm says that there is none."""
+    def _ask(self, argv: Sequence[str], parse: Callable[[Any], Parsed]) -> Parsed | None:
+        """The answer to a question about a release; ``None`` when Helm says that there is none."""
         done = self._run(argv)
         if not done.ok and "release: not found" in error_text(done.stderr):
             return None
-        return self._checked(done)
+        return _parsed(argv[0], self._checked(done), parse)
 
     def _call(self, argv: Sequence[str], **how: Any) -> str:
         return self._checked(self._run(argv, **how))
