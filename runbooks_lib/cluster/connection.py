@@ -64,22 +64,15 @@ class Connection:
             return {**json.loads(content)}
 
     def content(self, ask: Ask) -> bytes:
-        """The answer. A question is repeated after a passing fault; a write never is, and is told.
-
-        Raises:
-            Unreachable: No answer, no trust, no valid credentials, or no API server.
-            OutcomeUnknown: A write whose answer was lost, or a server that failed.
-            CheckFailed: The server understood and refused; see :func:`runbooks_lib.cluster.failures.refusal`.
-        """
+        """The answer. A question is repeated after a passing fault; a write never is, and is told."""
+        # No answer came.
         status = 0
         try:
             with self._mapped(ask):
-                retries = self._repeats if ask.safe else False
-                response = self._send(ask, patience=self._timeout, retries=retries)
+                response = self._send(ask, patience=self._timeout, retries=self._repeats if ask.safe else False)
                 status = response.status
         finally:
             if not ask.safe:
-                # Status 0: no answer came.
                 told = {key: getattr(ask, key) for key in ("verb", "resource", "name", "namespace")}
                 self._observe(Event(kind="request.made", data=told | {"status": status}))
         if 200 <= status < 300:
