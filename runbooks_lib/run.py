@@ -75,6 +75,11 @@ class Run:
             ParametersError: The file or an override can't be used; nothing was opened.
             RunbookError: The target can't be reached; the record says so.
         """
+        texts: dict[str, Any] = {"parameters_file": parameters_file, "approve": approve}
+        for name, value in texts.items():
+            if not isinstance(value, str):
+                said = f"papermill has made {value!r} of what was given as {name}."
+                raise UsageError(said, next_step=f"Give it as text: papermill … -r {name} …")
         settings = parameters.load(parameters_file, overrides)
         redactor = Redactor()
         folder = None

@@ -97,7 +97,9 @@ def _run(act: Act, file: str, keep: bool, say: Say) -> RunSummary:
 
     def observe(event: Event) -> None:
         # What to do next is about a cluster that is gone by then, unless it is kept.
-        if line := telling(event) if keep else telling(event).partition("\nNext: ")[0]:
+        # The plan is told above, the end below with its time.
+        told = "" if event.kind in {"plan.made", "run.ended"} else telling(event)
+        if line := told if keep else told.partition("\nNext: ")[0]:
             with suppress(OSError):  # an observer must not raise, also when nobody reads our lines any more
                 say(f"  {line}")
 

@@ -26,10 +26,13 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import write_ipynb
 from papermill.log import logger
 
+from runbooks_lib.errors import UsageError
 from runbooks_lib.headless.session import Session, workplace
+from runbooks_lib.headless.stage import check_taken
 from runbooks_lib.headless.stopping import Stop, signal_group
 from runbooks_lib.records.folder import NOTEBOOK
 from runbooks_lib.records.notebook import read
+from runbooks_lib.records.outcome import describe
 from runbooks_lib.results import Json
 
 #: Seconds for a kernel to close its record after the last cell.
@@ -51,6 +54,15 @@ class NotebookFailed(click.ClickException):
         self.exit_code = int(told["exit_code"])  # type: ignore[misc]  # click means it to be set so
 
 
+def _refuse_unknown(about: Any) -> None:
+    """Of a parameter that the notebook does not take papermill only says so, and goes on without it."""
+    try:
+        if about["parameters"]:
+            check_taken(Path(about["input_path"]), about["parameters"])
+    except UsageError as error:
+        raise NotebookFailed(describe(error)) from error
+
+
 class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
     """Runs a notebook in a kernel of its own; :class:`TruthfulClient` says what it does not believe."""
 
@@ -66,6 +78,8 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
         Raises:
             NotebookFailed: The run did not end well. ``run_stage`` is not told so: it reads the record.
         """
+        if record is None:
+            _refuse_unknown(nb.metadata.papermill)
         with nullcontext(stop) if stop else Stop() as taken, workplace() as place:
             session = Session(taken, place, record)
             # Without an output path papermill's own saves do nothing: it would write the whole notebook at

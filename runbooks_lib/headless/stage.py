@@ -63,7 +63,7 @@ def run_stage(
         "output_directory": output_directory,
     }
     given = {name: value for name, value in wanted.items() if value}
-    _check_taken(notebook, given)
+    check_taken(notebook, given)
     root = parameters.resolve_path(output_directory or "records")
     with Stop() as stop:
         records.sweep(root, register)
@@ -100,7 +100,7 @@ def preview(stage: str, parameters_file: str, *, overrides: Overrides = ()) -> P
     return plan
 
 
-def _check_taken(notebook: Path, given: Json) -> None:
+def check_taken(notebook: Path, given: Json) -> None:
     """Refuse what the notebook's cell tagged ``parameters`` does not set."""
     try:
         taken = sorted(_papermill().inspect_notebook(str(notebook)))

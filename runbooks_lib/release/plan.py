@@ -263,7 +263,10 @@ def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:
         if change.action == "keep":
             reasons.setdefault("; ".join(change.detail), []).append(change.name)
     stays = [f"Stays, {reason}: {', '.join(names)}." for reason, names in reasons.items()]
-    return (*stays, *(f"Cluster-scoped and removed: {name}." for name in left.cluster_scoped))
+    return (
+        *stays,
+        *([f"Cluster-scoped and removed: {'; '.join(left.cluster_scoped)}."] if left.cluster_scoped else []),
+    )
 
 
 def _image_changes(old: Release, new: Release) -> list[str]:

@@ -316,6 +316,12 @@ def test_a_cluster_that_does_not_answer_closes_the_record_as_unknown(sandbox: An
     assert (summary.outcome, summary.exit_code) == ("unknown", 6)
 
 
+def test_what_papermill_made_a_number_of_is_refused(sandbox: Any) -> None:
+    with pytest.raises(UsageError, match="papermill has made inf of what was given as approve") as caught:
+        Run.open("install", sandbox.parameters_file, approve=float("12e4567"))  # type: ignore[arg-type]
+    assert "-r approve" in caught.value.next_step
+
+
 def test_a_misspelt_parameter_opens_no_run(sandbox: Any, tmp_path: Path) -> None:
     with pytest.raises(ParametersError, match="cluster_uid"):
         Run.open(

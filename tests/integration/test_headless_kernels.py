@@ -381,6 +381,18 @@ def test_the_program_of_a_killed_kernel_is_ended_too(project: Path, write: Write
     assert (ended.outcome, ended.exit_code) == ("failed", 1)
 
 
+def test_papermills_own_command_with_our_engine_refuses_a_parameter_that_the_notebook_does_not_take(
+    project: Path, write: Write
+) -> None:
+    write("print('it ran')")
+    ended = papermill(project, "--engine", "runbooks", "-p", "overides", "x", "-p", "approve", "sha256:1")
+    assert ended.returncode == 2
+    assert "The notebook 03_verify.ipynb takes no overides." in ended.stderr
+    assert "It takes: approve, output_directory, overrides, parameters_file." in ended.stderr
+    assert "it ran" not in ended.stdout + ended.stderr
+    assert papermill(project, "--engine", "runbooks", "-p", "approve", "sha256:1").returncode == 0
+
+
 def papermill(project: Path, *flags: str) -> process.Completed:
     """papermill's own command line, as a pipeline calls it."""
     argv = ["-m", "papermill", "notebooks/03_verify.ipynb", "out.ipynb", "--no-progress-bar", *flags]
