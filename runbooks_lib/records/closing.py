@@ -11,21 +11,9 @@ from pathlib import Path
 
 from runbooks_lib.errors import Outcome
 from runbooks_lib.process import Started
-from runbooks_lib.records.folder import (
-    INPUT,
-    MANIFEST,
-    NOTEBOOK,
-    PART,
-    RecordClosed,
-    is_closed,
-    locked,
-    replace,
-    run_id,
-    stage_of,
-    writing,
-)
+from runbooks_lib.records.folder import MANIFEST, PART, RecordClosed, is_closed, locked, replace, writing
 from runbooks_lib.records.journal import append, now, read_events
-from runbooks_lib.records.notebook import executed, executions_of, read
+from runbooks_lib.records.notebook import write_notebook
 from runbooks_lib.records.outcome import outcome_of
 from runbooks_lib.records.shelf import files_of, folders, summary_of
 from runbooks_lib.redaction import Redactor
@@ -52,10 +40,9 @@ def close(
     Raises:
         RecordError: The record can't be written; it stays open, and the next command closes it.
     """
-    with suppress(RecordClosed), locked(folder) as handle:
-        _write_notebook(folder, redactor, sealed=closer == "seal cell")
-        with writing(folder):
-            found = _search(folder, redactor)
+    with suppress(RecordClosed), locked(folder) as handle, writing(folder):
+        write_notebook(folder, redactor, read_events(folder), sealed=closer == "seal cell")
+        found = _search(folder, redactor)
         told: Json = {"outcome": outcome, "exit_code": exit_code, "summary": summary, "closer": closer}
         # A closer that was killed may have told the end already.
         ends = [event["data"] for event in read_events(folder) if event["kind"] == "run.ended"]
@@ -117,15 +104,6 @@ def _writers_gone(folder: Path) -> bool:
     return here and not any(one.alive for one in started)
 
 
-def _write_notebook(folder: Path, redactor: Redactor, *, sealed: bool) -> None:
-    executions, source = executions_of(read_events(folder), sealed=sealed), folder / INPUT
-    if source.exists() or executions:
-        template = read(source.read_text(encoding="utf-8") if source.exists() else "")
-        notebook = redactor.redact_data(executed(template, executions))
-        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-        replace(folder / NOTEBOOK, text.encode("utf-8", "backslashreplace"))
-
-
 def _search(folder: Path, redactor: Redactor) -> list[str]:
     """Look for secrets in every file, and take them out; says which were found, and where."""
     found = []
@@ -159,27 +137,18 @@ def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
 
 def _write_manifest(folder: Path, ended: Json) -> None:
     """Digest every file and write the manifest: with it the record is closed."""
+    opened = summary_of(folder).model_dump(include={"run_id", "stage", "target", "started"})
+    told = {key: ended[key] for key in ("outcome", "exit_code", "summary")}
     files: Json = {}
-    with writing(folder):
-        for path in files_of(folder):
-            content = path.read_bytes()
-            files[str(path.relative_to(folder))] = {"sha256": digest_bytes(content), "size": len(content)}
-    manifest = {
-        "run_id": run_id(folder),
-        "stage": stage_of(folder),
-        "target": folder.parent.name,
-        **{key: ended[key] for key in ("outcome", "exit_code", "summary")},
-        "started": read_events(folder)[0]["at"],
-        "ended": now(),
-        "files": files,
-    }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    replace(folder / MANIFEST, text.encode("utf-8", "backslashreplace"), mode=0o444)
-    with writing(folder):
-        # Only now: had the closer died before, a read-only journal could not be closed by the next one.
-        for path in files_of(folder):
-            path.chmod(0o444)
-        for directory in {path.parent for path in files_of(folder)} | {folder, folder.parent}:
-            handle = os.open(directory, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
+    for path in files_of(folder):
+        content = path.read_bytes()
+        files[str(path.relative_to(folder))] = {"sha256": digest_bytes(content), "size": len(content)}
+    manifest = {**opened, **told, "ended": now(), "files": files}
+    replace(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", mode=0o444)
+    # Only now: had the closer died before, a read-only journal could not be closed by the next one.
+    for path in files_of(folder):
+        path.chmod(0o444)
+    for directory in {path.parent for path in files_of(folder)} | {folder, folder.parent}:
+        handle = os.open(directory, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

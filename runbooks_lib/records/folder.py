@@ -107,16 +107,16 @@ def write_text(folder: Path, relative: str, content: str, redactor: Redactor) ->
         step = "Report this: a runbook may only write into its own record."
         raise RecordError(f"{relative!r} is not a path inside the record {folder.name}.", next_step=step)
     with locked(folder):
-        replace(path, redactor.redact(content).encode("utf-8", "backslashreplace"))
+        replace(path, redactor.redact(content))
     return path
 
 
-def replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def replace(path: Path, content: str, *, mode: int = 0o644) -> None:
     """Write a file durably and at once: a reader sees the old content or the new; the caller holds the lock."""
     temporary = path.with_name(f".{path.name}{PART}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), mode)

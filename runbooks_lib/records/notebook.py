@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from runbooks_lib.records.folder import INPUT, NOTEBOOK, replace
+from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Json
 
 # nbformat is not used here: with jsonschema's optional formats installed its import takes a second, and this
@@ -32,12 +35,21 @@ class Execution:
     ended: bool = False
 
 
-def executions_of(events: Iterable[Json], *, sealed: bool) -> list[Execution]:
-    """The executions that a journal tells of, in the order in which they began.
+def write_notebook(folder: Path, redactor: Redactor, events: Iterable[Json], *, sealed: bool) -> None:
+    """Make the executed notebook of ``input.ipynb`` and the journal, if there is anything to make it of.
 
     Args:
         sealed: The cell that has not ended is the one that closes the record; otherwise its kernel is dead.
     """
+    executions, source = executions_of(events, sealed=sealed), folder / INPUT
+    if source.exists() or executions:
+        template = read(source.read_text(encoding="utf-8") if source.exists() else "")
+        notebook = redactor.redact_data(executed(template, executions))
+        replace(folder / NOTEBOOK, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def executions_of(events: Iterable[Json], *, sealed: bool) -> list[Execution]:
+    """The executions that a journal tells of, in the order in which they began; see :func:`write_notebook`."""
     executions: dict[int | None, Execution] = {}
     for event in events:
         kind, data = event["kind"], event["data"]
