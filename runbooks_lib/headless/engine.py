@@ -10,6 +10,7 @@ import logging
 import signal
 import time
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -175,8 +176,7 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
     def process_message(self, msg: Any, *rest: Any, **named: Any) -> Any:
         """Take in what the kernel says; once a cell has begun it can be interrupted."""
         if msg["msg_type"] == "execute_input":
-            pid, stop = self.km.provisioner.pid, self._session.stop
-            stop.enter_cell(lambda: signal_group(pid, signal.SIGINT), lambda: signal_group(pid, signal.SIGKILL))
+            self._session.stop.enter_cell(partial(signal_group, self.km.provisioner.pid))
         return super().process_message(msg, *rest, **named)
 
     def _run_cell(self, cell: Any, index: int) -> None:
