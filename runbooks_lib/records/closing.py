@@ -19,7 +19,7 @@ from runbooks_lib.records.shelf import files_of, folders, summary_of
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Json, RunSummary, digest_bytes
 
-#: Registers the secrets of a record that somebody else wrote; False when one of them can't be resolved.
+#: Registers the secrets of a record that somebody else wrote; False when one of them can't be looked up.
 Resolve = Callable[[Path, Redactor], bool]
 
 _REMOVED = "This file held a secret that could not be taken out of it, and was removed when the record was closed.\n"
@@ -55,12 +55,12 @@ def close(
     return summary_of(folder)
 
 
-def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, searchable: bool = True) -> RunSummary:
+def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, resolve: Resolve | None = None) -> RunSummary:
     """Close a record that no Seal cell did: the outcome is what the journal proves.
 
     Args:
-        searchable: The redactor knows every secret that the run could have used; otherwise the record is
-            quarantined, since nobody can tell whether it holds one.
+        resolve: For a redactor that does not know yet what the run could have used. If it can't know either, the
+            record is quarantined, since nobody can tell whether it holds a secret.
 
     Raises:
         RecordError: The record can't be written.
@@ -69,7 +69,7 @@ def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, searchable
     outcome, exit_code, summary = outcome_of(events)
     if closer == "sweep" and not any(event["kind"] in {"error.raised", "run.ended"} for event in events):
         outcome, summary = "abandoned", f"The run was killed. {summary}"
-    if not searchable:
+    if resolve and not resolve(folder, redactor):
         outcome, exit_code = "quarantined", 8
         summary = f"The record was quarantined: its secrets can't be looked up to search it for them. {summary}"
     return close(folder, redactor, outcome=outcome, exit_code=exit_code, summary=summary, closer=closer)
@@ -79,18 +79,10 @@ def sweep(records_root: Path, resolve: Resolve) -> list[RunSummary]:
     """Close the records whose every writer is proved gone; a running one is left alone.
 
     An error in the journal stays the outcome; otherwise it is ``abandoned``.
-
-    Args:
-        resolve: Registers a record's secrets again, so that it can be searched for them.
     """
-    closed = []
-    for folder in folders(records_root):
-        if not is_closed(folder) and _writers_gone(folder):
-            # One redactor a record: what is secret in one may be a plain word in another.
-            redactor = Redactor()
-            searchable = resolve(folder, redactor)
-            closed.append(close_as_proved(folder, redactor, closer="sweep", searchable=searchable))
-    return closed
+    left = [folder for folder in folders(records_root) if not is_closed(folder) and _writers_gone(folder)]
+    # One redactor a record: what is secret in one may be a plain word in another.
+    return [close_as_proved(folder, Redactor(), closer="sweep", resolve=resolve) for folder in left]
 
 
 def _writers_gone(folder: Path) -> bool:
@@ -124,10 +116,9 @@ def _search(folder: Path, redactor: Redactor) -> list[str]:
 
 def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
     """Put the redacted text in place of a file's content, or a sentence where that is not enough."""
-    try:
+    redacted = _REMOVED
+    with suppress(UnicodeDecodeError):
         redacted = redactor.redact(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        redacted = _REMOVED
     # In place, since the journal is open and locked.
     with path.open("r+b") as file:
         file.write((_REMOVED if redactor.hits(redacted) else redacted).encode())

@@ -35,11 +35,7 @@ class RecordClosed(RecordError):
 
 
 def open_folder(records_root: Path, *, target: str, stage: str) -> Path:
-    """The record that our engine made for this process, else a new one, of which the engine is told.
-
-    Raises:
-        RecordError: The folder can't be made.
-    """
+    """The record that our engine made for this process, else a new one (:func:`create`), of which it is told."""
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given)
     folder = create(records_root, target=target, stage=stage)
@@ -88,9 +84,8 @@ def is_closed(folder: Path) -> bool:
 
 def write_json(folder: Path, relative: str, content: Any, redactor: Redactor) -> Path:
     """Write plain data, redacted leaf by leaf, as indented JSON; see :func:`write_text`."""
-    redacted = redactor.redact_data(content)
-    text = json.dumps(redacted, indent=1, ensure_ascii=False, default=str) + "\n"
-    return write_text(folder, relative, text, redactor)
+    text = json.dumps(redactor.redact_data(content), indent=1, ensure_ascii=False, default=str)
+    return write_text(folder, relative, text + "\n", redactor)
 
 
 def write_text(folder: Path, relative: str, content: str, redactor: Redactor) -> Path:
