@@ -79,7 +79,9 @@ def executed(template: Json, executions: Sequence[Execution]) -> Json:
         place = _place(cells, execution, last)
         last = last + 1 if place is None else place
         if place is None:
-            cells.insert(last, _inserted(execution.source, number))
+            tag = "injected-parameters" if execution.source.startswith("# Parameters\n") else "not-in-the-notebook"
+            cell = {"id": f"executed-{number}", "cell_type": "code", "metadata": {"tags": [tag]}}
+            cells.insert(last, {**cell, "source": execution.source})
         cells[last] |= {"execution_count": execution.count, "outputs": execution.outputs}
     metadata = {key: value for key, value in template["metadata"].items() if key != "widgets"}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
@@ -99,11 +101,6 @@ def _blank(cell: Json) -> Json:
     source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
     ran: Json = {"execution_count": None, "outputs": []} if cell["cell_type"] == "code" else {}
     return {**cell, "source": source, **ran}
-
-
-def _inserted(source: str, number: int) -> Json:
-    tag = "injected-parameters" if source.startswith("# Parameters\n") else "not-in-the-notebook"
-    return {"id": f"executed-{number}", "cell_type": "code", "metadata": {"tags": [tag]}, "source": source}
 
 
 def _place(cells: list[Json], execution: Execution, last: int) -> int | None:
