@@ -10,6 +10,7 @@ import logging
 import signal
 import time
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -37,9 +38,6 @@ from runbooks_lib.results import Json
 
 #: Seconds for a kernel to close its record after the last cell.
 _SHUTDOWN_SECONDS = 20.0
-
-#: What :meth:`TruthfulClient._mark` says of a cell that was run; the kernel could not.
-_OURS = frozenset({CellTimeoutError.__name__, DeadKernelError.__name__})
 
 #: For ``run_stage``, whose observer is told more than papermill's log would say.
 _QUIET = logging.Logger(__name__, level=logging.CRITICAL + 1)
@@ -141,12 +139,13 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         failed: The name and the message of the error that a cell ended with; None when none did.
     """
 
+    ran = False
+    died = False
+    failed: tuple[str, str] | None = None
+
     def __init__(self, nb_man: Any, session: Session, **named: Any) -> None:
         super().__init__(nb_man, **named)
         self._session = session
-        self.ran = False
-        self.died = False
-        self.failed: tuple[str, str] | None = None
 
     def execute(self, **named: Any) -> None:
         """Run the notebook in a new kernel, started with ``named``; neither a dead kernel nor a failed cell raises."""
@@ -177,20 +176,19 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
     def papermill_execute_cells(self) -> None:
         """Run the cells; the first that does not end well is the last."""
         for index, cell in enumerate(self.nb.cells):
+            if self.failed:
+                return
             self.nb_man.cell_start(cell, index)
             try:
                 self._run_cell(cell, index)
             finally:
                 self._session.stop.leave_cell()
                 self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
-            if self.died or self.failed:
-                return
 
     def process_message(self, msg: Any, *rest: Any, **named: Any) -> Any:
         """Take in what the kernel says; once a cell has begun it can be interrupted."""
         if msg["msg_type"] == "execute_input":
-            pid, stop = self.km.provisioner.pid, self._session.stop
-            stop.enter_cell(lambda: signal_group(pid, signal.SIGINT), lambda: signal_group(pid, signal.SIGKILL))
+            self._session.stop.enter_cell(partial(signal_group, self.km.provisioner.pid))
         return super().process_message(msg, *rest, **named)
 
     def _run_cell(self, cell: Any, index: int) -> None:
@@ -206,10 +204,10 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         except CellTimeoutError as error:
             # papermill's --execution-timeout. The cell is stopped as by a person: it ends its own helm first.
             signal_group(self.km.provisioner.pid, signal.SIGINT)
-            self._mark(index, CellTimeoutError.__name__, str(error).splitlines()[0])
+            self._mark(index, "CellTimeoutError", str(error).splitlines()[0])
         except DeadKernelError:
             self.died = True
-            self._mark(index, DeadKernelError.__name__, "The kernel ended while this cell ran.")
+            self._mark(index, "DeadKernelError", "The kernel ended while this cell ran.")
 
     def _mark(self, index: int, name: str, message: str) -> None:
         """Say in the notebook itself why nothing more was run."""
@@ -245,5 +243,6 @@ def _take_redacted(nb: Any, folder: Path) -> None:
     for cell in nb.cells:
         known = kept.get(cell.get("id", ""))
         if known and known["source"] == cell.source and known["execution_count"] is not None:
-            ours = [output for output in cell.outputs if output.get("ename") in _OURS]
+            # What `_mark` said of a cell that was run; the kernel could not.
+            ours = [out for out in cell.outputs if out.get("ename") in {"CellTimeoutError", "DeadKernelError"}]
             cell.outputs = [*from_dict(known["outputs"]), *ours]  # type: ignore[no-untyped-call]

@@ -35,20 +35,16 @@ _DIED = "The notebook's kernel ended while a cell ran: it was killed, ran out of
 class Session:
     """A notebook's run as the engine sees it.
 
-    Args:
-        stop: The signals.
-        place: A folder for the kernel's files; see :func:`workplace`.
-        record: The run's record where ``run_stage`` made it; else the kernel tells of its own, if it makes one.
-
     Attributes:
-        ending: How it ended: ``exit_code``, ``summary`` and perhaps ``next_step``; None while all is well
-            and there is no record.
+        place: A folder for the kernel's files; see :func:`workplace`.
+        ending: ``exit_code``, ``summary`` and perhaps ``next_step``; None while all is well and there is no record.
     """
 
     def __init__(self, stop: Stop, place: Path, record: Path | None) -> None:
         self.stop = stop
         self.place = place
         self.ending: Json | None = None
+        # Made by ``run_stage``; without it the kernel tells of its own, if it makes one.
         self._record = record
         self._pointer = place / "record"
 
@@ -130,9 +126,7 @@ class Session:
             if not any(event["kind"] == "cell.started" for event in records.read_events(self.folder)):
                 # Only the kernel knew its secrets, but before it began to write it had none yet.
                 self._append(*_cells(nb))
-            redactor = Redactor()
-            searchable = register(self.folder, redactor)
-            records.close_as_proved(self.folder, redactor, closer="engine", searchable=searchable)
+            records.close_as_proved(self.folder, Redactor(), closer="engine", resolve=register)
         summary = records.summary_of(self.folder)
         next_step = (self.ending or {}).get("next_step", "")
         self.ending = {"exit_code": summary.exit_code, "summary": summary.summary, "next_step": next_step}
@@ -152,10 +146,8 @@ def _broken(client: TruthfulClient, error: Exception) -> RunbookError:
     name, said = client.km.kernel_name, (str(error).splitlines() or [type(error).__name__])[0]
     if client.ran:
         return RunbookError(f"The notebook's kernel {name!r} stopped answering: {said}", next_step=_LOOK)
-    return UsageError(
-        f"The notebook's kernel {name!r} did not start: {said}",
-        next_step="Look whether `jupyter kernelspec list` knows it, and whether ipykernel is there.",
-    )
+    step = "Look whether `jupyter kernelspec list` knows it, and whether ipykernel is there."
+    return UsageError(f"The notebook's kernel {name!r} did not start: {said}", next_step=step)
 
 
 def described(name: str, message: str) -> Json:
@@ -168,11 +160,7 @@ def described(name: str, message: str) -> Json:
 
 
 def register(folder: Path, redactor: Redactor) -> bool:
-    """Register every secret that a record's parameters refer to.
-
-    Returns:
-        False when one of them can't be looked up: then nobody can tell whether the record holds it.
-    """
+    """Register every secret that a record's parameters refer to; whether each of them could be looked up."""
     path = folder / "parameters.json"
     if not path.exists():
         # The run ended before it had read its parameters, so it has looked nothing up.

@@ -33,15 +33,11 @@ def run_stage(
     output_directory: str = "",
     observe: Observe = unobserved,
 ) -> RunSummary:
-    """Run ``notebooks/NN_<stage>.ipynb`` and say how it ended.
-
-    Args, but for the last, are those of :meth:`runbooks_lib.run.Run.open`.
+    """Run ``notebooks/NN_<stage>.ipynb`` and say how it ended, also where it failed.
 
     Args:
-        observe: Gets every event of the journal as it is written, from another thread; it must not raise.
-
-    Returns:
-        How it ended. A run that failed is no exception: its summary says so, with its exit code.
+        observe: Gets every event of the journal as it is written, from another thread; it must not raise. The
+            others are those of :meth:`runbooks_lib.run.Run.open`.
 
     Raises:
         ParametersError: The parameters can't be used; no run was begun.
@@ -89,10 +85,8 @@ def preview(stage: str, parameters_file: str, *, overrides: Overrides = ()) -> P
         module = importlib.import_module(f"runbooks_lib.stages.{stage}")
         look, make = module.look, module.plan
     except (ModuleNotFoundError, AttributeError) as error:
-        raise UsageError(
-            f"The stage {stage!r} changes nothing, so it has no plan.",
-            next_step=f"Run it: `runbooks run {stage} -p {parameters_file}`.",
-        ) from error
+        step = f"Run it: `runbooks run {stage} -p {parameters_file}`."
+        raise UsageError(f"The stage {stage!r} changes nothing, so it has no plan.", next_step=step) from error
     run = Run.open(stage, parameters_file, overrides=overrides, record=False)
     # What the run would refuse is not offered for approval.
     run.require(look(run))
@@ -105,15 +99,12 @@ def check_taken(notebook: Path, given: Json) -> None:
     try:
         taken = sorted(_papermill().inspect_notebook(str(notebook)))
     except (ValueError, OSError, AttributeError, KeyError) as error:
-        raise UsageError(
-            f"{notebook} can't be read as a notebook: {error}.", next_step="Restore it: `git checkout -- notebooks/`."
-        ) from error
+        step = "Restore it: `git checkout -- notebooks/`."
+        raise UsageError(f"{notebook} can't be read as a notebook: {error}.", next_step=step) from error
     for name in given:
         if name not in taken:
-            raise UsageError(
-                f"The notebook {notebook.name} takes no {name}.",
-                next_step=f"It takes: {', '.join(taken) or 'no parameters'}.",
-            )
+            step = f"It takes: {', '.join(taken) or 'no parameters'}."
+            raise UsageError(f"The notebook {notebook.name} takes no {name}.", next_step=step)
 
 
 def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
@@ -156,8 +147,14 @@ def _following(folder: Path, observe: Observe) -> Iterator[None]:
 
 def _papermill() -> Any:
     """papermill, without two parts of jsonschema's that take a second to import and that no notebook needs."""
-    for name in ("rfc3987_syntax", "isoduration"):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: "there is no such module"
+    skipped = {"rfc3987_syntax", "isoduration"} - {*sys.modules}
+    if "jsonschema" not in sys.modules:
+        sys.modules.update(dict.fromkeys(skipped))  # type: ignore[arg-type]  # None: "there is no such module"
+        try:
+            importlib.import_module("jsonschema")
+        finally:
+            for name in skipped:
+                del sys.modules[name]
     import papermill
 
     return papermill

@@ -31,7 +31,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal = 0
-        self._cell: tuple[Callable[[], None], Callable[[], None]] | None = None
+        self._send: Callable[[int], None] | None = None
         self._timer: threading.Timer | None = None
         self._before: dict[int, Any] = {}
 
@@ -51,15 +51,15 @@ class Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def enter_cell(self, interrupt: Callable[[], None], kill: Callable[[], None]) -> None:
-        """A cell has begun: a signal interrupts it, also one that came before (an idle kernel ignores it)."""
-        self._cell = (interrupt, kill)
+    def enter_cell(self, send: Callable[[int], None]) -> None:
+        """A cell has begun, and this sends it signals: also one that came before (an idle kernel ignores it)."""
+        self._send = send
         if self.wanted:
-            self._stop_cell(interrupt, kill)
+            self._interrupt(send)
 
     def leave_cell(self) -> None:
         """No cell runs any more."""
-        self._cell = None
+        self._send = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -67,16 +67,17 @@ class Stop:
     def _take(self, number: int, _frame: FrameType | None) -> None:
         again = self.wanted
         self.signal = self.signal or number
-        if self._cell is not None:
-            interrupt, kill = self._cell
-            kill() if again else self._stop_cell(interrupt, kill)
+        if self._send and again:
+            self._send(signal.SIGKILL)
+        elif self._send:
+            self._interrupt(self._send)
 
-    def _stop_cell(self, interrupt: Callable[[], None], kill: Callable[[], None]) -> None:
+    def _interrupt(self, send: Callable[[int], None]) -> None:
         if self._timer is None:
-            self._timer = threading.Timer(PATIENCE_SECONDS, kill)
+            self._timer = threading.Timer(PATIENCE_SECONDS, send, [signal.SIGKILL])
             self._timer.daemon = True
             self._timer.start()
-            interrupt()
+            send(signal.SIGINT)
 
 
 def end_left_over(variable: str, value: str) -> None:

@@ -66,7 +66,15 @@ class Capture:
         setattr(shell, _WATCHER, self)
         self._shell = shell
         self._begin_in_the_middle()
-        self._watch_session(shell.kernel.session)
+        session = shell.kernel.session
+        serialize = session.serialize
+
+        def watched(message: Json, *rest: Any, **named: Any) -> Any:
+            self._see(message["header"]["msg_type"], message["content"], message["parent_header"])
+            return serialize(message, *rest, **named)
+
+        session.serialize = watched
+        self._undo.append(lambda: session.__dict__.pop("serialize", None))
         for name, callback in (("pre_run_cell", self._before), ("post_run_cell", self._after)):
             shell.events.register(name, callback)
             self._undo.append(partial(shell.events.unregister, name, callback))
@@ -90,16 +98,6 @@ class Capture:
             self._tell("cell.ended", {"id": "", "count": count, "outputs": []})
         self._count = len(before)
         self._start(running)
-
-    def _watch_session(self, session: Any) -> None:
-        serialize = session.serialize
-
-        def watched(message: Json, *rest: Any, **named: Any) -> Any:
-            self._see(message["header"]["msg_type"], message["content"], message["parent_header"])
-            return serialize(message, *rest, **named)
-
-        session.serialize = watched
-        self._undo.append(lambda: session.__dict__.pop("serialize", None))
 
     def _see(self, kind: str, content: Json, parent: Json) -> None:
         """One message on its way out. A forked child has this method too, but not the journal."""

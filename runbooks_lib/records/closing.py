@@ -11,27 +11,15 @@ from pathlib import Path
 
 from runbooks_lib.errors import Outcome
 from runbooks_lib.process import Started
-from runbooks_lib.records.folder import (
-    INPUT,
-    MANIFEST,
-    NOTEBOOK,
-    PART,
-    RecordClosed,
-    is_closed,
-    locked,
-    replace,
-    run_id,
-    stage_of,
-    writing,
-)
+from runbooks_lib.records.folder import MANIFEST, PART, RecordClosed, is_closed, locked, replace, writing
 from runbooks_lib.records.journal import append, now, read_events
-from runbooks_lib.records.notebook import executed, executions_of, read
+from runbooks_lib.records.notebook import write_notebook
 from runbooks_lib.records.outcome import outcome_of
 from runbooks_lib.records.shelf import files_of, folders, summary_of
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Json, RunSummary, digest_bytes
 
-#: Registers the secrets of a record that somebody else wrote; False when one of them can't be resolved.
+#: Registers the secrets of a record that somebody else wrote; False when one of them can't be looked up.
 Resolve = Callable[[Path, Redactor], bool]
 
 _REMOVED = "This file held a secret that could not be taken out of it, and was removed when the record was closed.\n"
@@ -52,10 +40,9 @@ def close(
     Raises:
         RecordError: The record can't be written; it stays open, and the next command closes it.
     """
-    with suppress(RecordClosed), locked(folder) as handle:
-        _write_notebook(folder, redactor, sealed=closer == "seal cell")
-        with writing(folder):
-            found = _search(folder, redactor)
+    with suppress(RecordClosed), locked(folder) as handle, writing(folder):
+        write_notebook(folder, redactor, read_events(folder), sealed=closer == "seal cell")
+        found = _search(folder, redactor)
         told: Json = {"outcome": outcome, "exit_code": exit_code, "summary": summary, "closer": closer}
         # A closer that was killed may have told the end already.
         ends = [event["data"] for event in read_events(folder) if event["kind"] == "run.ended"]
@@ -68,12 +55,12 @@ def close(
     return summary_of(folder)
 
 
-def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, searchable: bool = True) -> RunSummary:
+def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, resolve: Resolve | None = None) -> RunSummary:
     """Close a record that no Seal cell did: the outcome is what the journal proves.
 
     Args:
-        searchable: The redactor knows every secret that the run could have used; otherwise the record is
-            quarantined, since nobody can tell whether it holds one.
+        resolve: For a redactor that does not know yet what the run could have used. If it can't know either, the
+            record is quarantined, since nobody can tell whether it holds a secret.
 
     Raises:
         RecordError: The record can't be written.
@@ -82,7 +69,7 @@ def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, searchable
     outcome, exit_code, summary = outcome_of(events)
     if closer == "sweep" and not any(event["kind"] in {"error.raised", "run.ended"} for event in events):
         outcome, summary = "abandoned", f"The run was killed. {summary}"
-    if not searchable:
+    if resolve and not resolve(folder, redactor):
         outcome, exit_code = "quarantined", 8
         summary = f"The record was quarantined: its secrets can't be looked up to search it for them. {summary}"
     return close(folder, redactor, outcome=outcome, exit_code=exit_code, summary=summary, closer=closer)
@@ -92,18 +79,10 @@ def sweep(records_root: Path, resolve: Resolve) -> list[RunSummary]:
     """Close the records whose every writer is proved gone; a running one is left alone.
 
     An error in the journal stays the outcome; otherwise it is ``abandoned``.
-
-    Args:
-        resolve: Registers a record's secrets again, so that it can be searched for them.
     """
-    closed = []
-    for folder in folders(records_root):
-        if not is_closed(folder) and _writers_gone(folder):
-            # One redactor a record: what is secret in one may be a plain word in another.
-            redactor = Redactor()
-            searchable = resolve(folder, redactor)
-            closed.append(close_as_proved(folder, redactor, closer="sweep", searchable=searchable))
-    return closed
+    left = [folder for folder in folders(records_root) if not is_closed(folder) and _writers_gone(folder)]
+    # One redactor a record: what is secret in one may be a plain word in another.
+    return [close_as_proved(folder, Redactor(), closer="sweep", resolve=resolve) for folder in left]
 
 
 def _writers_gone(folder: Path) -> bool:
@@ -115,15 +94,6 @@ def _writers_gone(folder: Path) -> bool:
         return False
     here = {writer.get("host") for writer in writers} == {platform.node()}
     return here and not any(one.alive for one in started)
-
-
-def _write_notebook(folder: Path, redactor: Redactor, *, sealed: bool) -> None:
-    executions, source = executions_of(read_events(folder), sealed=sealed), folder / INPUT
-    if source.exists() or executions:
-        template = read(source.read_text(encoding="utf-8") if source.exists() else "")
-        notebook = redactor.redact_data(executed(template, executions))
-        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-        replace(folder / NOTEBOOK, text.encode("utf-8", "backslashreplace"))
 
 
 def _search(folder: Path, redactor: Redactor) -> list[str]:
@@ -146,10 +116,9 @@ def _search(folder: Path, redactor: Redactor) -> list[str]:
 
 def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
     """Put the redacted text in place of a file's content, or a sentence where that is not enough."""
-    try:
+    redacted = _REMOVED
+    with suppress(UnicodeDecodeError):
         redacted = redactor.redact(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        redacted = _REMOVED
     # In place, since the journal is open and locked.
     with path.open("r+b") as file:
         file.write((_REMOVED if redactor.hits(redacted) else redacted).encode())
@@ -159,27 +128,18 @@ def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
 
 def _write_manifest(folder: Path, ended: Json) -> None:
     """Digest every file and write the manifest: with it the record is closed."""
+    opened = summary_of(folder).model_dump(include={"run_id", "stage", "target", "started"})
+    told = {key: ended[key] for key in ("outcome", "exit_code", "summary")}
     files: Json = {}
-    with writing(folder):
-        for path in files_of(folder):
-            content = path.read_bytes()
-            files[str(path.relative_to(folder))] = {"sha256": digest_bytes(content), "size": len(content)}
-    manifest = {
-        "run_id": run_id(folder),
-        "stage": stage_of(folder),
-        "target": folder.parent.name,
-        **{key: ended[key] for key in ("outcome", "exit_code", "summary")},
-        "started": read_events(folder)[0]["at"],
-        "ended": now(),
-        "files": files,
-    }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    replace(folder / MANIFEST, text.encode("utf-8", "backslashreplace"), mode=0o444)
-    with writing(folder):
-        # Only now: had the closer died before, a read-only journal could not be closed by the next one.
-        for path in files_of(folder):
-            path.chmod(0o444)
-        for directory in {path.parent for path in files_of(folder)} | {folder, folder.parent}:
-            handle = os.open(directory, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
+    for path in files_of(folder):
+        content = path.read_bytes()
+        files[str(path.relative_to(folder))] = {"sha256": digest_bytes(content), "size": len(content)}
+    manifest = {**opened, **told, "ended": now(), "files": files}
+    replace(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", mode=0o444)
+    # Only now: had the closer died before, a read-only journal could not be closed by the next one.
+    for path in files_of(folder):
+        path.chmod(0o444)
+    for directory in {path.parent for path in files_of(folder)} | {folder, folder.parent}:
+        handle = os.open(directory, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

@@ -35,11 +35,7 @@ class RecordClosed(RecordError):
 
 
 def open_folder(records_root: Path, *, target: str, stage: str) -> Path:
-    """The record that our engine made for this process, else a new one, of which the engine is told.
-
-    Raises:
-        RecordError: The folder can't be made.
-    """
+    """The record that our engine made for this process, else a new one (:func:`create`), of which it is told."""
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given)
     folder = create(records_root, target=target, stage=stage)
@@ -88,9 +84,8 @@ def is_closed(folder: Path) -> bool:
 
 def write_json(folder: Path, relative: str, content: Any, redactor: Redactor) -> Path:
     """Write plain data, redacted leaf by leaf, as indented JSON; see :func:`write_text`."""
-    redacted = redactor.redact_data(content)
-    text = json.dumps(redacted, indent=1, ensure_ascii=False, default=str) + "\n"
-    return write_text(folder, relative, text, redactor)
+    text = json.dumps(redactor.redact_data(content), indent=1, ensure_ascii=False, default=str)
+    return write_text(folder, relative, text + "\n", redactor)
 
 
 def write_text(folder: Path, relative: str, content: str, redactor: Redactor) -> Path:
@@ -107,16 +102,16 @@ def write_text(folder: Path, relative: str, content: str, redactor: Redactor) ->
         step = "Report this: a runbook may only write into its own record."
         raise RecordError(f"{relative!r} is not a path inside the record {folder.name}.", next_step=step)
     with locked(folder):
-        replace(path, redactor.redact(content).encode("utf-8", "backslashreplace"))
+        replace(path, redactor.redact(content))
     return path
 
 
-def replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def replace(path: Path, content: str, *, mode: int = 0o644) -> None:
     """Write a file durably and at once: a reader sees the old content or the new; the caller holds the lock."""
     temporary = path.with_name(f".{path.name}{PART}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), mode)

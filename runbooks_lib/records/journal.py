@@ -24,8 +24,6 @@ class Journal:
     """An observer that keeps every event; safe to call from several threads and several processes.
 
     Args:
-        folder: The record, still open.
-        redactor: Takes the secrets out of each event before it is written.
         role: Who writes: ``kernel``, ``engine``, ``creator``.
 
     Raises:

@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from runbooks_lib.records.folder import INPUT, NOTEBOOK, replace
+from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Json
 
 # nbformat is not used here: with jsonschema's optional formats installed its import takes a second, and this
@@ -32,12 +35,21 @@ class Execution:
     ended: bool = False
 
 
-def executions_of(events: Iterable[Json], *, sealed: bool) -> list[Execution]:
-    """The executions that a journal tells of, in the order in which they began.
+def write_notebook(folder: Path, redactor: Redactor, events: Iterable[Json], *, sealed: bool) -> None:
+    """Make the executed notebook of ``input.ipynb`` and the journal, if there is anything to make it of.
 
     Args:
         sealed: The cell that has not ended is the one that closes the record; otherwise its kernel is dead.
     """
+    executions, source = executions_of(events, sealed=sealed), folder / INPUT
+    if source.exists() or executions:
+        template = read(source.read_text(encoding="utf-8") if source.exists() else "")
+        notebook = redactor.redact_data(executed(template, executions))
+        replace(folder / NOTEBOOK, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def executions_of(events: Iterable[Json], *, sealed: bool) -> list[Execution]:
+    """The executions that a journal tells of, in the order in which they began; see :func:`write_notebook`."""
     executions: dict[int | None, Execution] = {}
     for event in events:
         kind, data = event["kind"], event["data"]
@@ -67,7 +79,9 @@ def executed(template: Json, executions: Sequence[Execution]) -> Json:
         place = _place(cells, execution, last)
         last = last + 1 if place is None else place
         if place is None:
-            cells.insert(last, _inserted(execution.source, number))
+            tag = "injected-parameters" if execution.source.startswith("# Parameters\n") else "not-in-the-notebook"
+            cell = {"id": f"executed-{number}", "cell_type": "code", "metadata": {"tags": [tag]}}
+            cells.insert(last, {**cell, "source": execution.source})
         cells[last] |= {"execution_count": execution.count, "outputs": execution.outputs}
     metadata = {key: value for key, value in template["metadata"].items() if key != "widgets"}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
@@ -87,11 +101,6 @@ def _blank(cell: Json) -> Json:
     source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
     ran: Json = {"execution_count": None, "outputs": []} if cell["cell_type"] == "code" else {}
     return {**cell, "source": source, **ran}
-
-
-def _inserted(source: str, number: int) -> Json:
-    tag = "injected-parameters" if source.startswith("# Parameters\n") else "not-in-the-notebook"
-    return {"id": f"executed-{number}", "cell_type": "code", "metadata": {"tags": [tag]}, "source": source}
 
 
 def _place(cells: list[Json], execution: Execution, last: int) -> int | None:

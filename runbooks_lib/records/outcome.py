@@ -22,11 +22,7 @@ _CHECK_AFTER: tuple[Outcome, int, str] = ("failed", 5, "The change was made, and
 
 
 def describe(error: BaseException) -> Json:
-    """An uncaught error as the data of an ``error.raised`` event.
-
-    Returns:
-        ``type``, ``exit_code``, ``outcome``, ``summary`` and ``next_step``.
-    """
+    """An uncaught error as the data of an ``error.raised`` event: its type, and what our errors carry."""
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted("The run was interrupted.")
     name, told = type(error).__name__, error

@@ -15,51 +15,39 @@ from runbooks_lib.headless.stopping import Stop, end_left_over
 from runbooks_lib.redaction import Redactor
 
 
-class Calls(list[str]):
-    """What a signal did to the cell."""
-
-    def interrupt(self) -> None:
-        self.append("interrupted")
-
-    def kill(self) -> None:
-        self.append("killed")
-
-
-@pytest.fixture
-def calls() -> Calls:
-    return Calls()
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_interrupts_the_running_cell_and_raises_nothing(calls: Calls, number: signal.Signals) -> None:
+def test_a_signal_interrupts_the_running_cell_and_raises_nothing(number: signal.Signals) -> None:
     before = signal.getsignal(number)
+    sent: list[int] = []
     with Stop() as stop:
-        stop.enter_cell(calls.interrupt, calls.kill)
+        stop.enter_cell(sent.append)
         signal.raise_signal(number)
 
-        assert (stop.signal, calls) == (number, ["interrupted"])
+        assert (stop.signal, sent) == (number, [signal.SIGINT])
     assert signal.getsignal(number) == before
 
 
-def test_a_second_signal_kills_the_kernel(calls: Calls) -> None:
+def test_a_second_signal_kills_the_kernel() -> None:
+    sent: list[int] = []
     with Stop() as stop:
-        stop.enter_cell(calls.interrupt, calls.kill)
+        stop.enter_cell(sent.append)
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
 
-    assert calls == ["interrupted", "killed"]
+    assert sent == [signal.SIGINT, signal.SIGKILL]
     assert stop.signal == signal.SIGTERM
 
 
-def test_a_signal_between_two_cells_is_remembered_for_the_next(calls: Calls) -> None:
+def test_a_signal_between_two_cells_is_remembered_for_the_next() -> None:
+    sent: list[int] = []
     with Stop() as stop:
-        stop.enter_cell(calls.interrupt, calls.kill)
+        stop.enter_cell(sent.append)
         stop.leave_cell()
         signal.raise_signal(signal.SIGTERM)
-        assert (stop.wanted, calls) == (True, [])
+        assert (stop.wanted, sent) == (True, [])
 
-        stop.enter_cell(calls.interrupt, calls.kill)
-        assert calls == ["interrupted"]
+        stop.enter_cell(sent.append)
+        assert sent == [signal.SIGINT]
 
 
 def test_outside_of_the_main_thread_signals_are_left_to_the_caller() -> None:
