@@ -271,7 +271,7 @@ def notebook_path(stage: str) -> Path:
         UsageError: There is none of this name; the sentence names the nearest.
     """
     folder = parameters.project_root() / "notebooks"
-    stages = {path.stem[3:]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    stages = {path.stem[3:]: path for path in sorted(folder.glob("[0-9][1-9]_*.ipynb"))}  # 00 is no stage
     if stage in stages:
         return stages[stage]
     near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.4)

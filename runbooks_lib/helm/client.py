@@ -53,8 +53,10 @@ class Helm:
     @cached_property
     def version(self) -> str:
         """Helm's own version, for example ``v3.19.5``; asked once, a program stays the same while a run lasts."""
-        text = self._call(["version", "--template", "{{.Version}}"], cluster=False).strip()
-        found = re.search(r"v?\d+\.\d+(\.\d+)?", text)
+        asked = ["version", "--template", "{{.Version}}"]
+        done = self._run(asked, stdin=None, timeout=QUESTION_SECONDS, cluster=False)
+        text = (done.stdout if done.ok else done.stderr).strip()
+        found = re.search(r"v?\d+\.\d+(\.\d+)?", text) if done.ok else None
         if found is None:
             raise UsageError(
                 f"{self.executable!r} does not answer like Helm: {text[:80]!r}.",

@@ -108,6 +108,7 @@ def test_help_of_a_command_shows_an_example(runbooks: Runbooks, command: str) ->
         (["records", "show"], "Missing argument 'run_id'.", "records show --help"),
         (["parameters", "check"], "Missing argument 'file'.", "parameters check --help"),
         (["run", "instal", "-p", "good.yaml"], "There is no stage 'instal'", "Did you mean install?"),
+        (["run", "start_here", "-p", "good.yaml"], "There is no stage 'start_here'", "Stages are: "),
         (["plan", "nope", "-p", "good.yaml"], "There is no stage 'nope'", "Stages are: "),
         (["plan", "verify", "-p", "good.yaml"], "The stage 'verify' changes nothing", "runbooks run verify"),
         (["parameters", "check", "missing.yaml"], "missing.yaml does not exist", "runbooks sandbox up"),

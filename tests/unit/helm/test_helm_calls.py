@@ -172,6 +172,12 @@ def test_a_helm_that_can_make_no_server_side_dry_run_is_refused_in_words(
     assert "Helm 3.13 or newer" in caught.value.next_step
 
 
+def test_a_program_that_fails_where_helm_tells_its_version_is_named(helm: Helm, program: Any) -> None:
+    program.answer("version", returncode=2, stderr="ls: cannot access 'version' 1.2.3")
+    with pytest.raises(UsageError, match="'helm' does not answer like Helm: \"ls: cannot access"):
+        print(helm.version)
+
+
 def test_a_program_that_is_not_helm_is_named(helm: Helm, program: Any) -> None:
     program.answer("version", stdout="hello world")
     with pytest.raises(UsageError, match="'helm' does not answer like Helm: 'hello world'") as caught:
