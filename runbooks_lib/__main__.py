@@ -6,7 +6,10 @@ import os
 import signal
 import sys
 
-if sys.argv[0].endswith(("/runbooks", "__main__.py")) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+if (
+    sys.argv[0].endswith(("/runbooks", "runbooks_lib/__main__.py"))
+    and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+):
     # Until main() listens, an interrupt would be a stack trace of the imports.
     signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"runbooks: Stopped before it began.\n") and 130))
 
