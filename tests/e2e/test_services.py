@@ -62,6 +62,12 @@ class Live:
             time.sleep(0.2)
         raise AssertionError(f"{name}: {self.cluster.get('v1', 'Pod', f'{self.release}-{name}', self.namespace)}")
 
+    def gone(self, kind: str, name: str, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while self.cluster.get("v1", kind, name, self.namespace) is not None:
+            assert time.monotonic() < deadline, f"{kind} {name} is still there"
+            time.sleep(0.1)
+
     @contextmanager
     def postgresql(self, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
         secret = self.cluster.get("v1", "Secret", f"{self.release}-postgresql", self.namespace)
@@ -155,12 +161,11 @@ def test_a_database_that_is_killed_is_started_again_and_one_whose_claim_is_delet
 
     claim = f"data-{live.release}-postgresql-0"
     cluster.patch("apps/v1", "StatefulSet", f"{live.release}-postgresql", {"spec": {"replicas": 0}}, live.namespace)
-    for _ in range(150):
-        if cluster.get("v1", "Pod", f"{live.release}-postgresql-0", live.namespace) is None:
-            break
-        time.sleep(0.2)
+    live.gone("Pod", f"{live.release}-postgresql-0")
     assert verify.look(opened("verify")).verdict == "fail"
     cluster.delete("v1", "PersistentVolumeClaim", claim, live.namespace)
+    # It is protected for a moment more, and a pod that came meanwhile would take it over with its data.
+    live.gone("PersistentVolumeClaim", claim)
     cluster.patch("apps/v1", "StatefulSet", f"{live.release}-postgresql", {"spec": {"replicas": 1}}, live.namespace)
     live.until("postgresql-0", ready)
     with live.postgresql() as connection:
