@@ -156,10 +156,11 @@ def stop(started: Started, *, grace: float = GRACE_SECONDS) -> None:
     """End a program that :func:`start` started, with SIGTERM and then SIGKILL, and await its end."""
 
     def ended() -> bool:
-        # A child is collected when it is ours to collect.
-        with suppress(ChildProcessError):
+        # Looked at first: one that ended between the two would stay in the process table, and count as running there.
+        alive = started.alive
+        with suppress(ChildProcessError):  # a child is collected when it is ours to collect
             os.waitpid(started.pid, os.WNOHANG)
-        return not started.alive
+        return not alive
 
     _end(ended, partial(os.kill, started.pid), grace)
 

@@ -215,7 +215,8 @@ def _await_rollout(work: Work, _: Step) -> None:
     if late:
         pods = boundaries.pods_of(wanted)
         troubles = {f"{pod['metadata']['name']}: {trouble}" for pod in pods if (trouble := trouble_of(pod))}
-        reasons = "; ".join(sorted(troubles)[:5]) or "no pod says why"
+        # A pod's message may hold the last lines of its log, and a log a password.
+        reasons = boundaries.redactor.redact("; ".join(sorted(troubles)[:5])) or "no pod says why"
         states = "; ".join(f"{item.name}: {item.says}" for item in late)
         raise ChangeFailed(
             f"Not rolled out within {budget:.0f} s: {states}. {reasons}.",

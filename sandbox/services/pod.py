@@ -157,7 +157,8 @@ class Pod:
         broken = [unit for unit in self._units.values() if not unit.running]
         if broken:
             self.ready = False
-            last = {"last-exit": str(broken[0].exit_code), "fail-message": broken[0].last_lines()[-1000:]}
+            named = f"container={broken[0].container.name} pod={self.name}_{self.namespace}"
+            last = {"last-exit": str(broken[0].exit_code), "fail-message": f"back-off restarting failed {named}"}
             self._tell(ready="false", fail="CrashLoopBackOff", restarts=str(self._restarts), **last)
             return
         slow = float(self._asked.get("slow-start") or 0)

@@ -22,7 +22,6 @@ UNSEEN = 255
 _GRACE_SECONDS = 5.0
 #: Seconds before a program that ended is started again; a kubelet begins with 10 and goes up to 300.
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
-_LAST_LINES = 20
 
 
 class Unit:
@@ -99,12 +98,6 @@ class Unit:
             process.stop(self.started, grace=_GRACE_SECONDS)
             self._follow()
             self.exit_code = 143
-
-    def last_lines(self) -> str:
-        """The end of its log, in its own words."""
-        with suppress(OSError):
-            return "\n".join(self._raw.read_text(errors="replace").splitlines()[-_LAST_LINES:])
-        return ""
 
     @property
     def _raw(self) -> Path:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runbooks_lib import process
@@ -272,3 +274,25 @@ def test_a_process_keeps_its_identity_when_the_clock_is_set(monkeypatch: pytest.
     monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 12345.0)
     assert before.alive
     assert identify() == before
+
+
+def test_a_program_that_ends_while_it_is_looked_at_is_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = process.start(["sleep", "60"], log=tmp_path / "log")
+    waited, collect = [], os.waitpid
+
+    def wait(pid: int, options: int) -> tuple[int, int]:
+        found = collect(pid, options)
+        if not waited and found == (0, 0):
+            # It ends in the very moment after it was found running.
+            waited.append(pid)
+            os.kill(pid, signal.SIGKILL)
+            while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                pass
+        return found
+
+    monkeypatch.setattr(os, "waitpid", wait)
+    process.stop(daemon)
+    assert waited == [daemon.pid]
+    assert not psutil.pid_exists(daemon.pid)
