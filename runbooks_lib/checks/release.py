@@ -38,11 +38,6 @@ class Subject:
         """The objects of one kind that the release should have."""
         return [obj for obj in self.objects if obj["kind"] == kind]
 
-    def live(self, obj: Json) -> Json | None:
-        """The same object as it is in the cluster."""
-        key = key_of(obj, self.boundaries.namespace)
-        return self.boundaries.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace)
-
     @cached_property
     def pods(self) -> list[Json]:
         """The pods that belong to the release's workloads."""
@@ -90,7 +85,7 @@ def _workloads(subject: Subject) -> Answer:
     wanted = [obj for obj in subject.objects if obj["kind"] in WORKLOAD_KINDS]
     late = []
     for obj in wanted:
-        live = subject.live(obj)
+        live = subject.boundaries.live(obj)
         if live is None:
             late.append(f"{key_of(obj)}: not there")
             continue
@@ -147,7 +142,7 @@ def _gateways(subject: Subject) -> Answer:
         return Answer("skip", "the release has no Gateway")
     told = []
     for obj in wanted:
-        live = subject.live(obj)
+        live = subject.boundaries.live(obj)
         conditions = _conditions(((live or {}).get("status") or {}).get("conditions"))
         addresses = [str(item.get("value", "")) for item in ((live or {}).get("status") or {}).get("addresses") or ()]
         if conditions.get("Programmed") != "True" or not addresses:
@@ -168,7 +163,7 @@ def _routes(subject: Subject) -> Answer:
     bad: list[str] = []
     hosts: list[str] = []
     for obj in wanted:
-        live = subject.live(obj) or {}
+        live = subject.boundaries.live(obj) or {}
         parents = (live.get("status") or {}).get("parents") or ()
         accepted = [_conditions(parent.get("conditions")) for parent in parents]
         good = accepted and all(

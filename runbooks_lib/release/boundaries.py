@@ -60,15 +60,18 @@ class Boundaries:
             if any(labels and labels.items() <= (pod["metadata"].get("labels") or {}).items() for labels in wanted)
         ]
 
+    def live(self, obj: Json) -> Json | None:
+        """A rendered object as it is in the cluster; None where it is not there."""
+        key = key_of(obj, self.namespace)
+        return self.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace)
+
     def missing(self, objects: Iterable[Json]) -> list[str]:
         """``Kind name`` of those of these objects that are not in the cluster."""
-
-        def gone(obj: Json) -> str:
-            key = key_of(obj, self.namespace)
-            return "" if self.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace) else str(key)
-
+        wanted = list(objects)
         with ThreadPoolExecutor(8) as pool:
-            return list(filter(None, pool.map(gone, objects)))
+            return [
+                str(key_of(obj)) for obj, found in zip(wanted, pool.map(self.live, wanted), strict=True) if not found
+            ]
 
     def require_pin(self) -> Json:
         """The target as a plan binds it.

@@ -77,9 +77,8 @@ def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
     for obj in hook_objects(stored):
         if _removes_itself(obj):
             continue
-        key = key_of(obj, namespace)
-        if cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace) is not None:
-            found[str(key)] = _HOOK
+        if boundaries.live(obj) is not None:
+            found[str(key_of(obj))] = _HOOK
     for definition in sorted(_definitions(boundaries, stored)):
         found[f"CustomResourceDefinition {definition}"] = _DEFINITION
     found[f"Namespace {namespace}"] = _NAMESPACE
@@ -101,7 +100,7 @@ def _definitions(boundaries: Boundaries, stored: Release) -> set[str]:
 def _shared(boundaries: Boundaries, obj: Json) -> tuple[str, ...]:
     """Who else would miss a cluster-scoped object."""
     key = key_of(obj)
-    live = boundaries.cluster.get(obj["apiVersion"], key.kind, key.name)
+    live = boundaries.live(obj)
     if live is None:
         return ("is gone already",)
     owner = annotation(live, "meta.helm.sh/release-name")

@@ -131,12 +131,7 @@ def await_absence(boundaries: Boundaries, objects: Iterable[Json], *, seconds: f
     waiting = list(objects)
     deadline = time.monotonic() + seconds
     while True:
-        waiting = [obj for obj in waiting if _live(boundaries, obj)]
+        waiting = [obj for obj in waiting if boundaries.live(obj)]
         if not waiting or time.monotonic() > deadline:
             return [str(key_of(obj)) for obj in waiting]
         time.sleep(0.2)
-
-
-def _live(boundaries: Boundaries, obj: Json) -> bool:
-    key = key_of(obj, boundaries.namespace)
-    return boundaries.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace) is not None
