@@ -23,6 +23,7 @@ from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.components import component_of
 from runbooks_lib.results import Json
 from sandbox.services import hosts
+from sandbox.services.places import Places
 from sandbox.services.pod import Pod
 from sandbox.services.volumes import Volumes
 from sandbox.services.watching import follow, say
@@ -51,39 +52,13 @@ class Settings:
     kubeconfig: str
 
 
-class Places:
-    """Where pods, claims and tables of hosts are kept."""
-
-    def __init__(self, settings: Settings, cluster: Cluster) -> None:
-        self._folder = Path(settings.folder)
-        self._volumes = Path(settings.volumes)
-        self._cluster = cluster
-
-    def pod(self, pod: Json) -> Path:
-        """By UID: a pod of a StatefulSet that comes back is another one."""
-        return self._folder / "pods" / str(pod["metadata"]["uid"])
-
-    def claim(self, namespace: str, name: str) -> Path | None:
-        """By UID: a claim that is made again has no data."""
-        found = self._cluster.get("v1", "PersistentVolumeClaim", name, namespace)
-        if found is None:
-            return None
-        folder = self._volumes / str(found["metadata"]["uid"])
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def hosts(self, namespace: str) -> Path:
-        """One table a namespace."""
-        return self._folder / "hosts" / f"{namespace}.json"
-
-
 class Controller:
     """Keeps a :class:`Pod` for each pod of the cluster that has a container with a known image."""
 
     def __init__(self, settings: Settings, cluster: Cluster) -> None:
         self._settings = settings
         self._cluster = cluster
-        self._places = Places(settings, cluster)
+        self._places = Places(Path(settings.folder), Path(settings.volumes), cluster)
         self._pods: dict[str, Pod] = {}
         self._gone: list[Pod] = []
         self._lock = threading.Lock()
@@ -141,7 +116,8 @@ class Controller:
     def _write_tables(self) -> None:
         pods = self._known()
         running = [(pod.seen, pod.ports, pod.ready) for pod in pods]
-        found = hosts.table(self._cluster.list("v1", "Service"), running)
+        # Nobody looks a host up while no program runs.
+        found = hosts.table(self._cluster.list("v1", "Service") if pods else (), running)
         for namespace in {pod.namespace for pod in pods}:
             hosts.write(self._places.hosts(namespace), found.get(namespace, {}))
         told = {

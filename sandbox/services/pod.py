@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 from runbooks_lib.cluster import Cluster, Conflict, NotFound
 from runbooks_lib.cluster.environment import Missing, environment, expand
@@ -16,23 +15,11 @@ from sandbox.nodes import PREFIX
 from sandbox.ports import free_port
 from sandbox.services import connections, hosts, knocks
 from sandbox.services.containers import Container, reach
+from sandbox.services.places import Places
 from sandbox.services.programs import answers, program_for
 from sandbox.services.unit import Unit, saved
 
 _KWOK = "kwok.x-k8s.io/v1alpha1"
-
-
-class Places(Protocol):
-    """Where things of the sandbox are kept."""
-
-    def pod(self, pod: Json) -> Path:
-        """The folder of a pod; it goes with it."""
-
-    def claim(self, namespace: str, name: str) -> Path | None:
-        """The folder of a claim; None while there is no such claim."""
-
-    def hosts(self, namespace: str) -> Path:
-        """The table of hosts of a namespace."""
 
 
 class Pod:
@@ -84,7 +71,7 @@ class Pod:
         """Do what is next; called again and again, never from two threads at once."""
         metadata = self.seen["metadata"]
         if metadata.get("deletionTimestamp"):
-            self._each(Unit.stop)
+            self.stop()
             self._tell(ready="false", stopped="true")
             return
         if self.ended or "fault" in self._asked or not self.seen["spec"].get("nodeName"):
@@ -98,12 +85,13 @@ class Pod:
 
     def forget(self) -> None:
         """The pod is gone: end what is left of it, and remove its folder."""
-        self._each(Unit.stop)
+        self.stop()
         shutil.rmtree(self._places.pod(self.seen), ignore_errors=True)
 
     def stop(self) -> None:
         """End its programs; the pod itself stays as it is."""
-        self._each(Unit.stop)
+        for unit in self._units.values():
+            unit.stop()
 
     @property
     def _asked(self) -> dict[str, str]:
@@ -223,7 +211,7 @@ class Pod:
         return found
 
     def _serve(self, unit: Unit) -> None:
-        """Have kwok forward the ports, serve the logs and run commands; all three go with the pod."""
+        """Have kwok forward the ports and serve the logs; both go with the pod."""
         name = unit.container.name
         specs: dict[str, Json] = {
             "PortForward": {
@@ -247,7 +235,7 @@ class Pod:
         owner = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": metadata["uid"]}
         for kind, spec in specs.items():
             about = {"name": self.name, "namespace": self.namespace, "ownerReferences": [owner]}
-            if any(spec.values()) and not (kind == "PortForward" and not spec["forwards"]):
+            if any(spec.values()):
                 self._cluster.delete(_KWOK, kind, self.name, self.namespace)
                 with suppress(Conflict):
                     self._cluster.create({"apiVersion": _KWOK, "kind": kind, "metadata": about, "spec": spec})
@@ -261,10 +249,6 @@ class Pod:
         with suppress(NotFound):
             self._cluster.patch("v1", "Pod", self.name, {"metadata": {"annotations": annotations}}, self.namespace)
         self._told |= new
-
-    def _each(self, work: Callable[[Unit], None]) -> None:
-        for unit in self._units.values():
-            work(unit)
 
 
 def _arguments(container: Json) -> list[str]:
