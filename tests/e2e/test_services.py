@@ -8,11 +8,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from runs import Open
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.release.rollout import trouble_of
@@ -23,22 +23,6 @@ from sandbox import lifecycle
 from sandbox.services import unit
 
 pytestmark = pytest.mark.xdist_group("services")
-
-Open = Callable[..., Run]
-
-
-@pytest.fixture
-def opened(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Open:
-    def open_run(stage: str, **overrides: Any) -> Run:
-        named = {key.replace("__", "."): value for key, value in overrides.items()}
-        return Run.open(stage, sandbox.parameters_file, overrides={**target, **named}, output_directory=str(tmp_path))
-
-    return open_run
-
-
-@pytest.fixture
-def cluster(sandbox: Any) -> Cluster:
-    return Cluster.connect(sandbox.kubeconfig, sandbox.context)
 
 
 class Live:
