@@ -24,7 +24,11 @@ from sandbox.parts import kwok_of
 from sandbox.state import State
 from sandbox.toolchain import Toolchain
 
+# One worker: each test leaves the sandbox as the next one may find it, and a second sandbox would cost seconds.
+pytestmark = pytest.mark.xdist_group("life")
+
 GATEWAY = "gateway.networking.k8s.io/v1"
+CLAIM = ("v1", "PersistentVolumeClaim")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,13 @@ def answers(port: int) -> bool:
     """Whether somebody listens there; a port may be taken as the near end of somebody else's connection."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def claim(cluster: Cluster, name: str, mode: str = "ReadWriteOnce", **more: str) -> str:
+    """Make a claim in the namespace ``default``; returns its UID."""
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}, **more}
+    made = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+    return str(cluster.create(made, "default")["metadata"]["uid"])
 
 
 def condition(found: Json, kind: str) -> str:
@@ -125,16 +136,13 @@ def test_a_claim_of_the_default_class_binds_to_a_folder_of_this_sandbox(
     cluster: Cluster, made: State, mode: str
 ) -> None:
     name = f"claim-{mode.lower()}"
-    spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
-    cluster.create(claim, "default")
+    uid = claim(cluster, name, mode)
 
     def bound() -> bool:
-        found = cluster.get("v1", "PersistentVolumeClaim", name, "default") or {}
+        found = cluster.get(*CLAIM, name, "default") or {}
         return found["status"].get("phase") == "Bound"
 
     assert eventually(bound)
-    uid = (cluster.get("v1", "PersistentVolumeClaim", name, "default") or {})["metadata"]["uid"]
     volume = cluster.get("v1", "PersistentVolume", f"pvc-{uid}")
     assert volume is not None
     assert volume["spec"]["hostPath"]["path"] == str(made.services / "claims" / uid)
@@ -143,30 +151,26 @@ def test_a_claim_of_the_default_class_binds_to_a_folder_of_this_sandbox(
 
 
 def test_a_deleted_claim_takes_its_volume_and_its_data_along(cluster: Cluster, made: State) -> None:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "passing"}, "spec": spec}
-    uid = cluster.create(claim, "default")["metadata"]["uid"]
+    uid = claim(cluster, "passing")
     folder = made.services / "claims" / uid
     assert eventually(lambda: cluster.get("v1", "PersistentVolume", f"pvc-{uid}") is not None)
     (folder / "rows").write_text("kept while the claim is there")
-    cluster.delete("v1", "PersistentVolumeClaim", "passing", "default")
+    cluster.delete(*CLAIM, "passing", "default")
     assert eventually(lambda: cluster.get("v1", "PersistentVolume", f"pvc-{uid}") is None)
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("more", [{"storageClassName": "unbound"}, {"volumeMode": "Block"}])
-def test_a_claim_that_the_sandbox_has_nothing_for_waits(cluster: Cluster, made: State, more: Json) -> None:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **more}
+def test_a_claim_that_the_sandbox_has_nothing_for_waits(cluster: Cluster, made: State, more: dict[str, str]) -> None:
     name = f"waits-{'-'.join(more).lower()}"
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
-    uid = cluster.create(claim, "default")["metadata"]["uid"]
+    uid = claim(cluster, name, **more)
 
     def told() -> bool:
-        found = cluster.get("v1", "PersistentVolumeClaim", name, "default") or {}
+        found = cluster.get(*CLAIM, name, "default") or {}
         return "volume.kubernetes.io/storage-provisioner" in (found["metadata"].get("annotations") or {})
 
     assert eventually(told)
-    assert (cluster.get("v1", "PersistentVolumeClaim", name, "default") or {})["status"]["phase"] == "Pending"
+    assert (cluster.get(*CLAIM, name, "default") or {})["status"]["phase"] == "Pending"
     assert not (made.services / "claims" / uid).exists()
 
 
@@ -281,13 +285,14 @@ def test_a_killed_scheduler_is_told_by_status_and_mended_by_up(made: State) -> N
 def test_reset_leaves_no_object_and_makes_another_cluster_at_the_same_address(made: State) -> None:
     with Cluster.connect(made.kubeconfig, "sandbox") as before:
         uid = before.uid()
-        assert before.list("v1", "PersistentVolumeClaim")
+        claim(before, "before")
+        assert eventually(lambda: bool(before.list("v1", "PersistentVolume")))
         volumes = [Path(item["spec"]["hostPath"]["path"]) for item in before.list("v1", "PersistentVolume")]
     after = lifecycle.reset("life", say=lambda _: None)
     assert after.ports == made.ports
     with Cluster.connect(made.kubeconfig, "sandbox") as cluster:
         assert cluster.uid() != uid
-        assert cluster.list("v1", "PersistentVolumeClaim") == []
+        assert cluster.list(*CLAIM) == []
         assert parameters.load(str(after.parameters_file)).target.cluster_uid == cluster.uid()
     assert not [path for path in volumes if path.exists()]
 
@@ -296,9 +301,7 @@ def test_down_leaves_no_process_no_port_and_no_file(made: State, root: Path) -> 
     """Also when the API server can't be asked any more which volumes there are."""
     state = lifecycle.up("life", say=lambda _: None)
     with Cluster.connect(state.kubeconfig, "sandbox") as connected:
-        spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
-        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "last"}, "spec": spec}
-        connected.create(claim, "default")
+        claim(connected, "last", "ReadWriteMany")
         assert eventually(lambda: bool(connected.list("v1", "PersistentVolume")))
         volumes = [Path(item["spec"]["hostPath"]["path"]) for item in connected.list("v1", "PersistentVolume")]
     os.kill(state.parts["kube-apiserver"].pid, signal.SIGKILL)
