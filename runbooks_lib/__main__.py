@@ -1,7 +1,5 @@
 """The command line: the same functions as the notebooks, for pipelines and terminals."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -105,7 +103,7 @@ def records_list(output_directory: Output = "", as_json: AsJson = False) -> None
     if as_json:
         say(json.dumps([summary.model_dump(mode="json") for summary in found], indent=2))
     else:
-        print_rows([summary.row() for summary in found], "No records yet: `runbooks run` makes them.")
+        say(columns([summary.row() for summary in found]) or "No records yet: `runbooks run` makes them.")
 
 
 @records_app.command("show")
@@ -114,7 +112,7 @@ def records_show(
     output_directory: Output = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show one run: what happened, and whether its files are as they were sealed."""
+    """Show one run: what happened, and whether its files are as they were when it was closed."""
     from runbooks_lib import parameters, records
 
     folder = records.find(parameters.resolve_path(output_directory or "records"), run_id)
@@ -182,23 +180,6 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def print_rows(rows: list[dict[str, str]], otherwise: str) -> None:
-    """A table: drawn on a terminal, plain columns elsewhere."""
-    if not rows:
-        say(otherwise)
-        return
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*rows[0])
-        for row in rows:
-            table.add_row(*row.values())
-        Console().print(table)
-        return
-    say(columns(rows))
-
-
 def _plug_in() -> None:
     """Add the commands of other packages (the sandbox's), found by entry point."""
     for point in entry_points(group="runbooks.commands"):
@@ -234,6 +215,8 @@ def main() -> None:
         if came and code == Interrupted.exit_code:
             raise KeyboardInterrupt
     except RunbookError as error:
+        if "--json" in sys.argv:
+            say(json.dumps(error.data(), indent=2, ensure_ascii=False))
         print(f"runbooks: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:

@@ -3,9 +3,10 @@
 Boundaries map foreign exceptions to one of these with ``raise … from``.
 """
 
-from __future__ import annotations
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
-from typing import ClassVar, Literal
+from runbooks_lib.tables import table
 
 Outcome = Literal["passed", "done", "refused", "failed", "unknown", "abandoned", "quarantined"]
 
@@ -35,6 +36,11 @@ class RunbookError(Exception):
         """The message, one thought a line."""
         more = {"Next": self.next_step, "Evidence": self.evidence}
         return [self.summary, *(f"{name}: {text}" for name, text in more.items() if text)]
+
+    def data(self) -> dict[str, str | int]:
+        """All that is known of it, as plain data."""
+        names = ("outcome", "exit_code", "summary", "next_step", "evidence")
+        return {name: getattr(self, name) for name in names}
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a stack trace; the last line names the exit code.
@@ -97,7 +103,31 @@ class RecordError(RunbookError):
     exit_code = 8
 
 
+class RecordClosed(RecordError):
+    """Something was to be added to a record after it was closed."""
+
+
 class Interrupted(RunbookError):
     """A person or a pipeline stopped it before anything was changed."""
 
     exit_code = 130
+
+
+def words(error: BaseException) -> str:
+    """What an error says: our sentence, or the type and the text of somebody else's."""
+    return error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
+
+
+def error_of(row: Mapping[str, str], classes: Mapping[str, Any], **filling: object) -> RunbookError:
+    """The error of a row (``error``, ``summary``, ``next_step``), its sentences filled in."""
+    error: type[RunbookError] = classes[row["error"]]
+    return error(row["summary"].format(**filling), next_step=row["next_step"].format(**filling))
+
+
+def sentences(package: str | None, name: str) -> Callable[..., RunbookError]:
+    """``told(case, **filling)`` for the cases of a table beside the modules of a package."""
+    rows = table(str(package), name)
+    return lambda case, **filling: error_of(rows[case], globals(), **filling)
+
+
+refused = sentences(__package__, "refusals.yaml")

@@ -3,8 +3,6 @@
 ``run`` is for a program that answers and ends, ``start`` for the sandbox's daemons, which outlive their command.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -21,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from runbooks_lib.errors import UsageError
+from runbooks_lib.errors import refused
 
 #: Seconds a program has to end after SIGTERM before it is killed. Helm needs under 0.1 s to mark its
 #: release `failed`; a killed helm leaves it `pending-…`, so patience is cheap here.
@@ -165,21 +163,39 @@ def stop(started: Started, *, grace: float = GRACE_SECONDS) -> None:
     _end(ended, partial(os.kill, started.pid), grace)
 
 
+def end_left_over(variable: str, value: str) -> None:
+    """End what a killed run has left running: every process that was started with its environment.
+
+    A killed kernel can't end the helm it started, and helm has a session of its own: nobody else would. They
+    are known by a variable that only this run was given; a program that was given another environment
+    altogether is not found.
+    """
+    # An environment is None where it is another user's.
+    left = [found for found in psutil.process_iter(["environ"]) if (found.info["environ"] or {}).get(variable) == value]
+    # Who read its pipes is gone. Without a reader it would die of its last words, before it has told the cluster.
+    read = []
+    for place in (f"/proc/{found.pid}/fd/{number}" for found in left for number in (1, 2)):
+        with suppress(OSError):
+            read.append(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY))
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for found in left:
+            with suppress(psutil.NoSuchProcess):
+                found.send_signal(number)
+        _, left = psutil.wait_procs(left, timeout=GRACE_SECONDS)
+    for handle in read:
+        os.close(handle)
+
+
 def _spawn(
     argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, **streams: Any
 ) -> subprocess.Popen[Any]:
     try:
         return subprocess.Popen(list(argv), env=env, cwd=cwd, start_new_session=True, **streams)
     except OSError as error:
-        summary = f"The program {argv[0]!r} can't be run: {error.strerror}."
-        next_step = f"Look at its mode, at noexec mounts, and whether it was built for this machine: file {argv[0]}"
-        if cwd is not None and not cwd.is_dir():
-            summary = f"{argv[0]!r} was not started: its working folder {cwd} does not exist."
-            next_step = f"Look why {cwd} is gone, then try again."
-        elif isinstance(error, FileNotFoundError):
-            summary = f"The program {argv[0]!r} was not found."
-            next_step = f"Install {Path(argv[0]).name} or put it on PATH, then try again."
-        raise UsageError(summary, next_step=next_step) from error
+        absent = "not at its path" if "/" in argv[0] else "no program"
+        case = absent if isinstance(error, FileNotFoundError) else "can't run"
+        case = "no folder" if cwd is not None and not cwd.is_dir() else case
+        raise refused(case, program=argv[0], name=Path(argv[0]).name, cwd=cwd, error=error.strerror) from error
 
 
 def _drain(pipe: Any, into: list[str], on_line: Callable[[str], None] | None, failures: list[Exception]) -> None:

@@ -4,8 +4,6 @@ A secret is known in every form it may be printed in, also inside of a longer te
 line; a few anchored patterns find those that nobody registered. Each hit becomes ``«redacted:NAME»``.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json
@@ -14,11 +12,12 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import yaml
+
+from runbooks_lib.tables import table
 
 #: Shorter ones would turn ordinary words into markers.
 SHORTEST = 4
@@ -36,8 +35,7 @@ _IDENTITY = re.compile(
 _ARMOUR = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 
 #: What looks like a secret; each pattern's group ``secret`` is what goes.
-_TABLE = resources.files(__package__).joinpath("redaction.yaml")
-_PATTERNS = {name: re.compile(look) for name, look in yaml.safe_load(_TABLE.read_text(encoding="utf-8")).items()}
+_PATTERNS = {name: re.compile(look) for name, look in table("runbooks_lib", "redaction.yaml").items()}
 
 
 class Redactor:

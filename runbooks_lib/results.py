@@ -4,8 +4,6 @@ None holds a client, a path handle or a secret. ``rows()`` gives plain dictionar
 pandas frame of them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from runbooks_lib.errors import Outcome
+from runbooks_lib.tables import table
 
 Json = dict[str, Any]
 Status = Literal["pass", "warn", "fail", "unknown", "skip"]
@@ -44,20 +43,7 @@ class Event(Value):
 Observe = Callable[[Event], None]
 
 #: What a person is told of an event as it happens; kinds that are not here are for the journal only.
-_TOLD = {
-    "run.opened": "run {run_id} of {stage} opened by {who[system]} on {target[server]}",
-    "check.answered": "{status:<7} {title}: {observed}",
-    "plan.made": "plan {digest}",  # its impact stands before it
-    "approval.given": "approved by {by} ({how})",
-    "approval.missing": "not approved",
-    "change.step": "step: {title}",
-    "change.progress": "  {workload}: {says}",
-    "change.ended": "done in {seconds} s",
-    "change.refused": "not begun",
-    "change.failed": "FAILED",
-    "run.ended": "{outcome} (exit code {exit_code}): {summary}",
-    "error.raised": "{summary}\nNext: {next_step}",
-}
+_TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
 
 
 def telling(event: Event) -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import atexit
-import difflib
 import getpass
 import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import runbooks_lib
 from runbooks_lib import parameters, records
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, RunbookError, UsageError
+from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
 from runbooks_lib.records.folder import POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
@@ -40,6 +40,7 @@ class Run:
     ) -> None:
         self.stage = stage
         self.parameters = settings
+        self._overrides: Overrides = ()
         self.folder = folder
         self.redactor = redactor
         self.id = records.run_id(folder) if folder else "preview"
@@ -47,7 +48,8 @@ class Run:
         self._capture = records.Capture(self._journal) if self._journal else None
         self._listeners: list[Observe] = []
         self._given: Given | None = ("parameter", approve) if approve else None
-        self._changing = False
+        self._changing = self._begun = False
+        self._unwritten: RecordError | None = None
         self._boundaries: Boundaries | None = None
 
     @classmethod
@@ -87,6 +89,7 @@ class Run:
             root = parameters.resolve_path(output_directory or "records")
             folder = records.open_folder(root, target=settings.target.name, stage=stage)
         run = cls(stage, settings, folder=folder, redactor=redactor, approve=approve)
+        run._overrides = overrides
         try:
             run._begin()
             run._reach()
@@ -100,7 +103,7 @@ class Run:
             return
         self._capture.install()
         atexit.register(self._close_as_proved, "kernel shutdown")
-        source = notebook_path(self.stage).read_text(encoding="utf-8")
+        source = parameters.notebook_path(self.stage).read_text(encoding="utf-8")
         records.write_text(self.folder, "input.ipynb", source, self.redactor)
         records.write_json(self.folder, "parameters.json", parameters.dump(self.parameters), self.redactor)
 
@@ -114,34 +117,19 @@ class Run:
         target = self.parameters.target
         kubeconfig = parameters.resolve_path(target.kubeconfig) if target.kubeconfig else None
         home = parameters.project_root() / ".runbooks" / "helm"
-        helm = Helm(
-            executable=self.parameters.helm.executable,
-            home=home,
-            namespace=target.namespace,
-            kubeconfig=kubeconfig,
-            context=target.context,
-            redactor=self.redactor,
-            observe=self.observe,
-        )
-        versions: Json = {
-            "runbooks": runbooks_lib.__version__,
-            "python": platform.python_version(),
-            "helm": helm.version,
-        }
+        how: Json = {"context": target.context, "redactor": self.redactor, "observe": self.observe}
+        helm = Helm(self.parameters.helm.executable, home, target.namespace, kubeconfig, **how)
+        versions: Json = {"runbooks": runbooks_lib.__version__, "helm": helm.version}
         cluster = Cluster.connect(kubeconfig, target.context, observe=self.observe)
-        versions["kubernetes"] = cluster.version()
+        versions |= {"python": platform.python_version(), "kubernetes": cluster.version()}
         who = {"cluster": cluster.who(), "system": getpass.getuser()}
+        same = target.model_dump(mode="json", include={"cluster_uid", "namespace", "release"})
+        last = partial(records.last_change, self.records_root, same)
         self._boundaries = Boundaries(
-            self.parameters, helm, cluster, self.redactor, self.observe, note=f"run {self.id}"
+            self.parameters, helm, cluster, self.redactor, self.observe, note=f"run {self.id}", last_change=last
         )
-        opened = {
-            "run_id": self.id,
-            "stage": self.stage,
-            "target": target.model_dump(mode="json") | {"server": cluster.server},
-            "who": who,
-            "host": platform.node(),
-            "versions": versions,
-        }
+        opened: Json = {"run_id": self.id, "stage": self.stage, "who": who, "host": platform.node()}
+        opened |= {"target": target.model_dump(mode="json") | {"server": cluster.server}, "versions": versions}
         self.observe(Event(kind="run.opened", data=opened))
         if target.cluster_uid:
             # Also a stage that only reads: what it says would be about another cluster.
@@ -176,9 +164,15 @@ class Run:
             records.close_as_proved(self.folder, self.redactor, closer=closer)
 
     def observe(self, event: Event) -> None:
-        """Journal an event, then tell it to whoever listens."""
-        if self._journal is not None:
-            self._journal(event)
+        """Journal an event, then tell it to whoever listens; a change goes on when the journal can't be written any more."""
+        try:
+            if self._journal is not None:
+                self._journal(event)
+            self._begun = self._begun or event.kind == "change.started"
+        except RecordError as error:
+            if not self._begun:
+                raise
+            self._unwritten = error
         for listener in self._listeners:
             listener(event)
 
@@ -219,6 +213,7 @@ class Run:
 
     def propose(self, plan: Plan) -> Plan:
         """Keep a plan in the record; its digest is what can be approved."""
+        self._require_unchanged()
         if self.folder is not None:
             content = plan.model_dump(mode="json") | {"digest": plan.digest}
             records.write_json(self.folder, "plan.json", content, self.redactor)
@@ -230,19 +225,46 @@ class Run:
         """Say yes to one digest (what the button of the *Approve* cell does)."""
         self._given = ("button", digest)
 
+    def is_approved(self, plan: Plan) -> bool:
+        """Whether somebody has said yes to exactly this plan."""
+        return self._given is not None and self._given[1] == plan.digest
+
     def approval(self, plan: Plan) -> Approval:
         """The approval of exactly this plan; see :func:`runbooks_lib.release.approval.approved`."""
         return approved(plan, self._given, self.observe)
 
     def carry_out(self, plan: Plan, approval: Approval, replan: Callable[[], Plan]) -> ChangeResult:
-        """Carry out an approved plan; see :func:`runbooks_lib.release.change.carry_out`."""
+        """Carry out an approved plan; see :func:`runbooks_lib.release.change.carry_out`.
+
+        Raises:
+            RecordError: It was carried out, or failed, as the sentence says, but the journal could not be written.
+        """
 
         def save(relative: str, text: str) -> None:
             if self.folder is not None:
                 records.write_text(self.folder, relative, text, self.redactor)
 
+        self._require_unchanged()
         self._changing = not plan.empty
-        return carry_out(self.boundaries, plan, approval, replan=replan, save=save)
+        try:
+            result = carry_out(self.boundaries, plan, approval, replan=replan, save=save)
+        except RunbookError as error:
+            self._require_written(error.summary)
+            raise
+        self._require_written(f"The change was made: {'; '.join(result.done)}.")
+        return result
+
+    def _require_unchanged(self) -> None:
+        source = self.parameters.source
+        if parameters.dump(parameters.load(source, self._overrides)) != parameters.dump(self.parameters):
+            said = f"{source} was changed since this run was opened, which works with what it read then."
+            raise UsageError(f"{said} Nothing was changed.", next_step="Run the notebook again from its first cell.")
+
+    def _require_written(self, ended: str) -> None:
+        self._begun = False
+        if self._unwritten is not None:
+            step = "Free some space, then look with 03_verify what is there."
+            raise RecordError(f"{ended} {self._unwritten.summary}", next_step=step)
 
     @property
     def records_root(self) -> Path:
@@ -262,23 +284,6 @@ class Run:
             f"run {self.id} of {self.stage}: release {target.release} in namespace {target.namespace} at {server}\n"
             f"record: {self.folder or 'none (a preview)'}"
         )
-
-
-def notebook_path(stage: str) -> Path:
-    """The notebook of a stage in this project.
-
-    Raises:
-        UsageError: There is none of this name; the sentence names the nearest.
-    """
-    folder = parameters.project_root() / "notebooks"
-    stages = {path.stem[3:]: path for path in sorted(folder.glob("[0-9][1-9]_*.ipynb"))}  # 00 is no stage
-    if stage in stages:
-        return stages[stage]
-    near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.4)
-    raise UsageError(
-        f"There is no stage {stage!r}: {folder} holds no notebook NN_{stage}.ipynb.",
-        next_step=f"Did you mean {near[0]}?" if near else f"Stages are: {', '.join(stages) or 'none'}.",
-    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,40 +1,20 @@
 """Looks up what a reference stands for, and makes the run's redactor know it before anyone else does."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn
 
-from runbooks_lib.errors import UsageError
+from pydantic import SecretStr
+
+from runbooks_lib.errors import UsageError, refused
 from runbooks_lib.parameters import parse_reference, resolve_path
 from runbooks_lib.redaction import Redactor
 
 ReadSecret = Callable[[str, str], Mapping[str, str]]
 
 
-class SecretText:
-    """A secret that does not show itself: not when printed, formatted or pickled."""
-
-    __slots__ = ("__value",)
-
-    def __init__(self, value: str) -> None:
-        self.__value = value
-
-    def reveal(self) -> str:
-        """The secret itself."""
-        return self.__value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not written anywhere")
-
-
-def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redactor) -> SecretText:
+def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redactor) -> SecretStr:
     """The secret that a reference names; the redactor knows it before this returns.
 
     Args:
@@ -61,7 +41,7 @@ def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redacto
     if not value:
         raise UsageError(f"The secret {reference} is missing or empty.", next_step=step)
     redactor.register(value, reference)
-    return SecretText(value)
+    return SecretStr(value)
 
 
 def _from_file(path: Path) -> str:
@@ -70,9 +50,7 @@ def _from_file(path: Path) -> str:
         is_open = path.is_file() and path.stat().st_mode & stat.S_IROTH
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        step = "Mend its path; a relative one starts at the project's folder."
-        raise UsageError(f"The secret's file {path} can't be read: {said}.", next_step=step) from error
+        raise refused("unreadable secret", path=path, said=said) from error
     if is_open:
-        step = f"chmod 600 {path}   (a mounted Secret: defaultMode 0400)"
-        raise UsageError(f"The secret's file {path} can be read by every user here.", next_step=step)
+        raise refused("open secret", path=path)
     return value.removesuffix("\n").removesuffix("\r")

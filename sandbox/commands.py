@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Annotated
 
@@ -73,7 +72,7 @@ def status(name: Name = "sandbox") -> None:
     from sandbox import lifecycle
 
     found = lifecycle.status(name)
-    _print_rows(found.rows())
+    _say(columns(found.rows()))
     if found.ready:
         _say(f"The sandbox {name} is ready.")
         return
@@ -105,21 +104,7 @@ def rehearse(
     began = time.monotonic()
     summaries = rehearsal.rehearse(name, helm=helm, keep=keep, say=_say)
     _say("")
-    _print_rows(rehearsal.rows(summaries))
+    _say(columns(rehearsal.rows(summaries)))
     for line in rehearsal.closing(summaries, began):
         _say(line)
     raise typer.Exit(next((summary.exit_code for summary in summaries if summary.exit_code), 0))
-
-
-def _print_rows(rows: list[dict[str, str]]) -> None:
-    """A drawn table on a terminal, plain columns elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*rows[0])
-        for row in rows:
-            table.add_row(*row.values())
-        Console().print(table)
-        return
-    _say(columns(rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,12 @@ def furnish(api: Api, tools: Toolchain) -> None:
     work += [(_PATHS[body["kind"]], json.dumps(body), body["metadata"]["name"]) for body in _cluster()]
     try:
         with ThreadPoolExecutor(max_workers=4) as pool:
-            list(pool.map(lambda one: api.create(one[0], one[1], name=one[2]), work))
+            made = [pool.submit(api.create, path, body, name=name) for path, body, name in work]
+            # In slices: a signal that another thread has taken does not wake one that waits.
+            while wait(made, timeout=0.5).not_done:
+                pass
+            for each in made:
+                each.result()
     finally:
         # A signal makes the threads give up: it is told, not their failure.
         checkpoint()

@@ -38,7 +38,8 @@ _MANIFESTS = Path(__file__).parent / "manifests"
 
 def configuration() -> str:
     """The text of kwok's configuration file."""
-    pattern = "|".join(component.image.pattern for component in COMPONENTS)
+    names = "|".join(sorted(name for component in COMPONENTS for name in component.images))
+    pattern = rf"(?:^|/)(?:{names})(?::[^/@]+)?(?:@[^/]+)?$"
     images = json.dumps(pattern)[1:-1]  # it stands between quotes
     stages = yaml.safe_load(_text("pods.yaml", images))
     decision, status = _text("pods.jq", images), _text("pods.gotmpl", images)

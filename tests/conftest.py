@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ _CLUSTER_SCOPED = (
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
 )
+
+FreshTarget = Callable[[], AbstractContextManager[dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,34 @@ def sandbox(tools: toolchain.Toolchain) -> Iterator[Sandbox]:
         lifecycle.down(name)
 
 
+@pytest.fixture(scope="session")
+def fresh_target(sandbox: Sandbox) -> FreshTarget:
+    """Makes overrides that give a test a namespace and a release of its own; what it leaves is removed."""
+
+    @contextmanager
+    def fresh() -> Iterator[dict[str, str]]:
+        mark = uuid.uuid4().hex[:6]
+        namespace, release = f"test-{mark}", f"r{mark}"
+        try:
+            yield {"target.namespace": namespace, "target.release": release}
+        finally:
+            with Cluster.connect(sandbox.kubeconfig, sandbox.context) as cluster:
+                cluster.delete("v1", "Namespace", namespace)
+                for api_version, kind in _CLUSTER_SCOPED:
+                    for found in cluster.list(api_version, kind):
+                        name = found["metadata"]["name"]
+                        owner = found["metadata"].get("annotations", {}).get("meta.helm.sh/release-namespace", "")
+                        if owner == namespace or name.startswith(f"{release}-"):
+                            cluster.delete(api_version, kind, name)
+
+    return fresh
+
+
 @pytest.fixture
-def target(sandbox: Sandbox) -> Iterator[dict[str, str]]:
-    """Overrides that give a test a namespace and a release of its own; what it leaves is removed."""
-    mark = uuid.uuid4().hex[:6]
-    namespace, release = f"test-{mark}", f"r{mark}"
-    yield {"target.namespace": namespace, "target.release": release}
-    with Cluster.connect(sandbox.kubeconfig, sandbox.context) as cluster:
-        cluster.delete("v1", "Namespace", namespace)
-        for api_version, kind in _CLUSTER_SCOPED:
-            for found in cluster.list(api_version, kind):
-                name = found["metadata"]["name"]
-                owner = found["metadata"].get("annotations", {}).get("meta.helm.sh/release-namespace", "")
-                if owner == namespace or name.startswith(f"{release}-"):
-                    cluster.delete(api_version, kind, name)
+def target(fresh_target: FreshTarget) -> Iterator[dict[str, str]]:
+    """The overrides of one test."""
+    with fresh_target() as overrides:
+        yield overrides
 
 
 @pytest.fixture(scope="session", autouse=True)

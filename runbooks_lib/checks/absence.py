@@ -1,11 +1,10 @@
 """Is the release gone, and is only what the plan named as staying left."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation
 from runbooks_lib.results import Json
@@ -31,21 +30,15 @@ class Subject:
     def left(self) -> list[str]:
         """``Kind name`` of every object, of any kind, that carries the release's name."""
         cluster, namespace = self.boundaries.cluster, self.boundaries.namespace
-        kinds = [
-            resource
-            for resource in cluster.resources()
-            if "list" in resource.verbs and "/" not in resource.plural and resource.kind not in _DERIVED
-        ]
+        listed = (each for each in cluster.resources() if "list" in each.verbs and "/" not in each.plural)
 
-        def of_kind(number: int) -> list[str]:
-            resource = kinds[number]
-            version = f"{resource.group}/{resource.version}" if resource.group else resource.version
-            where = namespace if resource.namespaced else None
-            found = cluster.list(version, resource.kind, where)
+        def of_kind(resource: Resource) -> list[str]:
+            found = cluster.list(resource.api_version, resource.kind, namespace if resource.namespaced else None)
             return [f"{resource.kind} {obj['metadata']['name']}" for obj in found if self._ours(obj)]
 
         with ThreadPoolExecutor(8) as pool:
-            return sorted({name for names in pool.map(of_kind, range(len(kinds))) for name in names})
+            found = pool.map(of_kind, (each for each in listed if each.kind not in _DERIVED))
+            return sorted({name for names in found for name in names})
 
     def _ours(self, obj: Json) -> bool:
         release, namespace = self.boundaries.release, self.boundaries.namespace
@@ -68,11 +61,10 @@ def _release(subject: Subject) -> Answer:
 
 
 def _objects(subject: Subject) -> Answer:
+    unexpected = [name for name in subject.left if name not in (*(subject.staying or ()), *subject.passing)]
     if subject.staying is None:
         # Without a plan only what Helm would never remove may be left.
         unexpected = [name for name in subject.left if not name.startswith(("PersistentVolumeClaim ", "Secret "))]
-    else:
-        unexpected = [name for name in subject.left if name not in (*subject.staying, *subject.passing)]
     if unexpected:
         return Answer("fail", f"left behind: {', '.join(unexpected)}")
     return Answer("pass", f"left, as planned: {', '.join(subject.left) or 'nothing'}")
@@ -81,21 +73,19 @@ def _objects(subject: Subject) -> Answer:
 def _staying(subject: Subject) -> Answer:
     if subject.staying is None:
         return Answer("skip", "no record of an uninstall of this target was found")
-    cluster_kinds = {resource.kind: resource for resource in subject.boundaries.cluster.resources()}
-    lost = []
-    for name in subject.staying:
+    cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
+    kinds = {resource.kind: resource for resource in cluster.resources()}
+
+    def there(name: str) -> bool:
         kind, _, rest = name.partition(" ")
-        resource = cluster_kinds.get(kind)
-        if resource is None:
-            lost.append(name)
-            continue
-        version = f"{resource.group}/{resource.version}" if resource.group else resource.version
-        where = subject.boundaries.namespace if resource.namespaced else None
-        if subject.boundaries.cluster.get(version, kind, rest, where) is None:
-            lost.append(name)
-    if lost:
+        found = kinds.get(kind)
+        where = namespace if found and found.namespaced else None
+        return found is not None and cluster.get(found.api_version, kind, rest, where) is not None
+
+    if lost := [name for name in subject.staying if not there(name)]:
         return Answer("fail", f"should have stayed and is gone: {', '.join(lost)}")
-    return Answer("pass", f"{len(subject.staying)} objects")
+    later = f", and {len(subject.passing)} until it removes itself" if subject.passing else ""
+    return Answer("pass", f"{len(subject.staying)} objects{later}")
 
 
 CHECKS: tuple[Check[Subject], ...] = catalogue(

@@ -1,22 +1,16 @@
 """What a check is, and how a list of them is asked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Generic, NamedTuple, TypeVar
 
-import yaml
-
-from runbooks_lib.errors import RunbookError
+from runbooks_lib.errors import RunbookError, words
 from runbooks_lib.results import Event, Finding, Observe, Report, Status, Table
+from runbooks_lib.tables import table
 
 Subject = TypeVar("Subject")
 
-_WORDS: dict[str, dict[str, str]] = yaml.safe_load(
-    resources.files(__package__).joinpath("catalogue.yaml").read_text(encoding="utf-8")
-)
+_WORDS: dict[str, dict[str, str]] = table(__package__, "catalogue.yaml")
 
 
 class Answer(NamedTuple):
@@ -71,14 +65,10 @@ def report(
         try:
             shown = tables(subject)
         except Exception as error:  # noqa: BLE001 - the findings are there, whatever is odd in a table
-            shown = (Table(title=f"Not to be had: {_words(error)}"),)
+            shown = (Table(title=f"Not to be had: {words(error)}"),)
     made = Report(stage=stage, title=title, findings=findings, tables=shown)
     observe(Event(kind="report.made", data={"title": title, "verdict": made.verdict}))
     return made
-
-
-def _words(error: Exception) -> str:
-    return error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
 
 
 def _put(check: Check[Subject], subject: Subject, observe: Observe) -> Finding:
@@ -87,7 +77,7 @@ def _put(check: Check[Subject], subject: Subject, observe: Observe) -> Finding:
     except RunbookError as error:
         answer = Answer("unknown", error.summary, remedy=error.next_step, evidence=error.evidence)
     except Exception as error:  # noqa: BLE001 - an object of an odd shape must not keep the others from being asked
-        answer = Answer("unknown", f"the check itself broke: {_words(error)}")
+        answer = Answer("unknown", f"the check itself broke: {words(error)}")
     finding = Finding(
         id=check.id,
         title=check.title,

@@ -1,14 +1,12 @@
-"""What must not be there before a first install: a claim without its Secret.
+"""What must not be there before an install or an upgrade: a claim without its Secret.
 
 An object that belongs to somebody else is found by Helm's own dry run (the check ``chart.render``), and a release
 of this name by the plan.
 """
 
-from __future__ import annotations
-
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.parameters.components import COMPONENTS
+from runbooks_lib.parameters.components import COMPONENTS, component_of
 from runbooks_lib.release.manifest import claim_names, images, objects_of, secret_values
 
 
@@ -16,13 +14,11 @@ def _pairs(subject: Subject) -> Answer:
     boundaries = subject.boundaries
     objects = objects_of(subject.proposal.rendered.manifest)
     alone = []
-    for component in COMPONENTS:
-        if not component.password_key:
-            continue
+    for component in (each for each in COMPONENTS if each.password_key):
         claims = [
             name
             for obj in objects
-            if any(component.image.search(image) for image in images(obj, init=False).values())
+            if component in map(component_of, images(obj, init=False).values())
             for name in claim_names(obj)
             if boundaries.cluster.get("v1", "PersistentVolumeClaim", name, boundaries.namespace)
         ]
@@ -33,9 +29,7 @@ def _pairs(subject: Subject) -> Answer:
         ]
         lost = [name for name in secrets if not boundaries.cluster.get("v1", "Secret", name, boundaries.namespace)]
         alone += [f"claim {claim} is there, Secret {name} is not" for claim in claims for name in lost]
-    if alone:
-        return Answer("fail", "; ".join(alone))
-    return Answer("pass", "no claim without its Secret")
+    return Answer("fail" if alone else "pass", "; ".join(alone) or "no claim without its Secret")
 
 
 CHECKS: tuple[Check[Subject], ...] = catalogue({"claims.secrets": _pairs})

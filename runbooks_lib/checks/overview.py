@@ -1,7 +1,5 @@
 """The guide's §6 as tables: the pods and the services of a release."""
 
-from __future__ import annotations
-
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.release.rollout import trouble_of
 from runbooks_lib.results import Json, Row, Table
@@ -12,12 +10,9 @@ def tables(subject: Subject) -> tuple[Table, ...]:
     if subject.stored is None:
         return ()
     namespace = subject.boundaries.namespace
-    services = {obj["metadata"]["name"] for obj in subject.rendered("Service")}
-    live = [
-        item
-        for item in subject.boundaries.cluster.list("v1", "Service", namespace)
-        if item["metadata"]["name"] in services
-    ]
+    names = {obj["metadata"]["name"] for obj in subject.rendered("Service")}
+    services = subject.boundaries.cluster.list("v1", "Service", namespace)
+    live = [item for item in services if item["metadata"]["name"] in names]
     return (
         Table(title="Pods", rows=tuple(_pod_row(pod) for pod in subject.pods)),
         Table(title="Services", rows=tuple(_service_row(item) for item in live)),

@@ -1,7 +1,5 @@
 """What must be there before Dataflow can be installed: the guide's §2, and what it takes for granted."""
 
-from __future__ import annotations
-
 import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -11,9 +9,10 @@ from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.storage import shared_storage
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import hook_objects, objects_of
+from runbooks_lib.release.manifest import annotation, hook_objects, objects_of
 from runbooks_lib.release.plan import Proposal, propose
 from runbooks_lib.results import Json
+from runbooks_lib.tables import table
 
 KUBERNETES = (1, 33)
 HELM = (3, 12)
@@ -25,13 +24,8 @@ _GATEWAY_KINDS = tuple(("gateway.networking.k8s.io/v1", kind) for kind in ("Gate
 
 #: What Helm and the roll-out watch need beside the rendered kinds.
 _BESIDES: dict[tuple[str, str], tuple[str, ...]] = {
-    ("v1", "Namespace"): ("get", "create"),
-    ("v1", "Secret"): ("get", "list", "create", "update", "patch", "delete"),
-    ("v1", "Pod"): ("get", "list"),
-    ("v1", "Event"): ("get", "list"),
-    ("coordination.k8s.io/v1", "Lease"): ("get", "create", "patch", "delete"),
+    (version, kind): tuple(verbs) for version, kind, verbs in table(__package__, "permissions.yaml")
 }
-
 _VERBS: tuple[str, ...] = ("get", "list", "create", "update", "patch", "delete")
 
 
@@ -40,6 +34,8 @@ class Subject:
 
     def __init__(self, boundaries: Boundaries) -> None:
         self.boundaries = boundaries
+        # Asked by a thread, since Helm takes about a second to render.
+        self.csghub = ThreadPoolExecutor(1).submit(probes.http.answer, boundaries.parameters.csghub.external_url)
 
     @cached_property
     def _proposal(self) -> Proposal | RunbookError:
@@ -83,11 +79,8 @@ def _helm(subject: Subject) -> Answer:
     if version_of(version) < HELM:
         return Answer("fail", version)
     if version_of(version) < HELM_TO_PLAN:
-        return Answer(
-            "warn",
-            f"{version}: enough for the guide, but it can't make a server-side dry run, so no plan can be made",
-            remedy="Install Helm 3.13 or newer, or name it in helm.executable.",
-        )
+        lacks = f"{version}: enough for the guide, but it can't make a server-side dry run, so no plan can be made"
+        return Answer("warn", lacks, remedy="Install Helm 3.13 or newer, or name it in helm.executable.")
     return Answer("pass", version)
 
 
@@ -97,10 +90,8 @@ def _pin(subject: Subject) -> Answer:
     if pin == uid:
         return Answer("pass", f"{cluster.server} has the UID {uid}")
     if not pin:
-        line = f'cluster_uid: "{uid}"'
-        return Answer(
-            "fail", "no pin in the parameters", remedy=f"If {cluster.server} is right, add under target: {line}"
-        )
+        remedy = f'If {cluster.server} is right, add under target: cluster_uid: "{uid}"'
+        return Answer("fail", "no pin in the parameters", remedy=remedy)
     return Answer("fail", f"{cluster.server} has the UID {uid}, the pin is {pin}")
 
 
@@ -156,12 +147,10 @@ def _gateway(subject: Subject) -> Answer:
     missing = [f"{kind} ({version})" for version, kind in kinds if cluster.resource(version, kind) is None]
     if missing:
         return Answer("fail", f"not known to this cluster: {', '.join(missing)}")
-    definition = cluster.get(
-        "apiextensions.k8s.io/v1", "CustomResourceDefinition", "gateways.gateway.networking.k8s.io"
-    )
-    annotations = (definition or {}).get("metadata", {}).get("annotations") or {}
-    bundle = annotations.get("gateway.networking.k8s.io/bundle-version", "of an unknown version")
-    channel = annotations.get("gateway.networking.k8s.io/channel", "unknown")
+    group = "gateway.networking.k8s.io"
+    definition = cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"gateways.{group}") or {}
+    bundle = annotation(definition, f"{group}/bundle-version") or "of an unknown version"
+    channel = annotation(definition, f"{group}/channel") or "unknown"
     return Answer("pass", f"Gateway API bundle {bundle}, channel {channel}")
 
 
@@ -169,19 +158,17 @@ def _chart(subject: Subject) -> Answer:
     refusal = subject.refusal
     if refusal is not None:
         return Answer("fail", refusal.summary, remedy=refusal.next_step)
-    chart = subject.proposal.chart
-    return Answer("pass", f"{chart.name} {chart.version} from {chart.source}: {len(subject.objects)} objects")
+    chart, hooks = subject.proposal.chart, len(subject.proposal.rendered.hooks)
+    count = f"{len(subject.objects)} objects, {hooks} of them of hooks" if hooks else f"{len(subject.objects)} objects"
+    return Answer("pass", f"{chart.name} {chart.version} from {chart.source}: {count}")
 
 
 def _external_url(subject: Subject) -> Answer:
-    url = subject.boundaries.parameters.csghub.external_url
-    answer = probes.http.answer(url)
+    answer = subject.csghub.result()
     if answer.error:
-        return Answer("fail", f"{url}: {answer.error}")
-    return Answer(
-        "pass" if answer.status < 500 else "fail",
-        f"{url} answered {answer.status} in {answer.seconds:.2f} s (asked from here, not from a node)",
-    )
+        return Answer("fail", f"{answer.url}: {answer.error}")
+    told = f"{answer.url} answered {answer.status} in {answer.seconds:.2f} s (asked from here, not from a node)"
+    return Answer("pass" if answer.status < 500 else "fail", told)
 
 
 CHECKS: tuple[Check[Subject], ...] = catalogue(

@@ -1,7 +1,5 @@
 """Is the release there, whole and reachable?"""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
@@ -9,11 +7,13 @@ from runbooks_lib.errors import CheckFailed
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
-from runbooks_lib.release.plan import STUCK
+from runbooks_lib.release.plan import STUCK, state_of
 from runbooks_lib.release.rollout import progress_of, trouble_of
 from runbooks_lib.results import Json
 
-_MISSING = "Run 02_install."
+_LOST = (
+    "Restore the Secret first: a volume keeps the password that `helm get manifest` still shows; then run 04_upgrade."
+)
 
 
 class Subject:
@@ -38,6 +38,11 @@ class Subject:
         """The objects of one kind that the release should have."""
         return [obj for obj in self.objects if obj["kind"] == kind]
 
+    @property
+    def workloads(self) -> list[Json]:
+        """What keeps its pods running."""
+        return [obj for obj in self.objects if obj["kind"] in WORKLOAD_KINDS]
+
     @cached_property
     def pods(self) -> list[Json]:
         """The pods that belong to the release's workloads."""
@@ -48,11 +53,11 @@ def _release(subject: Subject) -> Answer:
     stored = subject.stored
     if stored is None:
         target = subject.boundaries.parameters.target
-        return Answer("fail", f"no release {target.release} in namespace {target.namespace}", remedy=_MISSING)
-    observed = f"revision {stored.revision} is {stored.status}: {stored.description}"
+        return Answer("fail", f"no release {target.release} in namespace {target.namespace}")
+    observed = state_of(subject.boundaries, stored)
     if stored.status != "deployed":
         remedy = STUCK if stored.pending else "Run 04_upgrade with the same parameters, or 05_uninstall to start anew."
-        return Answer("fail", f"{observed} (since {stored.updated})", remedy=remedy)
+        return Answer("fail", observed, remedy=remedy)
     return Answer("pass", observed)
 
 
@@ -66,7 +71,7 @@ def _present(subject: Subject) -> Answer:
 def _chart(subject: Subject) -> Answer:
     history = subject.boundaries.helm.history(subject.boundaries.release)
     if not history:
-        return Answer("fail", "no release", remedy=_MISSING)
+        return Answer("fail", "no release", remedy="Run 02_install.")
     chart = subject.boundaries.parameters.chart
     last = history[-1]
     wanted = subject.boundaries.chart if chart.path else chart
@@ -77,13 +82,14 @@ def _chart(subject: Subject) -> Answer:
 def _objects(subject: Subject) -> Answer:
     missing = subject.boundaries.missing(subject.objects)
     if missing:
-        return Answer("fail", f"not in the cluster: {', '.join(missing)}")
-    return Answer("pass", f"{len(subject.objects)} objects, all there")
+        lost = any(name.startswith("Secret ") for name in missing)
+        return Answer("fail", f"not in the cluster: {', '.join(missing)}", remedy=_LOST if lost else "")
+    return Answer("pass", f"{len(subject.objects)} objects, all there (those of hooks are not looked for)")
 
 
 def _workloads(subject: Subject) -> Answer:
-    wanted = [obj for obj in subject.objects if obj["kind"] in WORKLOAD_KINDS]
-    late = []
+    wanted = subject.workloads
+    late, remedies = [], []
     for obj in wanted:
         live = subject.boundaries.live(obj)
         if live is None:
@@ -93,45 +99,34 @@ def _workloads(subject: Subject) -> Answer:
         scaled = live["kind"] != "DaemonSet" and (live.get("spec") or {}).get("replicas", 1) < wanted_replicas
         if scaled:
             late.append(f"{progress.name}: scaled to {live['spec']['replicas']}, the release has {wanted_replicas}")
+            back = f"{obj['kind'].lower()} {obj['metadata']['name']} --replicas={wanted_replicas}"
+            remedies.append(f"Scale it back: kubectl -n {subject.boundaries.namespace} scale {back}")
         elif not progress.done:
             late.append(f"{progress.name}: {progress.says}")
     if late:
         troubles = [f"{pod['metadata']['name']}: {why}" for pod in subject.pods if (why := trouble_of(pod))]
-        return Answer("fail", "; ".join(late), evidence="; ".join(troubles))
+        return Answer("fail", "; ".join(late), remedy="; ".join(remedies), evidence="; ".join(troubles))
     return Answer("pass", f"{len(wanted)} workloads, all available")
 
 
 def _claims(subject: Subject) -> Answer:
     names = [name for obj in subject.objects for name in claim_names(obj)]
     names += [obj["metadata"]["name"] for obj in subject.rendered("PersistentVolumeClaim")]
-    found = {
-        item["metadata"]["name"]: item
-        for item in subject.boundaries.cluster.list("v1", "PersistentVolumeClaim", subject.boundaries.namespace)
-    }
-    open_ = [
-        f"{name}: {_phase(found[name]) if name in found else 'not there'}"
-        for name in names
-        if name not in found or _phase(found[name]) != "Bound"
-    ]
+    there = subject.boundaries.cluster.list("v1", "PersistentVolumeClaim", subject.boundaries.namespace)
+    phases = {item["metadata"]["name"]: (item.get("status") or {}).get("phase", "unknown") for item in there}
+    open_ = [f"{name}: {phases.get(name, 'not there')}" for name in names if phases.get(name) != "Bound"]
     return Answer("fail", "; ".join(open_)) if open_ else Answer("pass", f"{len(names)} claims, all bound")
-
-
-def _phase(obj: Json) -> str:
-    return str((obj.get("status") or {}).get("phase", "unknown"))
 
 
 def _services(subject: Subject) -> Answer:
     slices = subject.boundaries.cluster.list("discovery.k8s.io/v1", "EndpointSlice", subject.boundaries.namespace)
-    ready: dict[str, int] = {}
-    for item in slices:
-        owner = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
-        count = sum(
-            1 for endpoint in item.get("endpoints") or () if (endpoint.get("conditions") or {}).get("ready", True)
-        )
-        ready[owner] = ready.get(owner, 0) + count
+    ready = {
+        (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
+        for item in slices
+        if any((endpoint.get("conditions") or {}).get("ready", True) for endpoint in item.get("endpoints") or ())
+    }
     wanted = [obj["metadata"]["name"] for obj in subject.rendered("Service") if (obj.get("spec") or {}).get("selector")]
-    without = [name for name in wanted if not ready.get(name)]
-    if without:
+    if without := [name for name in wanted if name not in ready]:
         return Answer("fail", f"without a ready endpoint: {', '.join(without)}")
     return Answer("pass", f"{len(wanted)} services, each with a ready endpoint")
 
@@ -143,14 +138,11 @@ def _gateways(subject: Subject) -> Answer:
     told = []
     for obj in wanted:
         live = subject.boundaries.live(obj)
-        conditions = _conditions(((live or {}).get("status") or {}).get("conditions"))
-        addresses = [str(item.get("value", "")) for item in ((live or {}).get("status") or {}).get("addresses") or ()]
-        if conditions.get("Programmed") != "True" or not addresses:
-            state = (
-                "not there"
-                if live is None
-                else f"Programmed={conditions.get('Programmed', 'unset')}, addresses {addresses}"
-            )
+        status = (live or {}).get("status") or {}
+        programmed = conditions(status.get("conditions")).get("Programmed", "unset")
+        addresses = [str(item.get("value", "")) for item in status.get("addresses") or ()]
+        if programmed != "True" or not addresses:
+            state = f"Programmed={programmed}, addresses {addresses}" if live else "not there"
             return Answer("fail", f"{key_of(obj)}: {state}")
         told.append(f"{key_of(obj)} at {', '.join(addresses)}")
     return Answer("pass", "; ".join(told))
@@ -163,20 +155,17 @@ def _routes(subject: Subject) -> Answer:
     bad: list[str] = []
     hosts: list[str] = []
     for obj in wanted:
-        live = subject.boundaries.live(obj) or {}
-        parents = (live.get("status") or {}).get("parents") or ()
-        accepted = [_conditions(parent.get("conditions")) for parent in parents]
-        good = accepted and all(
-            item.get("Accepted") == "True" and item.get("ResolvedRefs") == "True" for item in accepted
-        )
+        parents = ((subject.boundaries.live(obj) or {}).get("status") or {}).get("parents") or ()
+        accepted = [conditions(parent.get("conditions")) for parent in parents]
         hosts += (obj.get("spec") or {}).get("hostnames") or []
-        if not good:
+        if not accepted or any({each.get("Accepted"), each.get("ResolvedRefs")} != {"True"} for each in accepted):
             bad.append(f"{key_of(obj)}: {accepted or 'no parent has taken it'}")
     return Answer("fail", "; ".join(bad)) if bad else Answer("pass", f"accepted for {', '.join(hosts)}")
 
 
-def _conditions(conditions: list[Json] | None) -> dict[str, str]:
-    return {item["type"]: item["status"] for item in conditions or ()}
+def conditions(listed: list[Json] | None) -> dict[str, str]:
+    """The status of each condition by its type."""
+    return {item["type"]: item["status"] for item in listed or ()}
 
 
 CHECKS: tuple[Check[Subject], ...] = catalogue(

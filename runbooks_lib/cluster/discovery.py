@@ -1,7 +1,5 @@
 """Which kinds a cluster serves: two requests, to an API server that aggregates, as every one does since 1.30."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A container's environment, as the kubelet would give it."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable, Mapping

@@ -3,22 +3,18 @@
 No sentence holds a request's body. A server's own words are used, without the values that they echo.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from runbooks_lib import errors
-from runbooks_lib.errors import CheckFailed, RunbookError, Unreachable
+from runbooks_lib.errors import CheckFailed, RunbookError, Unreachable, error_of
 from runbooks_lib.results import Json
+from runbooks_lib.tables import table
 
 
 class Untrusted(Unreachable):
@@ -85,14 +81,12 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 #: What a row may name: the classes above, and those of all rooms.
 _ERRORS: dict[str, Any] = {**vars(errors), **globals()}
-_TABLE: dict[str, Any] = yaml.safe_load(
-    resources.files(__package__).joinpath("failures.yaml").read_text(encoding="utf-8")
-)
+_TABLE: dict[str, Any] = table(__package__, "failures.yaml")
 
 
 def told(case: str, **words: object) -> RunbookError:
     """The error of a case of the table, its sentences filled in with these words."""
-    return _error(_TABLE["cases"][case], **words)
+    return error_of(_TABLE["cases"][case], _ERRORS, **words)
 
 
 def unreachable(server: str, error: BaseException, *, lost: Ask | None = None) -> RunbookError:
@@ -125,18 +119,13 @@ def refusal(server: str, ask: Ask, status: int, content: bytes) -> RunbookError:
         if (found := re.search(row.get("message", ""), message))
     )
     words = {"server": server, "ask": ask, "status": status, "said": f": {said}" if said else "."}
-    return _error(row, **words, **found.groupdict())
+    return error_of(row, _ERRORS, **words, **found.groupdict())
 
 
 def _reason(error: BaseException) -> dict[str, str]:
     """Why a connection failed: a clause, and the case that it is (may be missing)."""
     row: dict[str, str] = next(row for row in _TABLE["connections"] if re.search(row["pattern"], str(error).lower()))
     return row | {"clause": row["clause"].format(kind=type(error).__name__)}
-
-
-def _error(row: dict[str, str], **words: object) -> RunbookError:
-    error: type[RunbookError] = _ERRORS[row["error"]]
-    return error(row["summary"].format(**words), next_step=row["next_step"].format(**words))
 
 
 def spoken(status: Json, *, secret: bool = False) -> str:

@@ -4,8 +4,6 @@ Each connection gets a thread and a websocket of its own. The client library's o
 arrived but not been handed on when the pod closes first, as web servers do.
 """
 
-from __future__ import annotations
-
 import select
 import socket
 import socketserver
@@ -34,6 +32,7 @@ def forward(connection: Connection, namespace: str, pod: str, port: int) -> Iter
 
     Raises:
         OutcomeUnknown: At the end, also in place of what it caused: the last connection could not be carried.
+        CheckFailed: The same, because nothing listens there.
     """
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
     connection.json(Ask("get", path, "pods", pod, namespace))
@@ -87,17 +86,22 @@ class _Tunnel(socketserver.ThreadingTCPServer):
             self._carry(request, remote)
 
     def _carry(self, local: socket.socket, remote: Any) -> None:
-        """Carry both ways until the pod's side has closed, our side has nothing to say, or the tunnel ends."""
+        """Carry both ways until the pod's side has closed, our side has nothing to say, or the tunnel ends.
+
+        What our side had said by then is still handed on: a database waits for ever for a goodbye that was dropped.
+        """
         from websocket import ABNF
 
         greeted, answered = set(), False
         listening = [remote.sock, local]
         self.problem = None
-        while not self.ended.is_set():
+        while local in listening or not self.ended.is_set():
+            ended = self.ended.is_set()
             # What is decrypted already, the operating system does not announce.
             pending = getattr(remote.sock, "pending", int)()
-            readable = [remote.sock] if pending else select.select(listening, [], [], LAST_WORDS)[0]
-            if not readable and local not in listening:
+            awaited = [local] if ended else listening
+            readable = [remote.sock] if pending and not ended else select.select(awaited, [], [], LAST_WORDS)[0]
+            if not readable and (ended or local not in listening):
                 return
             if local in readable:
                 if data := local.recv(CHUNK):
@@ -122,6 +126,6 @@ class _Tunnel(socketserver.ThreadingTCPServer):
                     return
 
     def _explained(self, said: str) -> RunbookError:
-        refused = f"nothing listens on port {self._ask.query['ports']} there"
-        why = refused if "refused" in said else " ".join(said.split())[:300]
-        return failures.told("not forwarded", pod=self._ask.name, namespace=self._ask.namespace, why=why)
+        case = "not listening" if "refused" in said else "not forwarded"
+        words = {"pod": self._ask.name, "namespace": self._ask.namespace, "port": self._ask.query["ports"]}
+        return failures.told(case, **words, why=" ".join(said.split())[:300])

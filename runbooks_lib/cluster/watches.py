@@ -1,7 +1,5 @@
 """Reading a collection whole, and following it over dropped connections and forgotten versions."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

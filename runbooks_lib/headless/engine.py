@@ -3,8 +3,6 @@
 Imported through ``runbooks_lib.headless`` only, after papermill: papermill itself looks it up there.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import signal
@@ -27,7 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import write_ipynb
 from papermill.log import logger
 
-from runbooks_lib.errors import UsageError
+from runbooks_lib.errors import RunbookError, UsageError
 from runbooks_lib.headless.session import Session, workplace
 from runbooks_lib.headless.stage import check_taken
 from runbooks_lib.headless.stopping import Stop, signal_group
@@ -75,6 +73,7 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
 
         Raises:
             NotebookFailed: The run did not end well. ``run_stage`` is not told so: it reads the record.
+            RecordError: For ``run_stage``: how the run ended, and why there is no record of it to read.
         """
         if record is None:
             _refuse_unknown(nb.metadata.papermill)
@@ -83,7 +82,12 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
             # Without an output path papermill's own saves do nothing: it would write the whole notebook at
             # each cell's start and end. It is written once, below or by papermill when all is well.
             named |= {"output_path": None, "log": _QUIET if record else logger}
-            nb = super().execute_notebook(nb, kernel_name, session=session, **named)
+            try:
+                nb = super().execute_notebook(nb, kernel_name, session=session, **named)
+            except RunbookError as error:
+                raise error if record else NotebookFailed(describe(error)) from error
+            if record and session.unwritten:
+                raise session.unwritten
             if record is None:
                 _tell_papermill(nb, session)
         return nb
@@ -171,6 +175,10 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         patience = time.monotonic() + _SHUTDOWN_SECONDS
         while await self.km.is_alive() and not self._session.settled and time.monotonic() < patience:
             await asyncio.sleep(0.02)
+        # jupyter_client looks ten times a second whether it has gone.
+        while await self.km.is_alive():
+            signal_group(self.km.provisioner.pid, signal.SIGKILL)
+            await asyncio.sleep(0.005)
         await self.km.shutdown_kernel(now=True)
 
     def papermill_execute_cells(self) -> None:
@@ -196,6 +204,8 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
         if code and self._session.stop.wanted:
             self._mark(index, "Interrupted", "The run was interrupted before this cell.")
             return
+        # As JupyterLab tells its kernel.
+        self.kc.session.metadata = {"cellId": cell.get("id", "")}
         try:
             self.execute_cell(cell, index)
         except CellExecutionError as error:
@@ -238,10 +248,14 @@ def _tell_papermill(nb: Any, session: Session) -> None:
 
 def _take_redacted(nb: Any, folder: Path) -> None:
     """Give each cell the outputs that the record holds: only the kernel knew what to take out of them."""
-    cells = read((folder / NOTEBOOK).read_text(encoding="utf-8"))["cells"]
+    path = folder / NOTEBOOK
+    # Without it (a full disk) nobody can tell what is a secret in what the cells put out.
+    cells = read(path.read_text(encoding="utf-8") if path.exists() else "")["cells"]
     kept = {cell["id"]: cell for cell in cells if cell["cell_type"] == "code"}
     for cell in nb.cells:
         known = kept.get(cell.get("id", ""))
+        if not cells and cell.cell_type == "code":
+            cell.outputs = []
         if known and known["source"] == cell.source and known["execution_count"] is not None:
             # What `_mark` said of a cell that was run; the kernel could not.
             ours = [out for out in cell.outputs if out.get("ename") in {"CellTimeoutError", "DeadKernelError"}]

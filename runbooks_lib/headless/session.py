@@ -14,11 +14,12 @@ from jupyter_client.kernelspec import NoSuchKernel
 
 from runbooks_lib import errors, parameters, records, secrets
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.errors import Interrupted, OutcomeUnknown, RunbookError, UsageError
-from runbooks_lib.headless.stopping import Stop, end_left_over
-from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
+from runbooks_lib.errors import Interrupted, OutcomeUnknown, RecordError, RunbookError, UsageError
+from runbooks_lib.headless.stopping import Stop
+from runbooks_lib.process import end_left_over
+from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE, RUN_VARIABLE
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.release.manifest import secret_values
+from runbooks_lib.release.values import read_secret
 from runbooks_lib.results import Event, Json
 
 if TYPE_CHECKING:
@@ -38,12 +39,14 @@ class Session:
     Attributes:
         place: A folder for the kernel's files; see :func:`workplace`.
         ending: ``exit_code``, ``summary`` and perhaps ``next_step``; None while all is well and there is no record.
+        unwritten: Why the record could not be written to its end; ``ending`` then stands nowhere else.
     """
 
     def __init__(self, stop: Stop, place: Path, record: Path | None) -> None:
         self.stop = stop
         self.place = place
         self.ending: Json | None = None
+        self.unwritten: RecordError | None = None
         # Made by ``run_stage``; without it the kernel tells of its own, if it makes one.
         self._record = record
         self._pointer = place / "record"
@@ -69,22 +72,24 @@ class Session:
         # second keeps a person's own IPython start-up files, and their history, out of it.
         ours = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "IPYTHONDIR": str(self.place)}
         ours[POINTER_VARIABLE] = str(self._pointer)
-        started: Json = {}
+        # Kept, since a client whose kernel did not start forgets its manager.
+        name, started = str(client.km.kernel_name), dict[str, Any]()
         if self._record:
-            ours[FOLDER_VARIABLE] = str(self._record)
+            ours[FOLDER_VARIABLE] = ours[RUN_VARIABLE] = str(self._record)
             started["cwd"] = str(parameters.project_root())
         with (self.place / "kernel.txt").open("w") as output:
             try:
                 client.execute(env={**os.environ, **ours}, stdout=output, stderr=output, **started)
             except (RuntimeError, NoSuchKernel, OSError) as error:
-                sentence = _broken(client, error)
+                sentence = _broken(name, error, ran=client.ran)
                 self._append(("error.raised", records.describe(sentence)))
                 raise sentence from error
             finally:
                 if client.died:
                     end_left_over(POINTER_VARIABLE, str(self._pointer))
                     self.tell(client)
-                self._close(client.nb)
+                with self._writing():
+                    self._close(client.nb)
 
     def tell(self, client: TruthfulClient) -> None:
         """Add to the journal what the kernel could not know, or could not write any more."""
@@ -95,7 +100,8 @@ class Session:
         changed = any(event["kind"] == "change.started" for event in events)
         self.ending = self._judged(client, told, changed=changed)
         if self.ending is not None and self.ending is not told:
-            self._append(("error.raised", self.ending))
+            with self._writing():
+                self._append(("error.raised", self.ending))
 
     def _judged(self, client: TruthfulClient, told: Json | None, *, changed: bool) -> Json | None:
         """Why the notebook ended early; ``told`` is the error that its kernel journalled last, if it did."""
@@ -109,6 +115,17 @@ class Session:
         if client.died:
             return records.describe((OutcomeUnknown if changed else RunbookError)(_DIED, next_step=_LOOK))
         return told or described(*client.failed)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Where the record can't be written, how the run ended is told all the same."""
+        try:
+            yield
+        except RecordError as error:
+            ended = (self.ending or {}).get("summary", "The notebook was run to its end.")
+            said = ended if error.summary in ended else f"{ended} {error.summary}"
+            self.unwritten = RecordError(said, next_step=error.next_step)
+            self.ending = records.describe(self.unwritten)
 
     def _append(self, *events: tuple[str, Json]) -> None:
         if self.folder is not None and not self.settled:
@@ -141,10 +158,10 @@ def _cells(nb: Any) -> Iterator[tuple[str, Json]]:
             yield "cell.ended", {**data, "outputs": [dict(output) for output in cell.outputs]}
 
 
-def _broken(client: TruthfulClient, error: Exception) -> RunbookError:
+def _broken(name: str, error: Exception, *, ran: bool) -> RunbookError:
     """The sentence for a kernel that did not start or stopped answering."""
-    name, said = client.km.kernel_name, (str(error).splitlines() or [type(error).__name__])[0]
-    if client.ran:
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    if ran:
         return RunbookError(f"The notebook's kernel {name!r} stopped answering: {said}", next_step=_LOOK)
     step = "Look whether `jupyter kernelspec list` knows it, and whether ipykernel is there."
     return UsageError(f"The notebook's kernel {name!r} did not start: {said}", next_step=step)
@@ -166,16 +183,15 @@ def register(folder: Path, redactor: Redactor) -> bool:
         # The run ended before it had read its parameters, so it has looked nothing up.
         return True
 
-    def read_secret(namespace: str, name: str) -> Mapping[str, str]:
+    def read(namespace: str, name: str) -> Mapping[str, str]:
         target = settings.target
         kubeconfig = parameters.resolve_path(target.kubeconfig) if target.kubeconfig else None
-        found = Cluster.connect(kubeconfig, target.context).get("v1", "Secret", name, namespace)
-        return dict(secret_values(found)) if found else {}
+        return read_secret(Cluster.connect(kubeconfig, target.context), namespace, name)
 
     try:
         settings = parameters.Parameters.model_validate_json(path.read_bytes())
         for reference in parameters.references(settings):
-            secrets.resolve(reference.text, read_secret=read_secret, redactor=redactor)
+            secrets.resolve(reference.text, read_secret=read, redactor=redactor)
     except (OSError, ValueError, RunbookError):
         return False
     return True

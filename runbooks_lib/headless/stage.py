@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbooks_lib import parameters, records
-from runbooks_lib.errors import UsageError
+from runbooks_lib.errors import RecordError, refused
 from runbooks_lib.headless.stopping import Stop
 from runbooks_lib.records.folder import EVENTS
 from runbooks_lib.redaction import Redactor
@@ -45,13 +45,12 @@ def run_stage(
         RecordError: The record could not be made or closed.
     """
     from runbooks_lib.headless.session import register
-    from runbooks_lib.run import notebook_path
 
     if not isinstance(overrides, str):
         # As JSON, since they become a parameter of the notebook.
         overrides = dict(overrides) if isinstance(overrides, Mapping) else list(overrides)
     settings = parameters.load(parameters_file, overrides)
-    notebook = notebook_path(stage)
+    notebook = parameters.notebook_path(stage)
     wanted = {
         "parameters_file": parameters_file,
         "overrides": overrides,
@@ -78,15 +77,14 @@ def preview(stage: str, parameters_file: str, *, overrides: Overrides = ()) -> P
         UsageError: There is no such stage, or it plans nothing.
         RunbookError: The target can't be reached, a check fails, or the plan can't be made.
     """
-    from runbooks_lib.run import Run, notebook_path
+    from runbooks_lib.run import Run
 
-    notebook_path(stage)
+    parameters.notebook_path(stage)
     try:
         module = importlib.import_module(f"runbooks_lib.stages.{stage}")
         look, make = module.look, module.plan
     except (ModuleNotFoundError, AttributeError) as error:
-        step = f"Run it: `runbooks run {stage} -p {parameters_file}`."
-        raise UsageError(f"The stage {stage!r} changes nothing, so it has no plan.", next_step=step) from error
+        raise refused("no plan", stage=stage, file=parameters_file) from error
     run = Run.open(stage, parameters_file, overrides=overrides, record=False)
     # What the run would refuse is not offered for approval.
     run.require(look(run))
@@ -99,12 +97,10 @@ def check_taken(notebook: Path, given: Json) -> None:
     try:
         taken = sorted(_papermill().inspect_notebook(str(notebook)))
     except (ValueError, OSError, AttributeError, KeyError) as error:
-        step = "Restore it: `git checkout -- notebooks/`."
-        raise UsageError(f"{notebook} can't be read as a notebook: {error}.", next_step=step) from error
+        raise refused("no notebook", path=notebook, error=error) from error
     for name in given:
         if name not in taken:
-            step = f"It takes: {', '.join(taken) or 'no parameters'}."
-            raise UsageError(f"The notebook {notebook.name} takes no {name}.", next_step=step)
+            raise refused("takes no", notebook=notebook.name, name=name, taken=", ".join(taken) or "no parameters")
 
 
 def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
@@ -113,6 +109,8 @@ def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
         _papermill().execute_notebook(
             str(notebook), None, parameters=given, engine_name="runbooks", progress_bar=False, record=folder, stop=stop
         )
+    except RecordError:
+        raise
     except Exception as error:  # noqa: BLE001 - a run ends in its record, whatever went wrong
         # A closed one tells it better, and without what the cell may have shown.
         if not records.is_closed(folder):

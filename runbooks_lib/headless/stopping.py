@@ -1,4 +1,4 @@
-"""Ending what was begun: a signal stops the running cell first, and what a dead kernel left behind is ended."""
+"""Ending what was begun: a signal stops the running cell first, then its kernel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Any
-
-import psutil
-
-from runbooks_lib.process import GRACE_SECONDS
 
 #: Seconds for a cell to end after it was interrupted: it ends its own helm first, with patience (twice
 #: GRACE_SECONDS at most), and saves evidence. Then the kernel is killed; so it is on a second signal.
@@ -78,22 +74,6 @@ class Stop:
             self._timer.daemon = True
             self._timer.start()
             send(signal.SIGINT)
-
-
-def end_left_over(variable: str, value: str) -> None:
-    """End what a dead kernel has left running: every process that was started with its environment.
-
-    A killed kernel can't end the helm it started, and helm has a session of its own: nobody else would. They
-    are known by a variable that only this kernel was given; a program that was given another environment
-    altogether is not found.
-    """
-    # An environment is None where it is another user's.
-    left = [found for found in psutil.process_iter(["environ"]) if (found.info["environ"] or {}).get(variable) == value]
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for found in left:
-            with suppress(psutil.NoSuchProcess):
-                found.send_signal(number)
-        _, left = psutil.wait_procs(left, timeout=GRACE_SECONDS)
 
 
 def signal_group(pid: int, number: int) -> None:

@@ -4,8 +4,6 @@ Values go in by standard input, never on the command line; every call names kube
 and the project's own Helm home, so that nothing depends on, or writes to, the user's own settings.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -17,8 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runbooks_lib import process
-from runbooks_lib.errors import OutcomeUnknown, UsageError
-from runbooks_lib.helm.failures import error_text, failure, shortened
+from runbooks_lib.helm.failures import error_text, failure, refused, shortened
 from runbooks_lib.helm.values import ChartFile, Release, Revision, chart_digest, release_of, revisions_of, yaml_mapping
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.redaction import Redactor
@@ -58,10 +55,7 @@ class Helm:
         text = (done.stdout if done.ok else done.stderr).strip()
         found = re.search(r"v?\d+\.\d+(\.\d+)?", text) if done.ok else None
         if found is None:
-            raise UsageError(
-                f"{self.executable!r} does not answer like Helm: {text[:80]!r}.",
-                next_step="Name another one in helm.executable.",
-            )
+            raise refused("not helm", program=self.executable, said=text[:80])
         return "v" + found.group().removeprefix("v")
 
     def status(self, release: str) -> Release | None:
@@ -89,15 +83,12 @@ class Helm:
             partial = kept.with_suffix(f".{os.getpid()}")
             partial.write_bytes(archive.read_bytes())
             partial.replace(kept)
-        return self.inspect(kept, source=f"{repository} {name} {version}")
+        return self.inspect(kept, source=repository)
 
     def inspect(self, path: Path, *, source: str = "") -> ChartFile:
         """Name, version and digest of a chart archive or folder on this disk."""
         if not path.exists():
-            raise UsageError(
-                f"There is no chart at {path}.",
-                next_step="Correct chart.path: an archive (.tgz) or the folder that holds Chart.yaml.",
-            )
+            raise refused("no chart", path=path)
         chart = yaml_mapping(self._call(["show", "chart", str(path)], cluster=False))
         return ChartFile(
             path=str(path),
@@ -115,10 +106,7 @@ class Helm:
             UsageError: It is older than Helm 3.13, which brought ``--dry-run=server``.
         """
         if re.match(r"v([0-2]\.|3\.([0-9]|1[0-2])(\.|$))", self.version):
-            raise UsageError(
-                f"Helm {self.version} can't make a server-side dry run, and without one there is no plan.",
-                next_step="Install Helm 3.13 or newer, or name one in helm.executable.",
-            )
+            raise refused("too old", version=self.version)
         verb = "upgrade" if upgrade else "install"
         argv = [verb, release, chart.path, "--dry-run=server", "--values", "-", "--output", "json"]
         return _parsed(verb, self._call(argv, stdin=json.dumps(values)), release_of)
@@ -197,7 +185,4 @@ def _parsed(verb: str, text: str, parse: Callable[[Any], Parsed]) -> Parsed:
         return parse(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # Its words may hold secrets, and so are not shown.
-        raise OutcomeUnknown(
-            f"`helm {verb}` ended well, but its answer can't be read: {type(error).__name__}.",
-            next_step="Run notebook 03_verify to see what is there; a hook that prints its log can spoil the answer.",
-        ) from None
+        raise refused("unreadable", verb=verb, kind=type(error).__name__) from None

@@ -1,23 +1,18 @@
 """Helm's error texts and what they mean, by the table in ``failures.yaml``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
-from importlib import resources
-
-import yaml
 
 from runbooks_lib import errors
-from runbooks_lib.errors import OutcomeUnknown, RunbookError
+from runbooks_lib.errors import RunbookError, sentences
 from runbooks_lib.process import Completed
+from runbooks_lib.tables import table
 
 #: Characters of Helm's words in an error or an event: a schema error may repeat all values.
 LONGEST = 2000
 
-_KNOWN: list[dict[str, str]] = yaml.safe_load(
-    resources.files(__package__).joinpath("failures.yaml").read_text(encoding="utf-8")
-)
+_KNOWN: list[dict[str, str]] = table(__package__, "failures.yaml")
+refused = sentences(__package__, "refusals.yaml")
 
 
 def failure(done: Completed, redacted: Callable[[str], str]) -> RunbookError:
@@ -28,10 +23,9 @@ def failure(done: Completed, redacted: Callable[[str], str]) -> RunbookError:
     """
     verb = next((word for word in done.argv[1:] if not word.startswith("-")), "")
     if done.timed_out:
-        return OutcomeUnknown(
-            f"`helm {verb}` did not end within {done.seconds:.0f} s and was stopped (SIGTERM).",
-            next_step="Run notebook 03_verify to see what is there.",
-        )
+        return refused("too slow", verb=verb, seconds=done.seconds)
+    if done.returncode < 0:
+        return refused("killed", verb=verb, number=-done.returncode)
     said = error_text(done.stderr)
     known = next(row for row in _KNOWN if re.search(row["pattern"], said, re.IGNORECASE))
     error: type[RunbookError] = getattr(errors, known["error"])

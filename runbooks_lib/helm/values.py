@@ -1,7 +1,5 @@
 """What Helm answers, as frozen values; parsed from its JSON in one place."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,15 +11,6 @@ from runbooks_lib.results import Json, Value, digest_bytes, digest_of
 Answer = TypeVar("Answer", bound=Value)
 
 
-class HookManifest(Value):
-    """An object that Helm creates at a point of the release's life, outside of its manifest."""
-
-    name: str
-    kind: str
-    manifest: str
-    events: tuple[str, ...] = ()
-
-
 class Release(Value):
     """A release as Helm stores it, or as it would store it (a dry run).
 
@@ -29,6 +18,7 @@ class Release(Value):
         status: ``deployed``, ``failed``, ``pending-install``, ``uninstalling``, … as Helm spells it.
         values: What the user gave, without the chart's defaults.
         manifest: The rendered objects, YAML documents, without hooks.
+        hooks: What Helm creates at a point of the release's life, outside of its manifest: each a YAML document.
     """
 
     name: str
@@ -39,7 +29,7 @@ class Release(Value):
     updated: str = ""
     values: Json = Field(default_factory=dict)
     manifest: str = ""
-    hooks: tuple[HookManifest, ...] = ()
+    hooks: tuple[str, ...] = ()
 
     @property
     def pending(self) -> bool:
@@ -78,9 +68,12 @@ class ChartFile(Value):
 def release_of(data: Json) -> Release:
     """Parse the JSON of ``install``, ``upgrade`` and ``status``."""
     info = data.get("info", {})
-    renamed = {"revision": data.get("version", 0), "values": data.get("config"), "updated": info.get("last_deployed")}
-    nameless = {"name": "", "kind": "", "manifest": ""}
-    hooks = [_known(HookManifest, nameless | hook) for hook in data.get("hooks") or ()]
+    renamed = {
+        "revision": data.get("version", 0),
+        "values": data.get("config"),
+        "updated": info.get("deleted") or info.get("last_deployed"),
+    }
+    hooks = [str(hook.get("manifest") or "") for hook in data.get("hooks") or ()]
     return _known(Release, {"namespace": "", "status": ""} | info | data | renamed | {"hooks": hooks})
 
 

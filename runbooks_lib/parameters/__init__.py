@@ -3,7 +3,7 @@
 from runbooks_lib.parameters.helm_values import chart_values, references
 from runbooks_lib.parameters.loading import dump, load
 from runbooks_lib.parameters.model import Parameters
-from runbooks_lib.parameters.places import project_root, resolve_path
+from runbooks_lib.parameters.places import notebook_path, project_root, resolve_path
 from runbooks_lib.parameters.reference import Reference, fill_references, parse_reference
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "dump",
     "fill_references",
     "load",
+    "notebook_path",
     "parse_reference",
     "project_root",
     "references",

@@ -1,47 +1,84 @@
-"""The one table of what the product is made of, matched by image.
+"""What the product is made of: the rows of components.yaml. No other module branches on their names."""
 
-A chart renames its objects; the repository of an image stays. No other module branches on these names.
-"""
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
 
-from __future__ import annotations
+from pydantic import BaseModel, ConfigDict, Field
 
-import re
-from dataclasses import dataclass
+from runbooks_lib.tables import table
+
+#: Where a protocol is spoken when nothing else is said.
+PORTS = {"postgresql": 5432, "redis": 6379, "mongodb": 27017, "http": 80}
 
 
-@dataclass(frozen=True)
-class Component:
-    """One row.
+class Row(BaseModel):
+    """Plain data that nobody changes."""
 
-    Attributes:
-        image: Matches an image by the last part of its repository, whatever registry, tag or digest.
-        password_key: The key of its Secret that holds its password; empty when it has none.
-        public_keys: Keys of that Secret that are no secrets, so that a user's name stays in the evidence.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Access(Row):
+    """How a container reaches a service: what its variables say. The host is empty when they name none."""
+
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password: str = Field(default="", repr=False)
+    database: str = ""
+
+
+class Login(Row):
+    """The variables in which a container finds a service; ``url`` is one that holds all of it."""
+
+    protocol: str
+    host: str = ""
+    port: str = ""
+    user: str = ""
+    password: str = ""
+    database: str = ""
+    url: str = ""
+
+    def read(self, variables: Mapping[str, str]) -> Access:
+        """What the variables say; raises ValueError where they hold no address, without repeating it."""
+        keys = {"host": self.host, "user": self.user, "password": self.password, "database": self.database}
+        found = {name: variables.get(key, "") for name, key in keys.items()}
+        port = variables.get(self.port, "")
+        try:
+            if self.url:
+                url = urlsplit(variables.get(self.url, ""))
+                host, port, database = url.hostname or "", str(url.port or ""), url.path.strip("/")
+                user, password = unquote(url.username or ""), unquote(url.password or "")
+                found = {"host": host, "user": user, "password": password, "database": database}
+            return Access(port=int(port or PORTS[self.protocol]), **found)
+        except ValueError as error:
+            raise ValueError(f"{self.url or self.port} holds no address") from error
+
+
+class Page(Row):
+    """A page that is served, and what must stand in it; ``optional``: only some versions have it."""
+
+    path: str
+    at: str | None = None
+    equals: str = ""
+    optional: bool = False
+
+
+class Component(Row):
+    """One row; the file says what its keys mean."""
 
     name: str
-    image: re.Pattern[str]
+    images: frozenset[str]
+    itself: Login
     password_key: str = ""
     public_keys: frozenset[str] = frozenset()
+    pages: tuple[Page, ...] = ()
+    uses: tuple[Login, ...] = ()
 
 
-def _component(name: str, images: str, password_key: str = "", *public_keys: str) -> Component:
-    image = re.compile(rf"(?:^|/)(?:{images})(?::[^/@]+)?(?:@[^/]+)?$")
-    return Component(name, image, password_key, frozenset(public_keys))
-
-
-_POSTGRES_KEYS = ("POSTGRES_USER", "POSTGRES_MULTIPLE_DATABASES", "POSTGRES_HOST_AUTH_METHOD")
-
-COMPONENTS: tuple[Component, ...] = (
-    _component("postgresql", "postgres|postgresql", "POSTGRES_PASSWORD", *_POSTGRES_KEYS),
-    _component("redis", "redis"),
-    _component("mongo", "mongo|mongodb", "MONGO_INITDB_ROOT_PASSWORD", "MONGO_INITDB_ROOT_USERNAME"),
-    # The Celery worker runs the same image as the API.
-    _component("dataflow", "dataflow"),
-    _component("label-studio", "label-studio"),
-)
+COMPONENTS = tuple(map(Component.model_validate, table(__package__, "components.yaml")))
 
 
 def component_of(image: str) -> Component | None:
-    """The component that an image belongs to, or ``None`` for an image that is not ours."""
-    return next((component for component in COMPONENTS if component.image.search(image)), None)
+    """The component that an image belongs to, whatever its registry, tag and digest; ``None``: it is not ours."""
+    name = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return next((component for component in COMPONENTS if name in component.images), None)

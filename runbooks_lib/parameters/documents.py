@@ -1,7 +1,5 @@
 """YAML files as plain data, with the line of each key for whoever finds it wrong."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,6 +1,4 @@
-"""What the parameters mean as values of the Helm chart: the deployment guide's flags, as a table."""
-
-from __future__ import annotations
+"""What the parameters mean as values of the Helm chart, by the table in ``flags.yaml``."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -13,21 +11,10 @@ from runbooks_lib.parameters.documents import Path
 from runbooks_lib.parameters.model import Parameters
 from runbooks_lib.parameters.places import resolve_path
 from runbooks_lib.parameters.reference import Reference, fill_references, is_reference, secrets_in_clear
+from runbooks_lib.tables import table
 
 #: Key of the parameters, path of the chart's value, and the value that is left to the chart itself.
-FLAGS: tuple[tuple[str, str, Any], ...] = (
-    ("gateway.domain", "global.gateway.external.domain", None),
-    ("csghub.external_url", "externalUrl", None),
-    # The chart's own default is a database that its built-in PostgreSQL does not create.
-    ("databases.dataflow", "dataflow.postgresql.database", None),
-    ("databases.label_studio", "labelStudio.postgresql.database", None),
-    # Two flags for one registry: the gateway is a subchart, with a spelling of its own.
-    ("images.registry", "global.image.registry", ""),
-    ("images.envoy_registry", "global.imageRegistry", ""),
-    ("gateway.service_type", "global.gateway.service.type", "LoadBalancer"),
-    ("gateway.tls.enabled", "global.gateway.tls.enabled", False),
-    ("gateway.tls.secret_name", "global.gateway.tls.secretName", ""),
-)
+FLAGS: tuple[tuple[str, str, Any], ...] = tuple(map(tuple, table(__package__, "flags.yaml")))
 
 
 def chart_values(parameters: Parameters) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Reading a parameters file: everything that is wrong with it is said at once."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping

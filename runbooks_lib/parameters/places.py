@@ -1,7 +1,6 @@
-"""Where relative paths start: the project's folder, since JupyterLab, papermill and a shell differ in theirs."""
+"""Where the project's files are, and where relative paths start: JupyterLab, papermill and a shell differ in theirs."""
 
-from __future__ import annotations
-
+import difflib
 import os
 from pathlib import Path
 
@@ -32,3 +31,20 @@ def resolve_path(path: str | Path) -> Path:
     """An absolute path: ``~`` is the user's home, a relative path starts at the project's folder."""
     expanded = Path(path).expanduser()
     return expanded if expanded.is_absolute() else project_root() / expanded
+
+
+def notebook_path(stage: str) -> Path:
+    """The notebook of a stage in this project.
+
+    Raises:
+        UsageError: There is none of this name; the sentence names the nearest.
+    """
+    folder = project_root() / "notebooks"
+    stages = {path.stem[3:]: path for path in sorted(folder.glob("[0-9][1-9]_*.ipynb"))}  # 00 is no stage
+    if stage in stages:
+        return stages[stage]
+    near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.4)
+    raise UsageError(
+        f"There is no stage {stage!r}: {folder} holds no notebook NN_{stage}.ipynb.",
+        next_step=f"Did you mean {near[0]}?" if near else f"Stages are: {', '.join(stages) or 'none'}.",
+    )

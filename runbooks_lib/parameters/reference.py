@@ -1,7 +1,5 @@
 """How a secret stands in ``values`` without being in them: ``password: {from: "env:DB_PASSWORD"}``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

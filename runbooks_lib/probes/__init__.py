@@ -1,5 +1,9 @@
-"""Questions to what runs in the cluster, or beside it: HTTP. A probe answers; it never raises for a network."""
+"""Questions to what runs in the cluster, or beside it.
 
-from runbooks_lib.probes import http
+Whoever asks a database gives an address, credentials and seconds to wait for each answer; what does not answer, is
+something else, or refuses, is told by a ``CheckFailed`` whose sentence never holds a password.
+"""
 
-__all__ = ["http"]
+from runbooks_lib.probes import http, mongodb, postgresql, redis_server
+
+__all__ = ["http", "mongodb", "postgresql", "redis_server"]

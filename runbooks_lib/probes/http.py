@@ -1,14 +1,19 @@
-"""Does an address answer over HTTP? The only importer of ``httpx``, which it loads when it asks."""
+"""Does an address answer over HTTP, and with what? The only importer of ``httpx``, which it loads when it asks."""
 
-from __future__ import annotations
-
+import json
 import re
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
+from runbooks_lib.errors import CheckFailed
+from runbooks_lib.parameters.components import Page
+from runbooks_lib.probes.asking import clause
 from runbooks_lib.results import Value
 
 REDIRECTS = 5
+#: Bytes of a page that is read as a whole.
+LARGEST = 16 * 1024 * 1024
 
 
 class HttpAnswer(Value):
@@ -20,49 +25,65 @@ class HttpAnswer(Value):
     error: str = ""
 
 
-#: Clauses by what the exceptions of the network say; the first match wins.
-CLAUSES: tuple[tuple[str, str], ...] = (
-    ("certificate has expired", "its certificate has expired"),
-    ("not valid for|(hostname|ip address) mismatch", "its certificate is for another host name or address"),
-    ("certificate", "its certificate is not trusted"),
-    ("wrong.version.number|record.layer.failure", "it does not speak TLS on this port"),
-    ("name or service not known|name resolution|nodename nor|no address", "its name does not resolve"),
-    ("connection refused|all connection attempts failed", "connection refused"),
-    ("no route to host|network is unreachable", "there is no route to it"),
-    ("toomanyredirects", f"more than {REDIRECTS} redirects"),
-    ("timeout|timed out", "no answer in time"),
-    ("proxy", "the proxy did not let the request through"),
-    ("unsupportedprotocol|invalidurl|valueerror", "it is no http or https address"),
-    ("disconnected|reset by peer", "the connection was closed without an answer"),
-    ("remoteprotocolerror", "what it answers is not HTTP"),
-)
-
-
 def answer(url: str, *, timeout: float = 10) -> HttpAnswer:
     """Ask once with GET, following at most five redirects; a failing network is an answer too.
 
     Proxies of the environment are used, but never for this machine. ``timeout`` is seconds, for connecting and again
     for each answer's beginning; a body is not waited for.
     """
+    return _get(url, timeout)[0]
+
+
+def ask(address: tuple[str, int], page: Page, *, seconds: float = 5) -> HttpAnswer:
+    """Ask a server for a page; a redirect is not followed, since it may lead away from that server.
+
+    Raises:
+        CheckFailed: It does not answer as it should; the sentence says what it answered instead.
+    """
+    found, body = _get("http://{}:{}{}".format(*address, page.path), seconds, whole=True)
+    problem = "" if found.status == 404 and page.optional else _problem(found, body, page)
+    if problem:
+        raise CheckFailed(f"{page.path} {problem}.", next_step="Look at the pod's log.")
+    return found
+
+
+def _problem(found: HttpAnswer, body: bytes, page: Page) -> str:
+    """What is wrong with a page, in one clause; empty when nothing is."""
+    if found.error:
+        return f"can't be had: {found.error}"
+    plain = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", body.decode(errors="replace"), flags=re.DOTALL)
+    said = f": {' '.join(plain.split())[:120]}" if plain.strip() else ""
+    if found.status != 200:
+        return f"answered {found.status}{said}"
+    if page.at is None:
+        return ""
+    try:
+        value: Any = json.loads(body)
+    except ValueError:
+        return f"is no JSON{said}"
+    for key in filter(None, page.at.split(".")):
+        value = value.get(key) if isinstance(value, dict) else None
+    if not value:
+        return f"has nothing in {page.at or 'it'}{said}"
+    return f"says {page.at} is {value!r}, not {page.equals!r}" if page.equals and value != page.equals else ""
+
+
+def _get(url: str, timeout: float, *, whole: bool = False) -> tuple[HttpAnswer, bytes]:
     import httpx
 
-    started = time.monotonic()
+    started, body = time.monotonic(), b""
     try:
         parts = urlsplit(url)
         # A port out of range is an error here; the system would take it modulo 65536.
         here = parts.port != 0 and parts.hostname in {"127.0.0.1", "localhost", "::1"}
         client = httpx.Client(max_redirects=REDIRECTS, timeout=timeout, trust_env=not here)
-        with client, client.stream("GET", url, follow_redirects=True) as response:
-            return HttpAnswer(url=url, status=response.status_code, seconds=time.monotonic() - started)
+        with client, client.stream("GET", url, follow_redirects=not whole) as response:
+            found = HttpAnswer(url=url, status=response.status_code, seconds=time.monotonic() - started)
+            for chunk in response.iter_bytes() if whole else ():
+                body += chunk
+                if len(body) > LARGEST or time.monotonic() - started > timeout:
+                    raise TimeoutError
+            return found, body
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        return HttpAnswer(url=url, seconds=time.monotonic() - started, error=_clause(error))
-
-
-def _clause(error: BaseException) -> str:
-    other = f"the connection failed ({type(error).__name__})"
-    said = ""
-    each: BaseException | None = error
-    while each is not None:
-        said += f" {type(each).__name__} {each}".lower()
-        each = each.__cause__ or each.__context__
-    return next((clause for pattern, clause in CLAUSES if re.search(pattern, said)), other)
+        said = clause("http", error, f"the connection failed ({type(error).__name__})")
+        return HttpAnswer(url=url, seconds=time.monotonic() - started, error=said), b""

@@ -1,7 +1,5 @@
 """Watching the cells from inside the kernel: the record does not depend on which front end runs them."""
 
-from __future__ import annotations
-
 import copy
 import os
 import sys
@@ -10,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from runbooks_lib.records.folder import RecordClosed
+from runbooks_lib.errors import RecordClosed, RecordError
 from runbooks_lib.records.notebook import Execution
 from runbooks_lib.records.outcome import describe
 from runbooks_lib.results import Event, Json, Observe
@@ -145,6 +143,9 @@ class Capture:
         except RecordClosed:
             # Sealed in this very cell, or closed by another: there is nothing left to watch for.
             self.remove()
+        except RecordError as error:
+            # IPython would show a stack trace, and go on too: a change does not begin without a journal.
+            sys.stderr.write(f"{error.summary}\n")
 
 
 def add_output(outputs: list[Json], kind: str, content: Json) -> None:

@@ -1,7 +1,5 @@
 """Closing a record: searched for secrets, its end event written, its files digested and made read-only."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -9,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from runbooks_lib.errors import Outcome
-from runbooks_lib.process import Started
-from runbooks_lib.records.folder import MANIFEST, PART, RecordClosed, is_closed, locked, replace, writing
+from runbooks_lib.errors import Outcome, RecordClosed
+from runbooks_lib.process import Started, end_left_over
+from runbooks_lib.records.folder import MANIFEST, PART, RUN_VARIABLE, is_closed, locked, replace, writing
 from runbooks_lib.records.journal import append, now, read_events
 from runbooks_lib.records.notebook import write_notebook
 from runbooks_lib.records.outcome import outcome_of
@@ -78,22 +76,27 @@ def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, resolve: R
 def sweep(records_root: Path, resolve: Resolve) -> list[RunSummary]:
     """Close the records whose every writer is proved gone; a running one is left alone.
 
-    An error in the journal stays the outcome; otherwise it is ``abandoned``.
+    What is left of a run whose maker is gone, its kernel and its helm, is ended first. An error in the journal
+    stays the outcome; otherwise it is ``abandoned``.
     """
-    left = [folder for folder in folders(records_root) if not is_closed(folder) and _writers_gone(folder)]
+    left = [folder for folder in folders(records_root) if not is_closed(folder) and _writers_gone(folder, first=1)]
+    for folder in left:
+        end_left_over(RUN_VARIABLE, str(folder))
     # One redactor a record: what is secret in one may be a plain word in another.
-    return [close_as_proved(folder, Redactor(), closer="sweep", resolve=resolve) for folder in left]
+    return [
+        close_as_proved(folder, Redactor(), closer="sweep", resolve=resolve) for folder in left if _writers_gone(folder)
+    ]
 
 
-def _writers_gone(folder: Path) -> bool:
-    """Whether there are writers, and each ran on this machine and has ended."""
+def _writers_gone(folder: Path, first: int | None = None) -> bool:
+    """Whether there are writers, each ran on this machine, and they (or the ``first`` ones) have ended."""
     writers = [event["data"] for event in read_events(folder) if event["kind"] == "writer.joined"]
     try:
         started = [Started(int(writer["pid"]), float(writer["start_time"])) for writer in writers]
     except (KeyError, TypeError, ValueError):
         return False
     here = {writer.get("host") for writer in writers} == {platform.node()}
-    return here and not any(one.alive for one in started)
+    return here and not any(one.alive for one in started[:first])
 
 
 def _search(folder: Path, redactor: Redactor) -> list[str]:

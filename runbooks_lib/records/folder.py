@@ -1,7 +1,5 @@
 """The folder of one run: its name, and how files get into it."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os
@@ -12,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runbooks_lib.errors import RecordError
+from runbooks_lib.errors import sentences
 from runbooks_lib.redaction import Redactor
 
 EVENTS = "events.jsonl"
@@ -23,15 +21,14 @@ NOTEBOOK = "notebook.ipynb"
 #: How our engine tells a kernel which record to write, and where it wants to be told of one made there.
 FOLDER_VARIABLE = "RUNBOOKS_RUN_FOLDER"
 POINTER_VARIABLE = "RUNBOOKS_RUN_POINTER"
+#: By which the processes of a run are known, whoever made its record.
+RUN_VARIABLE = "RUNBOOKS_RUN"
 
 #: What a file is called while it is being written; `close` clears away those of a killed writer.
 PART = ".part"
 
+refused = sentences(__package__, "refusals.yaml")
 _NAME = re.compile(r"^(?P<at>\d{8}T\d{6}Z)-(?P<stage>.+)-(?P<run>[0-9a-f]{8})$")
-
-
-class RecordClosed(RecordError):
-    """Something was to be added to a record after it was closed."""
 
 
 def open_folder(records_root: Path, *, target: str, stage: str) -> Path:
@@ -39,6 +36,7 @@ def open_folder(records_root: Path, *, target: str, stage: str) -> Path:
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given)
     folder = create(records_root, target=target, stage=stage)
+    os.environ[RUN_VARIABLE] = str(folder)
     if pointer := os.environ.get(POINTER_VARIABLE):
         Path(pointer).write_text(str(folder), encoding="utf-8")
     return folder
@@ -99,8 +97,7 @@ def write_text(folder: Path, relative: str, content: str, redactor: Redactor) ->
     """
     path = folder / relative
     if folder.resolve() not in path.resolve().parents:
-        step = "Report this: a runbook may only write into its own record."
-        raise RecordError(f"{relative!r} is not a path inside the record {folder.name}.", next_step=step)
+        raise refused("outside", relative=relative, record=folder.name)
     with locked(folder):
         replace(path, redactor.redact(content))
     return path
@@ -140,9 +137,7 @@ def locked(folder: Path) -> Iterator[int]:
 
 def _refuse_closed(folder: Path) -> None:
     if is_closed(folder):
-        said = f"The record {folder.name} is closed; nothing can be added to it."
-        step = "Start a new run: run the notebook again from its first cell."
-        raise RecordClosed(said, next_step=step, evidence=str(folder))
+        raise refused("closed", record=folder.name)
 
 
 @contextmanager
@@ -151,13 +146,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = f"The record could not be written: {path}: {error.strerror or error}."
-        step = "Free some space or make the folder writable, or name another with output_directory."
-        raise RecordError(said, next_step=step, evidence=str(path)) from error
+        raise refused("unwritten", path=path, error=error.strerror or error) from error
 
 
 def _parts(folder: Path) -> dict[str, str]:
     if match := _NAME.match(folder.name):
         return match.groupdict()
-    said = f"{folder} is not a record: its name is not <UTC time>-<stage>-<run id>."
-    raise RecordError(said, next_step="List the records with `runbooks records list`.")
+    raise refused("no record", folder=folder)

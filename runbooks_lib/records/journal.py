@@ -1,7 +1,5 @@
 """The journal: one JSON line an event, appended under a lock and synced before the next thing happens."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -11,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runbooks_lib import process
-from runbooks_lib.errors import RecordError
-from runbooks_lib.records.folder import EVENTS, locked, writing
+from runbooks_lib.records.folder import EVENTS, locked, refused, writing
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json
 
@@ -74,8 +71,7 @@ def read_events(folder: Path) -> list[Json]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        said = f"The journal {path} can't be read: {error.strerror}."
-        raise RecordError(said, next_step="Look at the file's owner and mode.", evidence=str(path)) from error
+        raise refused("journal", path=path, error=error.strerror) from error
     events = []
     for line in lines:
         with suppress(ValueError):

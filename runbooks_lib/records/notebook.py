@@ -1,7 +1,5 @@
 """The executed notebook: the input's cells with what they put out last, and what else was run."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -106,7 +104,7 @@ def _blank(cell: Json) -> Json:
 def _place(cells: list[Json], execution: Execution, last: int) -> int | None:
     """Where an execution belongs: by id; else by source, the cells after the last one first."""
     code = [index for index, cell in enumerate(cells) if cell["cell_type"] == "code"]
-    known = [index for index in code if execution.cell_id and cells[index]["id"] == execution.cell_id]
+    known = [index for index in code if execution.cell_id and cells[index].get("id") == execution.cell_id]
     # Spaces at the end don't count: front ends and `In` differ in them.
     same = [index for index in code if cells[index]["source"].rstrip() == execution.source.rstrip()]
     return next(iter([*known, *(index for index in same if index > last), *same]), None)

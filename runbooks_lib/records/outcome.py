@@ -1,11 +1,9 @@
 """What a journal proves about how a run ended, when nobody said it in the Seal cell."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from runbooks_lib.errors import Interrupted, Outcome, OutcomeUnknown, RunbookError
+from runbooks_lib.errors import Interrupted, Outcome, OutcomeUnknown, RunbookError, words
 from runbooks_lib.results import Json
 
 #: Exit codes that promise that nothing was changed; after a change they would be untrue.
@@ -25,13 +23,12 @@ def describe(error: BaseException) -> Json:
     """An uncaught error as the data of an ``error.raised`` event: its type, and what our errors carry."""
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted("The run was interrupted.")
-    name, told = type(error).__name__, error
+    name = type(error).__name__
+    told = error if isinstance(error, RunbookError) else RunbookError(words(error))
     if isinstance(error, SystemExit):
         call = f"sys.exit({'' if error.code is None else repr(error.code)})"
         told = OutcomeUnknown(f"A cell ended the notebook with {call} before its Seal cell.")
-    elif not isinstance(error, RunbookError):
-        told = RunbookError(f"{name}: {error}")
-    return {"type": name, **{key: getattr(told, key) for key in ("exit_code", "outcome", "summary", "next_step")}}
+    return {"type": name, **told.data()}
 
 
 def outcome_of(events: Sequence[Json]) -> tuple[Outcome, int, str]:

@@ -1,14 +1,12 @@
 """Records on the shelf: finding, listing and checking those that are there."""
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import datetime
 from pathlib import Path
 
-from runbooks_lib.errors import RecordError, UsageError
-from runbooks_lib.records.folder import MANIFEST, is_closed, is_record, run_id, stage_of
+from runbooks_lib.errors import RecordError
+from runbooks_lib.records.folder import MANIFEST, is_closed, is_record, refused, run_id, stage_of
 from runbooks_lib.records.journal import now, read_events
 from runbooks_lib.results import Json, RunSummary, digest_bytes
 
@@ -41,17 +39,20 @@ def find(records_root: Path, run_id_prefix: str) -> Path:
     prefix = Path(run_id_prefix).name.rpartition("-")[2]
     found = [folder for folder in folders(records_root) if run_id(folder).startswith(prefix)]
     if not found:
-        raise UsageError(
-            f"There is no record {run_id_prefix!r} under {records_root}.",
-            next_step="List the records with `runbooks records list`.",
-        )
+        raise refused("none", prefix=run_id_prefix, root=records_root)
     if len(found) > 1:
-        names = ", ".join(map(run_id, found))
-        raise UsageError(
-            f"{run_id_prefix!r} is the beginning of {len(found)} records: {names}.",
-            next_step="Give more of the run id.",
-        )
+        raise refused("several", prefix=run_id_prefix, number=len(found), names=", ".join(map(run_id, found)))
     return found[0]
+
+
+def last_change(records_root: Path, target: Json) -> str:
+    """Which run was the last to begin a change of a target, and when; empty where no record tells."""
+    for folder in reversed(folders(records_root)):
+        events = {event["kind"]: event for event in read_events(folder)}
+        opened = events.get("run.opened", {"data": {}})["data"].get("target", {})
+        if "change.started" in events and "change.refused" not in events and target.items() <= opened.items():
+            return f"run {run_id(folder)} of {stage_of(folder)}, begun at {events['change.started']['at']}"
+    return ""
 
 
 def summary_of(folder: Path) -> RunSummary:
@@ -114,11 +115,7 @@ def read_manifest(folder: Path) -> Json:
         manifest: Json = json.loads(path.read_text(encoding="utf-8"))
         manifest["files"], manifest["outcome"], manifest["exit_code"], manifest["summary"], _seconds(manifest)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(
-            f"The manifest of the record {folder.name} can't be read: {error}.",
-            next_step="Compare the record with a copy of it; it was altered or the disk is damaged.",
-            evidence=str(path),
-        ) from error
+        raise refused("manifest", record=folder.name, error=error) from error
     return manifest
 
 

@@ -1,18 +1,16 @@
 """What a stage works with: the target's parameters, the two boundaries, and who watches."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.errors import TargetRefused
 from runbooks_lib.helm import ChartFile, Helm
 from runbooks_lib.parameters import Parameters, resolve_path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of
+from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json, Observe
 
 
@@ -23,6 +21,7 @@ class Boundaries:
     Attributes:
         note: What Helm stores as the description of a revision, without the plan: ``run <id>``.
         observe: The run's journal.
+        last_change: Which run was the last to change this release, if a record here tells.
     """
 
     parameters: Parameters
@@ -31,6 +30,7 @@ class Boundaries:
     redactor: Redactor
     observe: Observe
     note: str
+    last_change: Callable[[], str] = str
 
     @property
     def release(self) -> str:
@@ -81,15 +81,7 @@ class Boundaries:
         """
         pin, uid = self.parameters.target.cluster_uid, self.cluster.uid()
         if not pin:
-            raise TargetRefused(
-                "The parameters pin no cluster, and a stage that changes something works on a pinned one only.",
-                next_step=f"If {self.cluster.server} is the right one, add this line under target: "
-                f'cluster_uid: "{uid}"',
-            )
+            raise refused("no pin", server=self.cluster.server, uid=uid)
         if pin != uid:
-            raise TargetRefused(
-                f"This is another cluster than the pinned one: {self.cluster.server} has the UID {uid}, "
-                f"the parameters pin {pin}.",
-                next_step="Correct target.kubeconfig or target.context; change the pin only if you mean this cluster.",
-            )
+            raise refused("another cluster", server=self.cluster.server, uid=uid, pin=pin)
         return {"cluster_uid": uid, "namespace": self.namespace, "release": self.release}

@@ -1,12 +1,10 @@
 """The change: the steps of an approved plan, each a row of one table; a failure saves evidence first."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runbooks_lib.errors import ApprovalError, ChangeFailed, Interrupted, OutcomeUnknown, RunbookError, TargetRefused
+from runbooks_lib.errors import ChangeFailed, Interrupted, OutcomeUnknown, RunbookError, TargetRefused, words
 from runbooks_lib.helm import Release
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
@@ -14,6 +12,7 @@ from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.manifest import kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
+from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.rollout import await_absence, await_rollout, trouble_of
 from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
 
@@ -63,7 +62,8 @@ def carry_out(
     try:
         for step in plan.steps:
             boundaries.observe(Event(kind="change.step", data={"kind": step.kind, "title": step.title}))
-            _require_held(lease)
+            if lease.lost:
+                raise refused("taken over")
             _STEPS[step.kind](work, step)
             done.append(step.title)
     except BaseException as error:
@@ -77,33 +77,14 @@ def carry_out(
         raise failed from error
     finally:
         lease.give_back()
-    seconds = round(time.monotonic() - started, 1)
-    result = ChangeResult(
-        stage=plan.stage,
-        plan_digest=plan.digest,
-        done=tuple(done),
-        revision=work.stored.revision if work.stored else None,
-        seconds=seconds,
-    )
+    seconds, revision = round(time.monotonic() - started, 1), work.stored.revision if work.stored else None
     boundaries.observe(Event(kind="change.ended", data={"digest": plan.digest, "done": done, "seconds": seconds}))
-    return result
+    return ChangeResult(stage=plan.stage, plan_digest=plan.digest, done=tuple(done), revision=revision, seconds=seconds)
 
 
 def _require_same(approval: Approval, now: Plan) -> None:
     if approval.digest != now.digest:
-        raise ApprovalError(
-            f"What would be done now ({now.digest}) is not what was approved ({approval.digest}): "
-            "the cluster, the chart or the parameters changed since.",
-            next_step="Run the notebook again from *Plan*, read the new plan, and approve it if it is what you want.",
-        )
-
-
-def _require_held(lease: Lease) -> None:
-    if lease.lost:
-        raise OutcomeUnknown(
-            "Another run has taken the release over while this one was at work, so it stopped here.",
-            next_step="Look with 03_verify once that run has ended.",
-        )
+        raise refused("plan changed", now=now.digest, approved=approval.digest)
 
 
 def _require_revision(work: Work) -> None:
@@ -111,10 +92,7 @@ def _require_revision(work: Work) -> None:
     found = work.boundaries.helm.status(work.boundaries.release)
     now, planned = (found.revision if found else 0), work.plan.bindings["revision"]
     if now != planned:
-        raise TargetRefused(
-            f"The release is at revision {now} now, and was at {planned} when the plan was made. Nothing was changed.",
-            next_step="Look who changed it (`helm history`), then run the notebook again from *Plan*.",
-        )
+        raise refused("another revision", now=now, planned=planned)
 
 
 def _failure(error: BaseException, plan: Plan, done: int) -> RunbookError:
@@ -126,17 +104,15 @@ def _failure(error: BaseException, plan: Plan, done: int) -> RunbookError:
         return OutcomeUnknown(f"{where.replace('failed', 'was interrupted')}.", next_step=next_step)
     if isinstance(error, OutcomeUnknown):
         return OutcomeUnknown(f"{where}: {error.summary}", next_step=error.next_step or next_step)
-    summary = error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
     hint = error.next_step if isinstance(error, RunbookError) else ""
-    return ChangeFailed(f"{where}: {summary}", next_step=hint or next_step)
+    return ChangeFailed(f"{where}: {words(error)}", next_step=hint or next_step)
 
 
 def _save_evidence(boundaries: Boundaries, failed: RunbookError, save: Save) -> None:
     try:
         files = collect(boundaries, save)
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide the failure itself
-        why = error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
-        failed.evidence = f"could not be saved: {why}"
+        failed.evidence = f"could not be saved: {words(error)}"
     else:
         failed.evidence = f"{len(files)} files under evidence/ in the record"
 
@@ -172,23 +148,13 @@ def _helm_change(work: Work, step: Step) -> None:
     proposal = work.proposed()
     planned = work.plan.bindings["manifest"]
     if fingerprint(boundaries, proposal.rendered) != planned:
-        raise ChangeFailed(
-            "The chart renders other objects now than when the plan was made; Helm was not called.",
-            next_step="Run the notebook again from *Plan* and compare.",
-        )
+        raise refused("renders other")
+    chart, values, seconds = proposal.chart, proposal.values, boundaries.parameters.policy.command_seconds
     work.stored = boundaries.helm.change(
-        boundaries.release,
-        proposal.chart,
-        proposal.values,
-        upgrade=upgrade,
-        note=work.note,
-        seconds=boundaries.parameters.policy.command_seconds,
+        boundaries.release, chart, values, upgrade=upgrade, note=work.note, seconds=seconds
     )
     if fingerprint(boundaries, work.stored) != planned:
-        raise ChangeFailed(
-            f"Helm stored other objects in revision {work.stored.revision} than the plan names.",
-            next_step="Compare `helm get manifest` with plan.json of this record before anything else is done.",
-        )
+        raise refused("stored other", revision=work.stored.revision)
 
 
 def _require_adopted(work: Work) -> None:
@@ -201,10 +167,7 @@ def _require_adopted(work: Work) -> None:
     for name, strong in work.secrets.items():
         for key, value in strong.items():
             if values.get(name, {}).get(key) != value:
-                raise ChangeFailed(
-                    f"This chart does not adopt the password in Secret {name}; Helm was not called.",
-                    next_step=f"Delete Secret {name}, and give {key} as a value by reference in the parameters.",
-                )
+                raise refused("not adopted", name=name, key=key)
 
 
 def _await_rollout(work: Work, _: Step) -> None:
@@ -218,10 +181,7 @@ def _await_rollout(work: Work, _: Step) -> None:
         # A pod's message may hold the last lines of its log, and a log a password.
         reasons = boundaries.redactor.redact("; ".join(sorted(troubles)[:5])) or "no pod says why"
         states = "; ".join(f"{item.name}: {item.says}" for item in late)
-        raise ChangeFailed(
-            f"Not rolled out within {budget:.0f} s: {states}. {reasons}.",
-            next_step="Mend the cause and run 04_upgrade with the same parameters, or remove it with 05_uninstall.",
-        )
+        raise refused("not rolled out", budget=budget, states=states, reasons=reasons)
 
 
 def _helm_uninstall(work: Work, _: Step) -> None:
@@ -237,10 +197,7 @@ def _await_absence(work: Work, _: Step) -> None:
     pods = [{**pod, "apiVersion": "v1", "kind": "Pod"} for pod in boundaries.pods_of(gone)]
     still = await_absence(boundaries, [*gone, *pods], seconds=budget)
     if still:
-        raise ChangeFailed(
-            f"Still there {budget:.0f} s after the uninstall: {', '.join(still[:10])}.",
-            next_step="Look at their finalizers; do not strip one before you know what it waits for.",
-        )
+        raise refused("still there", budget=budget, names=", ".join(still[:10]))
 
 
 _STEPS: dict[str, Callable[[Work, Step], None]] = {

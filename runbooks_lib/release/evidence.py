@@ -1,7 +1,5 @@
 """What is saved from the cluster when a change fails: before anything else is touched."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 
@@ -11,18 +9,12 @@ from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.results import Event, Json
 
 #: Kinds whose live objects tell what happened. Secrets are read for redaction only and never saved.
-_KINDS = (
-    ("v1", "Pod"),
-    ("v1", "Service"),
-    ("v1", "PersistentVolumeClaim"),
-    ("v1", "Event"),
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"),
-    ("apps/v1", "ReplicaSet"),
-    ("batch/v1", "Job"),
-    ("gateway.networking.k8s.io/v1", "Gateway"),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-)
+_KINDS = {
+    "v1": ("Pod", "Service", "PersistentVolumeClaim", "Event"),
+    "apps/v1": ("Deployment", "StatefulSet", "ReplicaSet"),
+    "batch/v1": ("Job",),
+    "gateway.networking.k8s.io/v1": ("Gateway", "HTTPRoute"),
+}
 
 _TAIL = 500  # lines of each container's log
 
@@ -53,7 +45,7 @@ def collect(boundaries: Boundaries, save: Save) -> tuple[str, ...]:
     except RunbookError as error:
         missing["Secrets, and so all logs"] = error.summary
     pods: list[Json] = []
-    for api_version, kind in _KINDS:
+    for api_version, kind in ((version, kind) for version, kinds in _KINDS.items() for kind in kinds):
         try:
             found = cluster.list(api_version, kind, namespace)
         except RunbookError as error:
@@ -76,10 +68,9 @@ def _logs(boundaries: Boundaries, pod: Json, keep: Save, missing: dict[str, str]
         for container in (pod.get("status") or {}).get(key) or ():
             for previous in (False, True) if container.get("restartCount") else (False,):
                 label = f"logs/{name}.{container['name']}{'.previous' if previous else ''}.log"
+                where = (boundaries.namespace, name, container["name"])
                 try:
-                    text = boundaries.cluster.logs(
-                        boundaries.namespace, name, container["name"], previous=previous, tail=_TAIL
-                    )
+                    text = boundaries.cluster.logs(*where, previous=previous, tail=_TAIL)
                 except RunbookError as error:
                     missing[label] = error.summary
                 else:

@@ -1,7 +1,5 @@
 """One difference for install, upgrade and uninstall, and what it means in the operator's words."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -78,7 +76,9 @@ def _fields(key: ObjectKey, old: Json, new: Json, shown: Shown) -> tuple[str, ..
     for path in sorted({*leaves_old, *leaves_new}):
         one, other = leaves_old.get(path), leaves_new.get(path)
         if one != other and not path.endswith(_NOISE):
-            lines.append(f"{path}: {_text(one, shown)} → {_text(other, shown)}")
+            before, after = _text(one, shown), _text(other, shown)
+            hidden = before == after and str(one) != str(other)
+            lines.append(f"{path}: {before} → {'the same with another secret in it' if hidden else after}")
     return tuple(lines)
 
 

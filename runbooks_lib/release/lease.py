@@ -1,7 +1,5 @@
 """One run at a time changes a release: a Kubernetes Lease with an owner, renewed while the change lasts."""
 
-from __future__ import annotations
-
 import getpass
 import platform
 import threading
@@ -10,9 +8,10 @@ from datetime import UTC, datetime
 
 from runbooks_lib import process
 from runbooks_lib.cluster import Conflict
-from runbooks_lib.errors import RunbookError, TargetRefused
+from runbooks_lib.errors import RunbookError
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation
+from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Event, Json
 
 #: Seconds after the last renewal from which a Lease no longer holds, and between two renewals.
@@ -46,17 +45,11 @@ class Lease:
         silent = (datetime.now(UTC) - _time(spec.get("renewTime"))).total_seconds()
         who = f"{spec.get('holderIdentity', 'somebody')} since {spec.get('acquireTime', 'an unknown time')}"
         if silent < int(spec.get("leaseDurationSeconds") or SECONDS):
-            raise TargetRefused(
-                f"The release {self._boundaries.release} is being changed: it is held by {who}. Nothing was changed.",
-                next_step="Wait until that run has ended, then plan again.",
-            )
+            raise refused("held", release=self._boundaries.release, who=who)
         if _gone(found) or (run and self._boundaries.parameters.policy.take_over == run):
             return found
-        raise TargetRefused(
-            f"The release {self._boundaries.release} is held by {who}, last heard of {silent:.0f} s ago; "
-            "it can't be seen from here whether that run is still at work. Nothing was changed.",
-            next_step=f"Make sure that it is not, then run again with --set policy.take_over={run or 'ITS-RUN-ID'}",
-        )
+        words = {"who": who, "silent": silent, "run": run or "ITS-RUN-ID"}
+        raise refused("perhaps held", release=self._boundaries.release, **words)
 
     def take(self) -> None:
         """Take it, and renew it until it is given back.
@@ -79,10 +72,7 @@ class Lease:
                 cluster.patch(_API, kind, name, {"metadata": metadata, "spec": spec}, namespace)
                 self._boundaries.observe(Event(kind="lease.taken-over", data={"from": former["spec"]}))
         except Conflict as error:
-            raise TargetRefused(
-                f"Another run has just begun to change the release {self._boundaries.release}. Nothing was changed.",
-                next_step="Wait until it has ended, then plan again.",
-            ) from error
+            raise refused("faster", release=self._boundaries.release) from error
         self._taken = True
         threading.Thread(target=self._renew, args=(holder,), name="lease", daemon=True).start()
 

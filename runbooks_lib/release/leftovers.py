@@ -1,7 +1,5 @@
 """What an uninstall leaves behind, and why: claims, kept Secrets, definitions, the namespace."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from runbooks_lib.helm import Release
@@ -12,7 +10,7 @@ from runbooks_lib.results import Json, ObjectChange
 _CLAIM = "made by a StatefulSet, holds its data; Helm does not know it"
 _POLICY = "has helm.sh/resource-policy: keep; pairs with the claim of the same service"
 _HOOK = "made by a hook; Helm does not remove it"
-_PASSING = "made by a hook; removes itself some time after it ended"
+_PASSING = "made by a hook; is removed when it has ended, or some time after"
 _DEFINITION = "a definition shared by the whole cluster"
 _NAMESPACE = "Helm never removes a namespace"
 
@@ -33,8 +31,7 @@ class Leftovers:
     @property
     def staying(self) -> tuple[str, ...]:
         """Names of those that are there until somebody removes them."""
-        kept_names = (change.name for change in self.changes if change.action == "keep")
-        return tuple(name for name in kept_names if name not in self.passing)
+        return tuple(each.name for each in self.changes if each.action == "keep" and each.name not in self.passing)
 
 
 def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
@@ -63,7 +60,8 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
 
 
 def _removes_itself(obj: Json) -> bool:
-    return "ttlSecondsAfterFinished" in (obj.get("spec") or {})
+    ours = "-delete" in annotation(obj, "helm.sh/hook") and "succeeded" in annotation(obj, "helm.sh/hook-delete-policy")
+    return ours or "ttlSecondsAfterFinished" in (obj.get("spec") or {})
 
 
 def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:

@@ -6,8 +6,6 @@ there. So the plan makes the Secret beforehand, with a strong password and Helm'
 the chart adopts it (measured with Helm 3 for PostgreSQL's and MongoDB's).
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

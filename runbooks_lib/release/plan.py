@@ -1,26 +1,28 @@
 """Plans: everything that install, upgrade and uninstall would do, before they do it."""
 
-from __future__ import annotations
-
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import runbooks_lib
-from runbooks_lib.errors import CheckFailed, TargetRefused
 from runbooks_lib.helm import ChartFile, Release
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.impact import counts, difference, value_changes
 from runbooks_lib.release.lease import name_of
 from runbooks_lib.release.leftovers import Leftovers, leftovers_of
-from runbooks_lib.release.manifest import claim_names, hook_objects, images, key_of, objects_of, workloads
+from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, images, key_of, objects_of, workloads
+from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
 
 _DATA_KINDS = ("PersistentVolumeClaim", "Secret")
 #: What to do about a release whose last operation was cut off.
-STUCK = "If no other helm is at work on it, remove it with 05_uninstall, or roll it back by hand with `helm rollback`."
+STUCK = (
+    "If no other helm is at work on it, remove it with 05_uninstall, which keeps the data, and install again; "
+    "an upgrade that was cut off can also be taken back by hand with `helm rollback`."
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,13 @@ def plan_install(boundaries: Boundaries) -> Plan:
     target = boundaries.require_pin()
     require_no_release(boundaries)
     proposal = propose(boundaries, upgrade=False)
-    changes = difference(
-        [], _all_objects(proposal.rendered), namespace=boundaries.namespace, shown=boundaries.redactor.redact
-    )
+    namespace, shown = boundaries.namespace, boundaries.redactor.redact
+    changes = difference([], _all_objects(proposal.rendered), namespace=namespace, shown=shown)
     steps = [*_preparation(boundaries, proposal), *_change_steps("helm-install", proposal)]
     impact = (
-        f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} "
-        f"in namespace {boundaries.namespace}: {counts(changes)}.",
+        f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} in namespace {namespace}: "
+        f"{counts(changes)}.",
+        *_hook_sentences(proposal.rendered, "install"),
         *_generated_sentences(proposal),
         *_claim_sentences(boundaries, proposal.rendered),
     )
@@ -87,17 +89,15 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     if last.chart == chart and stored.status == "deployed" and not missing and _same(stored, proposal, bindings):
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
         return Plan(stage="upgrade", target=target, impact=(same,), bindings=bindings)
+    now = f"revision {stored.revision}"
+    tried = f"R{now[1:]} is {stored.status}: the differences are to what it tried, not to what runs."
     impact = (
-        f"Upgrades release {boundaries.release} from {last.chart} (revision {stored.revision}) to {chart}: "
-        f"{counts(changes)}.",
+        f"Upgrades release {boundaries.release} from {last.chart} ({now}) to {chart}: {counts(changes)}.",
         *(f"Image: {line}" for line in _image_changes(stored, proposal.rendered)),
-        *(
-            [f"Revision {stored.revision} is {stored.status}: the differences are to what it tried, not to what runs."]
-            if stored.status != "deployed"
-            else []
-        ),
+        *([tried] if stored.status != "deployed" else []),
         *([f"Missing in the cluster, and made again: {', '.join(missing)}."] if missing else []),
         *value_changes(stored.values, proposal.values, shown),
+        *_hook_sentences(proposal.rendered, "upgrade"),
         *_generated_sentences(proposal),
     )
     steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal))
@@ -118,19 +118,19 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
     impact = (
         f"Removes release {boundaries.release} (revision {stored.revision}, {stored.status}) from namespace "
         f"{boundaries.namespace}: {counts(left.changes)}.",
+        *_hook_sentences(stored, "delete"),
         *_leftover_sentences(left),
     )
+    names = {"objects": [change.name for change in removed]}
     steps = (
         _lease_step(boundaries),
         Step(kind="helm-uninstall", title=f"Remove the release and its {len(removed)} objects"),
-        Step(
-            kind="await-absence",
-            title="Wait until they are gone",
-            data={"objects": [change.name for change in removed]},
-        ),
+        Step(kind="await-absence", title="Wait until they are gone", data=names),
     )
     bindings = _software(boundaries) | {
         "revision": stored.revision,
+        # Another installation of the same chart is another plan.
+        "updated": stored.updated,
         "stored_manifest": fingerprint(boundaries, stored),
         "staying": list(left.staying),
         "passing": list(left.passing),
@@ -142,12 +142,9 @@ def require_no_release(boundaries: Boundaries) -> None:
     """Refuse to install over a release: CheckFailed, or TargetRefused when an operation on it has not ended."""
     if boundaries.helm.status(boundaries.release) is None:
         return
-    existing = require_release(boundaries, "install")
-    raise CheckFailed(
-        f"The release {boundaries.release} exists already in namespace {boundaries.namespace}: "
-        f"revision {existing.revision}, {existing.status}.",
-        next_step="Run 04_upgrade to change it, or 05_uninstall to remove it first.",
-    )
+    found = require_release(boundaries, "install")
+    where = {"release": boundaries.release, "namespace": boundaries.namespace}
+    raise refused("release exists", **where, told=state_of(boundaries, found))
 
 
 def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = False) -> Release:
@@ -159,18 +156,19 @@ def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = Fals
     """
     stored = boundaries.helm.status(boundaries.release)
     if stored is None:
-        raise CheckFailed(
-            f"There is no release {boundaries.release} in namespace {boundaries.namespace} to {verb}.",
-            next_step="Correct target.release and target.namespace, or run 02_install if there should be one.",
-        )
+        raise refused("no release", release=boundaries.release, namespace=boundaries.namespace, verb=verb)
     if stored.pending and not any_state:
-        raise TargetRefused(
-            f"The release {boundaries.release} is {stored.status} since {stored.updated} "
-            f"(revision {stored.revision}, {stored.description!r}): an operation was begun and has not ended, "
-            "or was killed.",
-            next_step=STUCK,
-        )
+        raise refused("stuck", release=boundaries.release, told=state_of(boundaries, stored), stuck=STUCK)
     return stored
+
+
+def state_of(boundaries: Boundaries, stored: Release) -> str:
+    """How a release is; where it is not as it should be also since when, and which run has left it so."""
+    told = f"revision {stored.revision} is {stored.status}"
+    if stored.status == "deployed":
+        return f"{told}: {stored.description}"
+    by = boundaries.last_change() or "an operation that no record here tells of"
+    return f"{told} since {stored.updated} ({stored.description.rstrip('.')}), left by {by}"
 
 
 def fingerprint(boundaries: Boundaries, release: Release) -> str:
@@ -196,29 +194,21 @@ def _preparation(boundaries: Boundaries, proposal: Proposal) -> Iterable[Step]:
     yield _lease_step(boundaries)
     for name in dict.fromkeys(made.name for made in proposal.generated):
         keys = [made.key for made in proposal.generated if made.name == name]
-        yield Step(
-            kind="create-secret",
-            title=f"Create Secret {name} with a strong {', '.join(keys)}",
-            data={"name": name, "keys": keys},
-        )
+        title = f"Create Secret {name} with a strong {', '.join(keys)}"
+        yield Step(kind="create-secret", title=title, data={"name": name, "keys": keys})
 
 
 def _lease_step(boundaries: Boundaries) -> Step:
-    return Step(
-        kind="take-lease", title=f"Hold the Lease {name_of(boundaries.release)}: no other run may change it now"
-    )
+    title = f"Hold the Lease {name_of(boundaries.release)}: no other run may change it now"
+    return Step(kind="take-lease", title=title)
 
 
 def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:
     verb = kind.removeprefix("helm-").capitalize()
     names = [str(key_of(obj)) for obj in workloads(proposal.rendered.manifest)]
-    chart = f"{proposal.chart.name} {proposal.chart.version}"
-    return (
-        Step(kind=kind, title=f"{verb} {chart} with Helm"),
-        Step(
-            kind="await-rollout", title=f"Wait until {len(names)} workloads are rolled out", data={"workloads": names}
-        ),
-    )
+    change = Step(kind=kind, title=f"{verb} {proposal.chart.name} {proposal.chart.version} with Helm")
+    title = f"Wait until {len(names)} workloads are rolled out"
+    return change, Step(kind="await-rollout", title=title, data={"workloads": names})
 
 
 def _software(boundaries: Boundaries) -> Json:
@@ -233,6 +223,7 @@ def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | N
         "values": digest_of(boundaries.redactor.redact_data(proposal.values)),
         "manifest": fingerprint(boundaries, proposal.rendered),
         "revision": stored.revision if stored else 0,
+        "updated": stored.updated if stored else "",
         "stored_manifest": fingerprint(boundaries, stored) if stored else "",
         "policy": policy.model_dump(mode="json"),
     }
@@ -244,6 +235,14 @@ def _generated_sentences(proposal: Proposal) -> tuple[str, ...]:
         "with a strong one first, and the chart adopts it."
         for made in proposal.generated
     )
+
+
+def _hook_sentences(release: Release, verb: str) -> Iterable[str]:
+    """What Helm makes beside the manifest: by default it deletes what a hook made before."""
+    when = re.compile(rf"(pre|post)-{verb}\b")
+    made = [str(key_of(obj)) for obj in hook_objects(release) if when.search(annotation(obj, "helm.sh/hook"))]
+    if made:
+        yield f"Hooks make these anew, whether they are there or not: {', '.join(made)}."
 
 
 def _claim_sentences(boundaries: Boundaries, rendered: Release) -> Iterable[str]:
@@ -262,11 +261,9 @@ def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:
     for change in left.changes:
         if change.action == "keep":
             reasons.setdefault("; ".join(change.detail), []).append(change.name)
-    stays = [f"Stays, {reason}: {', '.join(names)}." for reason, names in reasons.items()]
-    return (
-        *stays,
-        *([f"Cluster-scoped and removed: {'; '.join(left.cluster_scoped)}."] if left.cluster_scoped else []),
-    )
+    told = [f"Stays, {reason}: {', '.join(names)}." for reason, names in reasons.items()]
+    told += [f"Cluster-scoped and removed: {'; '.join(left.cluster_scoped)}."] if left.cluster_scoped else []
+    return tuple(told)
 
 
 def _image_changes(old: Release, new: Release) -> list[str]:
@@ -278,8 +275,5 @@ def _image_changes(old: Release, new: Release) -> list[str]:
         }
 
     before, after = table(old), table(new)
-    return [
-        f"{name}: {before[name]} → {after[name]}"
-        for name in sorted({*before} & {*after})
-        if before[name] != after[name]
-    ]
+    both = sorted({*before} & {*after})
+    return [f"{name}: {before[name]} → {after[name]}" for name in both if before[name] != after[name]]

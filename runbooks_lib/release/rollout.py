@@ -5,8 +5,6 @@ old pods still run. A workload is rolled out here when its controller has seen t
 are updated *and available*, and no pod of an older revision is left.
 """
 
-from __future__ import annotations
-
 import queue
 import threading
 import time

@@ -1,7 +1,5 @@
 """02_install: a first install. Look, plan, approve, act, confirm."""
 
-from __future__ import annotations
-
 from runbooks_lib.checks import install
 from runbooks_lib.release.plan import plan_install, require_no_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report

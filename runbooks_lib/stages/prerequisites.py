@@ -1,7 +1,5 @@
 """01_prerequisites: is everything there that an install needs? Reads only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """05_uninstall: remove the release; claims, kept Secrets, definitions and the namespace stay."""
 
-from __future__ import annotations
-
 from runbooks_lib.checks import overview, release
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.release.plan import plan_uninstall, require_release

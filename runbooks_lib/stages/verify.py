@@ -1,12 +1,13 @@
-"""03_verify: is the release there, whole and reachable — or, after an uninstall, gone? Reads only."""
+"""03_verify: is the release there, whole and reachable — or, after an uninstall, gone?
 
-from __future__ import annotations
+Reads only, unless the parameters say ``probes: write``.
+"""
 
 import json
 from pathlib import Path
 
 from runbooks_lib import records
-from runbooks_lib.checks import absence, overview, release
+from runbooks_lib.checks import absence, overview, release, services
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.results import Plan, Report
 from runbooks_lib.run import Run
@@ -18,9 +19,9 @@ def look(run: Run) -> Report:
 
 
 def there(run: Run) -> Report:
-    """The release, its workloads, claims, services, gateway and routes; and the guide's tables."""
-    subject = release.Subject(run.boundaries)
-    return run.clean(report(run.stage, "Release", release.CHECKS, subject, observe=run.observe, tables=overview.tables))
+    """The release, its objects, what its databases and pages answer; and the guide's tables."""
+    subject, checks = release.Subject(run.boundaries), (*release.CHECKS, *services.CHECKS)
+    return run.clean(report(run.stage, "Release", checks, subject, observe=run.observe, tables=overview.tables))
 
 
 def gone(run: Run, plan: Plan | None = None) -> Report:

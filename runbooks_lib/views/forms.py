@@ -1,7 +1,5 @@
 """The approval button, and what is told below a cell while it changes something."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +16,8 @@ def ask(run: Run, plan: Plan) -> None:
     """
     if plan.empty:
         print("There is nothing to approve: nothing would be changed.")
+    elif run.is_approved(plan):
+        print(f"Approved already, by the parameter approve: {plan.digest}")
     elif run.interactive:
         _button(run, plan)
     else:

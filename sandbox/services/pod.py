@@ -118,12 +118,13 @@ class Pod:
         return True
 
     def _run(self) -> None:
-        for container in self.seen["spec"]["containers"]:
-            name = container["name"]
-            if name in self._unknown or component_of(container["image"]) is None:
-                continue
-            unit = self._units.get(name) or self._unit(container)
-            self._units[name] = unit
+        ours = [each for each in self.seen["spec"]["containers"] if component_of(each["image"]) is not None]
+        new = {each["name"]: self._unit(each) for each in ours if each["name"] not in {*self._units, *self._unknown}}
+        if new:
+            self._units |= new
+            self._serve()
+        for name in [each["name"] for each in ours if each["name"] not in self._unknown]:
+            unit = self._units[name]
             unit.look()
             if unit.running:
                 continue
@@ -189,7 +190,6 @@ class Pod:
         )
         unit = Unit(folder, container, lambda: program_for(container))
         unit.log.touch()
-        self._serve(unit)
         return unit
 
     def _folders(self, spec: Json, folder: Path) -> dict[str, Path]:
@@ -210,35 +210,43 @@ class Pod:
             found[mount["mountPath"]] = place / mount.get("subPath", "")
         return found
 
-    def _serve(self, unit: Unit) -> None:
-        """Have kwok forward the ports and serve the logs; both go with the pod."""
-        name = unit.container.name
+    def _serve(self) -> None:
+        """Have kwok forward the ports, serve the logs and run commands for ``exec``; all of it goes with the pod."""
+        units = self._units.values()
+        ports = [pair for unit in units for pair in unit.container.ports.items()]
         specs: dict[str, Json] = {
             "PortForward": {
                 "forwards": [
-                    {"ports": [port], "target": {"address": "127.0.0.1", "port": local}}
-                    for port, local in unit.container.ports.items()
+                    {"ports": [port], "target": {"address": "127.0.0.1", "port": local}} for port, local in ports
                 ]
             },
             "Logs": {
                 "logs": [
                     {
-                        "containers": [name],
+                        "containers": [unit.container.name],
                         "logsFile": str(unit.log),
                         "previousLogsFile": str(unit.folder / "previous.log"),
                         "follow": True,
                     }
+                    for unit in units
                 ]
             },
+            "Exec": {"execs": [{"containers": [unit.container.name], "local": self._shell(unit)} for unit in units]},
         }
-        metadata = self.seen["metadata"]
-        owner = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": metadata["uid"]}
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": self.seen["metadata"]["uid"]}
         for kind, spec in specs.items():
             about = {"name": self.name, "namespace": self.namespace, "ownerReferences": [owner]}
             if any(spec.values()):
                 self._cluster.delete(_KWOK, kind, self.name, self.namespace)
                 with suppress(Conflict):
                     self._cluster.create({"apiVersion": _KWOK, "kind": kind, "metadata": about, "spec": spec})
+
+    def _shell(self, unit: Unit) -> Json:
+        """Where and with what a command runs; what comes from Secrets is left out, since everyone may read an Exec."""
+        spec = next(each for each in self.seen["spec"]["containers"] if each["name"] == unit.container.name)
+        given = [entry for entry in spec.get("env") or () if "valueFrom" not in entry]
+        envs = [{"name": entry["name"], "value": unit.container.env.get(entry["name"], "")} for entry in given]
+        return {"workDir": str(unit.container.scratch), "envs": envs}
 
     def _tell(self, **said: str) -> None:
         """Put our annotations on the pod, those that have changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,5 +25,6 @@ def opened(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Open:
 
 
 @pytest.fixture
-def cluster(sandbox: Any) -> Cluster:
-    return Cluster.connect(sandbox.kubeconfig, sandbox.context)
+def cluster(sandbox: Any) -> Iterator[Cluster]:
+    with Cluster.connect(sandbox.kubeconfig, sandbox.context) as made:
+        yield made

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import queue
+import socket
+import socketserver
 import threading
 import urllib.request
 import uuid
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 
 from runbooks_lib.cluster import Cluster, Conflict, Forbidden, Invalid, NotFound
-from runbooks_lib.errors import OutcomeUnknown
+from runbooks_lib.errors import CheckFailed
 from runbooks_lib.results import Event, Json
 
 FORWARDS = "kwok.x-k8s.io/v1alpha1"
@@ -229,6 +232,36 @@ def test_a_forward_carries_large_bodies_both_ways_and_many_connections_at_once(
         cluster.delete(FORWARDS, "ClusterPortForward", namespace)
 
 
+def test_a_clients_goodbye_arrives_though_the_forward_ends_right_after_it(cluster: Cluster, namespace: str) -> None:
+    heard: queue.Queue[bytes] = queue.Queue()
+
+    class Listening(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.settimeout(10)
+            self.request.sendall(self.request.recv(100))
+            heard.put(self.request.recv(100))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Listening) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        _forward_to(cluster, namespace, {80: server.server_address[1]})
+        try:
+            cluster.create(_deployment(), namespace)
+            pod = _running_pod(cluster, namespace)
+            for number in range(10):
+                with (
+                    cluster.forward(namespace, pod, 80) as address,
+                    socket.create_connection(address, timeout=10) as side,
+                ):
+                    side.sendall(b"hello")
+                    assert side.recv(100) == b"hello"
+                    side.sendall(b"bye %d" % number)
+                assert heard.get(timeout=15) == b"bye %d" % number
+        finally:
+            cluster.delete(FORWARDS, "ClusterPortForward", namespace)
+            server.shutdown()
+
+
 def test_a_port_where_nothing_listens_in_the_pod_is_a_sentence(cluster: Cluster, namespace: str) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
         free = server.server_port
@@ -241,7 +274,7 @@ def test_a_port_where_nothing_listens_in_the_pod_is_a_sentence(cluster: Cluster,
             urllib.request.urlopen("http://{}:{}/".format(*address), timeout=20)
 
     try:
-        with pytest.raises(OutcomeUnknown) as caught:
+        with pytest.raises(CheckFailed) as caught:
             ask()
         assert caught.value.summary == (
             f"The pod {pod} in the namespace {namespace} can't be reached through the cluster: "

@@ -2,83 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import os
+import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
+import pymongo
 import pytest
+import redis
+from kubernetes.client import CoreV1Api
+from kubernetes.config import new_client_from_config
+from kubernetes.stream import stream
+from releases import Live, change, ready
 from runs import Open
 
-from runbooks_lib.cluster import Cluster
+from runbooks_lib.cluster import Cluster, Conflict
 from runbooks_lib.release.rollout import trouble_of
 from runbooks_lib.results import Json
-from runbooks_lib.run import Run
 from runbooks_lib.stages import install, uninstall, verify
 from sandbox import lifecycle
 from sandbox.services import unit
 
 pytestmark = pytest.mark.xdist_group("services")
-
-
-class Live:
-    """One installed release, and the ways to its data."""
-
-    def __init__(self, cluster: Cluster, target: dict[str, str]) -> None:
-        self.cluster = cluster
-        self.namespace, self.release = target["target.namespace"], target["target.release"]
-
-    def pod(self, name: str) -> Json:
-        found = self.cluster.get("v1", "Pod", f"{self.release}-{name}", self.namespace)
-        assert found is not None
-        return found
-
-    def until(self, name: str, wanted: Callable[[Json], bool], seconds: float = 60) -> Json:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            found = self.cluster.get("v1", "Pod", f"{self.release}-{name}", self.namespace)
-            if found is not None and wanted(found):
-                return found
-            time.sleep(0.2)
-        raise AssertionError(f"{name}: {self.cluster.get('v1', 'Pod', f'{self.release}-{name}', self.namespace)}")
-
-    def gone(self, kind: str, name: str, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while self.cluster.get("v1", kind, name, self.namespace) is not None:
-            assert time.monotonic() < deadline, f"{kind} {name} is still there"
-            time.sleep(0.1)
-
-    @contextmanager
-    def postgresql(self, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
-        secret = self.cluster.get("v1", "Secret", f"{self.release}-postgresql", self.namespace)
-        assert secret is not None
-        known = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
-        with (
-            self.cluster.forward(self.namespace, f"{self.release}-postgresql-0", 5432) as (host, port),
-            psycopg.connect(
-                host=host,
-                port=port,
-                user=known["POSTGRES_USER"],
-                password=known["POSTGRES_PASSWORD"],
-                dbname=database,
-                autocommit=True,
-            ) as connection,
-        ):
-            yield connection
-
-
-def ready(pod: Json) -> bool:
-    return all(status["ready"] for status in pod["status"].get("containerStatuses") or [{"ready": False}])
-
-
-def change(run: Run, stage: Any) -> None:
-    plan = stage.plan(run)
-    run.approve(plan.digest)
-    stage.apply(run, plan, run.approval(plan))
 
 
 def pid_of(pod: Json, state: Any, container: str) -> int:
@@ -100,9 +48,7 @@ def test_data_outlives_an_uninstall_and_a_lost_secret_locks_it_in(
     with live.postgresql("csghub_dataflow") as connection:
         assert connection.execute("SELECT count(*) > 0 FROM operator_info").fetchone() == (True,)
     # The password is in the log of the application, as with the published one.
-    secret = cluster.get("v1", "Secret", f"{live.release}-postgresql", live.namespace)
-    assert secret is not None
-    password = base64.b64decode(secret["data"]["POSTGRES_PASSWORD"]).decode()
+    password = live.secret("postgresql")["POSTGRES_PASSWORD"]
     assert password in cluster.logs(live.namespace, f"{live.release}-dataflow-0", "dataflow")
 
     change(opened("uninstall"), uninstall)
@@ -144,13 +90,15 @@ def test_a_database_that_is_killed_is_started_again_and_one_whose_claim_is_delet
     )
 
     claim = f"data-{live.release}-postgresql-0"
-    cluster.patch("apps/v1", "StatefulSet", f"{live.release}-postgresql", {"spec": {"replicas": 0}}, live.namespace)
+    # To none while it is ready and not yet available, its controller does nothing until somebody wakes it.
+    live.until("postgresql", lambda found: found["status"].get("availableReplicas") == 1, kind="StatefulSet")
+    live.scale("postgresql", 0)
     live.gone("Pod", f"{live.release}-postgresql-0")
     assert verify.look(opened("verify")).verdict == "fail"
     cluster.delete("v1", "PersistentVolumeClaim", claim, live.namespace)
     # It is protected for a moment more, and a pod that came meanwhile would take it over with its data.
     live.gone("PersistentVolumeClaim", claim)
-    cluster.patch("apps/v1", "StatefulSet", f"{live.release}-postgresql", {"spec": {"replicas": 1}}, live.namespace)
+    live.scale("postgresql", 1)
     live.until("postgresql-0", ready)
     with live.postgresql() as connection:
         assert connection.execute("SELECT to_regclass('kept')").fetchone() == (None,)
@@ -179,3 +127,52 @@ def test_a_controller_that_is_killed_is_told_and_mended_and_takes_over_what_runs
     cluster.delete("v1", "Pod", f"{live.release}-redis-0", live.namespace)
     again = live.until("redis-0", lambda found: found["metadata"]["uid"] != pod["metadata"]["uid"] and ready(found))
     assert trouble_of(again) == ""
+
+
+def test_a_pod_of_two_databases_has_the_ports_logs_and_commands_of_both(
+    cluster: Cluster, target: dict[str, str], sandbox: Any
+) -> None:
+    namespace, name = target["target.namespace"], "both"
+    password = secrets.token_urlsafe(12)
+    images = {"cache": ("redis:7.2.5", 6379), "documents": ("mongo:8.0.12", 27017)}
+    given = [
+        {"name": "MONGO_INITDB_ROOT_USERNAME", "value": "root"},
+        {"name": "MONGO_INITDB_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "p"}}},
+    ]
+    containers = [
+        {"name": each, "image": image, "ports": [{"containerPort": port}], "env": given}
+        for each, (image, port) in images.items()
+    ]
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    cluster.create(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"p": password}}, namespace
+    )
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    with suppress(Conflict):
+        cluster.create(account, namespace)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": containers}}
+    cluster.create(pod, namespace)
+    for _, seen in cluster.watch("v1", "Pod", namespace, timeout=60):
+        if ready(seen):
+            break
+    with cluster.forward(namespace, name, 6379) as (host, port), redis.Redis(host, port) as client:
+        assert client.ping()
+    mongo = "mongodb://root:{}@{}:{}/?directConnection=true"
+    with (
+        cluster.forward(namespace, name, 27017) as (host, port),
+        pymongo.MongoClient(mongo.format(password, host, port)) as found,
+    ):
+        assert found.admin.command("ping")["ok"] == 1
+    assert "Ready to accept connections" in cluster.logs(namespace, name, "cache")
+    assert "Waiting for connections" in cluster.logs(namespace, name, "documents")
+    how = {"command": ["sh", "-c", "echo $MONGO_INITDB_ROOT_USERNAME:$MONGO_INITDB_ROOT_PASSWORD"], "stdout": True}
+    with closing(new_client_from_config(str(sandbox.kubeconfig), sandbox.context)) as client:
+        run = CoreV1Api(client).connect_get_namespaced_pod_exec
+        for each in images:
+            shell = stream(run, name, namespace, container=each, **how, _preload_content=False)
+            # The client leaves its socket open when the other side has closed first.
+            with closing(shell.sock.sock):
+                shell.run_forever(timeout=20)
+                assert shell.read_stdout() == "root:\n"
+    made = cluster.get("kwok.x-k8s.io/v1alpha1", "Exec", name, namespace)
+    assert password not in str(made)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from runs import Open
 
-from runbooks_lib import records
+from runbooks_lib import parameters, records
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import (
     ApprovalError,
@@ -209,6 +209,35 @@ def test_a_claim_whose_secret_is_lost_stops_an_install(opened: Open, cluster: Cl
         again.require(report)
 
 
+def test_a_lost_secret_stops_an_upgrade_that_would_lock_a_database(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    installed(opened)
+    secret = f"{target['target.release']}-mongo"
+    cluster.delete("v1", "Secret", secret, target["target.namespace"])
+    (missing,) = (each for each in verify.there(opened("verify")).findings if each.id == "objects.present")
+    assert missing.status == "fail"
+    assert missing.remedy.startswith("Restore the Secret first")
+    run = opened("upgrade")
+    report = upgrade.look(run)
+    assert [finding.id for finding in report.with_status("fail")] == ["claims.secrets"]
+    with pytest.raises(CheckFailed, match=f"Secret {secret} is not"):
+        run.require(report)
+
+
+def test_a_plan_names_what_hooks_make_anew_and_is_for_one_installation_only(opened: Open) -> None:
+    installed(opened)
+    first, again = opened("uninstall"), opened("install", chart__version="1.16.1")
+    plan = uninstall.plan(first)
+    upgraded = upgrade.plan(opened("upgrade", chart__version="1.16.1"))
+    (line,) = (line for line in upgraded.impact if line.startswith("Hooks make these anew"))
+    assert "MutatingWebhookConfiguration" in line
+    uninstall.apply(first, plan, yes(first, plan))
+    assert any(line.startswith("Hooks make these anew") for line in install.plan(again).impact)
+    installed(opened)
+    assert uninstall.plan(opened("uninstall")).digest != plan.digest
+
+
 def test_a_second_release_is_told_whose_gateway_class_is_in_the_way(opened: Open, target: dict[str, str]) -> None:
     installed(opened)
     second = opened("install", target__release="second", target__namespace="second")
@@ -296,6 +325,24 @@ def test_a_cluster_that_does_not_answer_closes_the_record_as_unknown(sandbox: An
     assert raised.value.exit_code == 6
     (summary,) = records.listing(tmp_path / "r")
     assert (summary.outcome, summary.exit_code) == ("unknown", 6)
+
+
+def test_a_parameters_file_that_changes_while_a_run_is_open_stops_it(
+    sandbox: Any, target: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "parameters.yaml"
+    text = (parameters.project_root() / sandbox.parameters_file).read_text()
+    file.write_text(text)
+    run = Run.open("install", str(file), overrides=target, output_directory=str(tmp_path))
+    plan = install.plan(run)
+    file.write_text(text.replace("probes: write", "probes: read"))
+    for go_on in (lambda: install.plan(run), lambda: install.apply(run, plan, yes(run, plan))):
+        with pytest.raises(UsageError, match="was changed since this run was opened") as caught:
+            go_on()
+        assert "from its first cell" in caught.value.next_step
+    assert run.boundaries.helm.status(target["target.release"]) is None
+    file.write_text(text)
+    assert install.plan(run).digest == plan.digest
 
 
 def test_what_papermill_made_a_number_of_is_refused(sandbox: Any) -> None:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from runbooks_lib import headless, process, records
-from runbooks_lib.errors import ParametersError, UsageError
+from runbooks_lib.errors import ParametersError, RecordError, UsageError
 from runbooks_lib.results import Event, RunSummary
 
 PARAMETERS = """
@@ -127,6 +127,8 @@ def test_a_notebook_that_reaches_its_seal_cell_passes(write: Write) -> None:
     assert [out.get("text") or out["data"]["text/plain"] for out in shown["c2"]] == ["seen\n", "42"]
     assert shown["c3"] == []
     assert [cell.execution_count for cell in executed(summary).cells] == [1, 2, 3, 4, 5]
+    told = [event["data"] for event in records.read_events(Path(summary.folder)) if event["kind"] == "cell.started"]
+    assert [data["id"] for data in told][-3:] == ["c1", "c2", "c3"]
 
 
 def test_the_injected_parameters_are_in_the_executed_notebook_after_the_tagged_cell(write: Write) -> None:
@@ -293,16 +295,109 @@ def test_a_preview_of_a_stage_that_changes_nothing_is_refused(project: Path, wri
         headless.preview("verify", "parameters/here.yaml")
 
 
-def test_a_kernel_that_does_not_start_is_told_in_the_record(write: Write) -> None:
-    path = write(OPEN, SEAL)
+def of_kernel(path: Path, name: str) -> None:
+    """Let a notebook name another kernel."""
     notebook = json.loads(path.read_text())
-    notebook["metadata"]["kernelspec"]["name"] = "no-such-kernel"
+    notebook["metadata"]["kernelspec"]["name"] = name
     path.write_text(json.dumps(notebook))
+
+
+def kernel(project: Path, name: str, code: str) -> None:
+    """A kernel that does this instead of answering; to be found by JUPYTER_PATH."""
+    spec = {"argv": [sys.executable, "-c", code, "{connection_file}"], "display_name": name, "language": "python"}
+    folder = project / "jupyter" / "kernels" / name
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+@pytest.mark.parametrize(("name", "said"), [("no-such-kernel", "did not start"), ("ends", "did not start")])
+def test_a_kernel_that_does_not_start_is_told_in_the_record(
+    project: Path, write: Write, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", str(project / "jupyter"))
+    kernel(project, "ends", "raise SystemExit(1)")
+    of_kernel(write(OPEN, SEAL), name)
 
     ended = run()
 
     assert ended.exit_code == 2
-    assert "no-such-kernel" in ended.summary
+    assert f"kernel {name!r} {said}" in ended.summary
+    assert records.verify(Path(ended.folder)) == []
+
+
+def test_a_kernel_that_never_answers_is_given_up_and_ended(
+    project: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", str(project / "jupyter"))
+    kernel(
+        project,
+        "silent",
+        "open('silent.pid', 'w').write(str(__import__('os').getpid())); __import__('time').sleep(600)",
+    )
+    of_kernel(write(OPEN, SEAL), "silent")
+
+    ended = papermill(project, "--engine", "runbooks", "--start-timeout", "3")
+
+    assert ended.returncode == 2
+    assert "The notebook's kernel 'silent' did not start: Kernel didn't respond in 3 seconds" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not psutil.pid_exists(int((project / "silent.pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "can't be read as a notebook"),
+        ('{"cells": [', "can't be read as a notebook"),
+        ("[]", "can't be read as a notebook"),
+        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}', "takes no parameters_file"),
+        ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "can't be read as a notebook"),
+    ],
+    ids=["empty", "half", "no notebook", "no parameters cell", "of a later format"],
+)
+def test_what_is_no_notebook_of_ours_opens_no_run(project: Path, write: Write, content: str, said: str) -> None:
+    write(OPEN, SEAL).write_text(content)
+
+    with pytest.raises(UsageError, match=said) as wrong:
+        run()
+
+    assert wrong.value.next_step
+    assert not (project / "records").exists()
+
+
+def test_a_notebook_of_an_older_format_is_run_all_the_same(write: Write) -> None:
+    path = write(OPEN, "print('seen')", SEAL)
+    notebook = json.loads(path.read_text()) | {"nbformat_minor": 4}
+    for cell in notebook["cells"]:
+        del cell["id"]
+    path.write_text(json.dumps(notebook))
+
+    ended = run()
+
+    assert ended.exit_code == 0, ended.summary
+    assert "seen" in (Path(ended.folder) / "notebook.ipynb").read_text()
+
+
+def test_a_huge_output_and_one_that_is_no_text_are_kept(write: Write) -> None:
+    write(OPEN, "for _ in range(30_000): print('line ' * 20)", SEAL)
+    ended = run()
+    assert ended.exit_code == 0, ended.summary
+    assert len(outputs(ended)["c2"][0]["text"]) > 3_000_000
+    write(OPEN, r"print('caf\udce9 \x00\x1b[0m end')", SEAL)
+    ended = run()
+    assert ended.exit_code == 0, ended.summary
+    assert " end" in outputs(ended)["c2"][0]["text"]
+
+
+def test_records_that_cannot_be_written_stop_a_run_before_it_begins(project: Path, write: Write) -> None:
+    write(OPEN, SEAL)
+    (project / "records").write_text("a file in the way")
+
+    with pytest.raises(RecordError, match="The record could not be written: ") as wrong:
+        run()
+
+    assert wrong.value.exit_code == 8
+    assert "output_directory" in wrong.value.next_step
 
 
 def test_a_cell_that_papermill_gives_up_on_is_told_in_the_record(project: Path, write: Write) -> None:

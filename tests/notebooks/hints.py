@@ -51,7 +51,9 @@ def said() -> frozenset[str]:
     packages = [ROOT / "runbooks_lib", ROOT / "sandbox"]
     sources = (path.read_text(encoding="utf-8") for package in packages for path in package.rglob("*.py"))
     tables = (path.read_text(encoding="utf-8") for path in packages[0].rglob("*.yaml"))
-    lines = (line.partition(": ")[2].strip("'") for table in tables for line in table.splitlines())
+    lines = (
+        re.sub(r"\{\w+\}", HOLE, line.partition(": ")[2].strip("'")) for table in tables for line in table.splitlines()
+    )
     return frozenset([*(sentence for source in sources for sentence in sentences(source)), *lines])
 
 

@@ -228,6 +228,13 @@ def mutation(notebook: Notebook) -> Problems:
             yield f"does not ask for the approval in the cell {cell['id']}"
 
 
+def probing(notebook: Notebook) -> Problems:
+    """Exactly the cells that verify an installed release, which may write probes, are tagged so."""
+    cells = {"install": ["confirm"], "upgrade": ["confirm"], "verify": ["look"]}.get(notebook.stage, [])
+    if (tagged := [cell["id"] for cell in notebook.tagged("probes")]) != cells:
+        yield f"has {tagged or 'no cell'} tagged probes, not {cells or 'none'}"
+
+
 def short(notebook: Notebook) -> Problems:
     """A code cell has few lines and no logic: logic is in the library, typed and tested."""
     for cell in notebook.code:
@@ -287,5 +294,5 @@ def table(notebook: Notebook) -> Problems:
 
 
 RULES: tuple[Callable[[Notebook], Problems], ...] = (
-    *(valid, clean, ids, order, prose, parameters, mutation, short, imports, links, table),
+    *(valid, clean, ids, order, prose, parameters, mutation, probing, short, imports, links, table),
 )

@@ -242,7 +242,9 @@ class World:
         helm = Helm("helm", self.home, NAMESPACE, redactor=self.redactor, run=self.program, observe=self.told.append)
         cluster: Any = self.cluster
         parameters = Parameters.model_validate(self.settings)
-        return Boundaries(parameters, helm, cluster, self.redactor, self.told.append, note="run abc")
+        return Boundaries(
+            parameters, helm, cluster, self.redactor, self.told.append, note="run abc", last_change=lambda: "run abc"
+        )
 
     def lives(self, manifest: str) -> None:
         """The objects of a manifest are in the cluster."""

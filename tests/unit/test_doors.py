@@ -43,7 +43,6 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jinja2": ("runbooks_lib/portal",),
     "nbconvert": ("runbooks_lib/portal",),
     "typer": ("runbooks_lib/__main__", "sandbox/commands"),
-    "rich": ("runbooks_lib/__main__", "sandbox/commands"),
     "cryptography": ("sandbox/certificates",),
     "platformdirs": ("sandbox/toolchain",),
     # Requests and listeners: the library has boundaries for both, the sandbox serves and knocks.
@@ -98,7 +97,11 @@ def test_a_library_is_imported_behind_its_door_only(library: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "library", ["subprocess", "psutil", "kubernetes", "httpx", "papermill", "nbclient", "pandas", "ipywidgets", "typer"]
+    "library",
+    [
+        *("subprocess", "psutil", "kubernetes", "httpx", "psycopg", "redis", "pymongo"),
+        *("papermill", "nbclient", "pandas", "ipywidgets", "typer"),
+    ],
 )
 def test_the_door_is_in_use(library: str) -> None:
     assert any(f"{name}.".startswith(f"{library}.") for path in MODULES for name in imports(path))
@@ -128,7 +131,8 @@ def test_only_the_command_line_and_the_views_print() -> None:
 
 def test_importing_the_library_loads_none_of_the_heavy_ones() -> None:
     heavy = ("pandas", "kubernetes", "papermill", "nbclient", "ipywidgets", "httpx", "IPython", "typer")
-    code = f"import sys, runbooks_lib.stages.install as _; print([n for n in {heavy!r} if n in sys.modules])"
+    heavy += ("psycopg", "redis", "pymongo")
+    code = f"import sys, runbooks_lib.stages.install, runbooks_lib.checks.services; print([n for n in {heavy!r} if n in sys.modules])"
     assert process.run([sys.executable, "-c", code], timeout=60, cwd=ROOT).stdout == "[]\n"
 
 

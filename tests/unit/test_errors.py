@@ -22,6 +22,7 @@ CODES = [
     (errors.Unreachable, 6, "unknown"),
     (errors.TargetRefused, 7, "refused"),
     (errors.RecordError, 8, "failed"),
+    (errors.RecordClosed, 8, "failed"),
     (errors.Interrupted, 130, "failed"),
 ]
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from runbooks_lib import parameters, process, records
 from runbooks_lib.headless.session import described, register, workplace
-from runbooks_lib.headless.stopping import Stop, end_left_over
+from runbooks_lib.headless.stopping import Stop
 from runbooks_lib.redaction import Redactor
 
 
@@ -102,10 +103,28 @@ def test_what_a_dead_kernel_left_is_known_by_its_environment_and_ended(tmp_path:
         for name in ("theirs", "ours")
     )
 
-    end_left_over("RUNBOOKS_TEST_MARK", "ours")
+    process.end_left_over("RUNBOOKS_TEST_MARK", "ours")
 
     assert (ours.alive, theirs.alive) == (False, True)
     process.stop(theirs)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a pipe is given a new reader through /proc")
+def test_what_nobody_listens_to_any_more_can_still_say_its_last_words(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    last = f"import os, pathlib; print('ended', flush=True); pathlib.Path({str(told)!r}).touch(); os._exit(0)"
+    words = (
+        f"import signal\ndef end(*_):\n    {last}\nsignal.signal(15, end)\nprint('ready', flush=True)\nsignal.pause()"
+    )
+    left = subprocess.Popen(
+        [sys.executable, "-c", words], stdout=subprocess.PIPE, env={**os.environ, "RUNBOOKS_TEST_MARK": "mute"}
+    )
+    with left:
+        assert left.stdout is not None
+        left.stdout.readline()
+        left.stdout.close()
+        process.end_left_over("RUNBOOKS_TEST_MARK", "mute")
+    assert told.exists()
 
 
 PARAMETERS = """

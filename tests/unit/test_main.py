@@ -343,15 +343,6 @@ def test_a_plan_ends_with_the_digest_to_approve() -> None:
     ]
 
 
-def test_a_table_has_plain_columns_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
-    from runbooks_lib.__main__ import print_rows
-
-    print_rows([{"stage": "verify", "outcome": "passed"}, {"stage": "up", "outcome": ""}], "none")
-    assert capsys.readouterr().out.splitlines() == ["stage   outcome", "verify  passed", "up"]
-    print_rows([], "none")
-    assert capsys.readouterr().out == "none\n"
-
-
 def test_starting_is_quick_because_the_heavy_libraries_come_late(environment: dict[str, str], home: Path) -> None:
     code = (
         "import sys; sys.argv = ['runbooks', 'parameters', 'check', 'good.yaml']\n"

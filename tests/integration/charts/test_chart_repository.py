@@ -78,7 +78,7 @@ def test_a_helm_that_refuses_is_told_in_a_sentence_and_publishes_nothing(folder,
 
 
 def test_a_helm_that_is_not_there_is_told_in_a_sentence(folder, tmp_path):
-    with pytest.raises(UsageError, match="was not found"):
+    with pytest.raises(UsageError, match="There is no program"):
         charts.publish(folder, helm=str(tmp_path / "nowhere"), url="http://127.0.0.1")
 
 

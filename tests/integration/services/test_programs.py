@@ -21,6 +21,8 @@ from pods import Pods, Running
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from runbooks_lib.parameters.components import component_of
+from runbooks_lib.probes import http
 from sandbox.ports import free_port
 from sandbox.services import programs
 from sandbox.services.containers import Container
@@ -281,6 +283,10 @@ def test_the_worker_beats_where_the_application_sees_it(pods: Pods, web: Running
     (listed,) = json.loads(text)["data"]
     assert listed["worker_name"] == "celery@worker-0"
     assert abs(datetime.fromisoformat(listed["last_heartbeat"]).timestamp() - time.time()) < 10
+    # With a worker there is everything that a verify looks for.
+    component = component_of(web.container.image)
+    assert component is not None
+    assert {http.ask(("127.0.0.1", web.port), page).status for page in component.pages} == {200}
     pods.stop(worker)
     long_ago = time.time() - 60
     os.utime(container.scratch / "heartbeat", (long_ago, long_ago))

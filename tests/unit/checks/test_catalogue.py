@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runbooks_lib.checks import absence, catalogue, install, prerequisites, release
+from runbooks_lib.checks import absence, catalogue, install, prerequisites, release, services
 from runbooks_lib.checks.catalogue import Answer, Check, report
 from runbooks_lib.errors import OutcomeUnknown, RunbookError, Unreachable
 from runbooks_lib.results import Event, Report, Table
@@ -114,7 +114,7 @@ def test_tables_that_can_not_be_had_do_not_take_the_findings_away(error: Excepti
     assert [table.title for table in made.tables] == [title]
 
 
-ALL = (*prerequisites.CHECKS, *install.CHECKS, *release.CHECKS, *release.PRESENT, *absence.CHECKS)
+ALL = (*prerequisites.CHECKS, *install.CHECKS, *release.CHECKS, *services.CHECKS, *release.PRESENT, *absence.CHECKS)
 
 
 def test_every_check_has_a_stable_id_of_its_own_and_says_why_and_what_to_do() -> None:

@@ -125,7 +125,7 @@ def test_a_whole_release_passes_every_check(world: Any, objects: dict[str, Json]
     assert {item.id: (item.status, item.observed) for item in made.findings} == {
         "release.status": ("pass", "revision 1 is deployed: done"),
         "release.chart": ("pass", "dataflow-1.16.0 (app )"),
-        "objects.present": ("pass", "7 objects, all there"),
+        "objects.present": ("pass", "7 objects, all there (those of hooks are not looked for)"),
         "workloads.available": ("pass", "2 workloads, all available"),
         "claims.bound": ("pass", "2 claims, all bound"),
         "services.endpoints": ("pass", "1 services, each with a ready endpoint"),
@@ -225,7 +225,10 @@ def test_what_is_missing_fails(world: Any, objects: dict[str, Json], ident: str,
 def test_a_release_that_is_not_deployed_fails(world: Any, objects: dict[str, Json], status: str) -> None:
     world.stored(MANIFEST, info={"status": status, "description": "timed out"})
     answer = finding(world, objects, "release.status")
-    assert (answer.status, answer.observed) == ("fail", f"revision 1 is {status}: timed out (since 2026-11-22)")
+    assert (answer.status, answer.observed) == (
+        "fail",
+        f"revision 1 is {status} since 2026-11-22 (timed out), left by run abc",
+    )
     assert ("helm rollback" if status in {"pending-upgrade", "uninstalling"} else "04_upgrade") in answer.remedy
 
 

@@ -63,7 +63,7 @@ def test_status_asks_for_json(helm: Helm, program: Any) -> None:
     assert found is not None
     assert (found.name, found.namespace, found.revision, found.status) == ("dataflow", "csghub", 3, "deployed")
     assert (found.description, found.values) == ("run a plan b", {"a": 1})
-    assert (found.hooks[0].name, found.hooks[0].kind, found.hooks[0].events) == ("migrate", "Job", ("pre-install",))
+    assert found.hooks == ("kind: Job\n",)
 
 
 def test_history_asks_for_the_last_twenty(helm: Helm, program: Any) -> None:
@@ -215,7 +215,7 @@ def test_a_chart_is_fetched_through_the_projects_own_repository_list(program: An
     assert Path(chart.path).read_bytes() == b"archive"
     assert not Path(destination).exists()
     assert (chart.name, chart.version, chart.app_version) == ("dataflow", "1.16.0", "v1.16.0")
-    assert chart.source == "https://charts.example.com/c dataflow 1.16.0"
+    assert chart.source == "https://charts.example.com/c"
 
 
 def test_a_registry_needs_no_repository_list(program: Any, tmp_path: Path) -> None:
@@ -352,6 +352,11 @@ def test_an_answer_that_is_no_release_is_unknown_and_no_stack_trace(helm: Helm, 
 )
 def test_a_release_is_pending_while_an_operation_is_under_way_or_was_cut_off(status: str, pending: bool) -> None:
     assert release_of(RELEASE | {"info": {"status": status}}).pending is pending
+
+
+def test_a_release_that_is_being_removed_is_so_since_its_removal_began() -> None:
+    times = {"last_deployed": "2026-11-22", "deleted": "2026-11-23"}
+    assert release_of(RELEASE | {"info": {"status": "uninstalling"} | times}).updated == "2026-11-23"
 
 
 @pytest.mark.parametrize("missing", ["namespace", "version", "info", "config", "manifest", "hooks"])

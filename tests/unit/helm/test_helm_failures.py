@@ -180,6 +180,13 @@ def test_a_call_that_was_stopped_but_ended_with_0_is_unknown_too() -> None:
     assert type(failure(ended("", timed_out=True, returncode=0), plain)) is OutcomeUnknown
 
 
+def test_a_killed_helm_is_unknown_and_has_a_sentence_of_ours() -> None:
+    made = failure(ended("", returncode=-9), plain)
+    assert type(made) is OutcomeUnknown
+    assert made.summary.endswith("was killed (signal 9) before it was done.")
+    assert "03_verify" in made.next_step
+
+
 @pytest.mark.parametrize("secret", ["hunter2-hunter2", "two  spaces in it", "first line of it\nsecond line of it"])
 def test_a_secret_in_helms_words_is_replaced(program: Any, tmp_path: Any, secret: str) -> None:
     redactor = Redactor()

@@ -11,7 +11,21 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.probes.http import HttpAnswer, answer
+from runbooks_lib.errors import CheckFailed
+from runbooks_lib.parameters.components import Page
+from runbooks_lib.probes import http
+from runbooks_lib.probes.http import HttpAnswer, answer, ask
+
+#: Status and content of pages that are looked at.
+PAGES = {
+    "right.json": (200, '{"info": {"title": "Right"}, "data": {"rows": [1]}, "none": []}'),
+    "failed.json": (200, '{"code": 500, "msg": "no such table"}'),
+    "list.json": (200, "[]"),
+    "broken.json": (200, '{"info": '),
+    "nothing.json": (200, ""),
+    "welcome.html": (200, "<html><style>p {}</style><title>Welcome to\n nginx!</title><p>It works</html>"),
+    "down.json": (503, '{"status": "DOWN"}'),
+}
 
 
 class Site(BaseHTTPRequestHandler):
@@ -29,6 +43,11 @@ class Site(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", f"/hops/{int(count) - 1}")
             self.end_headers()
+        elif what in PAGES:
+            code, content = PAGES[what]
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(content.encode())
         elif what == "trickle":
             self.send_response(200)
             self.end_headers()
@@ -173,3 +192,70 @@ def test_a_proxy_is_asked_for_the_world_outside_and_never_for_this_machine(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert answer(f"{site}/200").status == 200
     assert answer("http://csghub.invalid/200").error == "connection refused"
+
+
+# ---- a page that is looked at
+
+
+def address_of(site: str) -> tuple[str, int]:
+    return "127.0.0.1", int(site.rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"path": "/200"},
+        {"path": "/right.json", "at": "info.title", "equals": "Right"},
+        {"path": "/right.json", "at": "data.rows"},
+        {"path": "/right.json", "at": ""},
+        {"path": "/404", "at": "data", "optional": True},
+    ],
+)
+def test_a_page_is_as_it_should_be(site: str, page: dict[str, Any]) -> None:
+    assert ask(address_of(site), Page(**page)).error == ""
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ({"at": "info.title", "equals": "Left"}, "/right.json says info.title is 'Right', not 'Left'."),
+        ({"at": "info.name"}, '/right.json has nothing in info.name: {"info": '),
+        ({"at": "none"}, "/right.json has nothing in none: "),
+        ({"at": "info.title.more"}, "/right.json has nothing in info.title.more: "),
+        (
+            {"path": "/failed.json", "at": "data"},
+            '/failed.json has nothing in data: {"code": 500, "msg": "no such table"}.',
+        ),
+        ({"path": "/list.json", "at": ""}, "/list.json has nothing in it: []."),
+        ({"path": "/broken.json", "at": ""}, '/broken.json is no JSON: {"info":.'),
+        ({"path": "/nothing.json", "at": ""}, "/nothing.json is no JSON."),
+        ({"path": "/welcome.html", "at": ""}, "/welcome.html is no JSON: Welcome to nginx! It works."),
+        ({"path": "/down.json", "at": "status", "equals": "UP"}, '/down.json answered 503: {"status": "DOWN"}.'),
+        ({"path": "/404"}, "/404 answered 404: é"),
+        ({"path": "/500", "optional": True}, "/500 answered 500: é"),
+        ({"path": "/hops/1"}, "/hops/1 answered 302."),
+        ({"path": "/noise"}, "/noise can't be had: what it answers is not HTTP."),
+        ({"path": "/shut"}, "/shut can't be had: the connection was closed without an answer."),
+        ({"path": "/hang"}, "/hang can't be had: no answer in time."),
+        ({"path": "/trickle"}, "/trickle can't be had: no answer in time."),
+    ],
+)
+def test_a_page_that_is_not_as_it_should_be_says_what_it_is(site: str, page: dict[str, Any], said: str) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        ask(address_of(site), Page(**{"path": "/right.json"} | page), seconds=0.5)
+    assert caught.value.summary.startswith(said)
+    assert len(caught.value.summary) < 200
+    assert caught.value.next_step
+
+
+def test_a_page_without_an_end_is_not_read_to_its_end(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "LARGEST", 100)
+    with pytest.raises(CheckFailed, match="/200 can't be had"):
+        ask(address_of(site), Page(path="/200"))
+
+
+def test_a_port_where_no_page_is_served() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(CheckFailed, match="/x can't be had: connection refused"):
+        ask(("127.0.0.1", port), Page(path="/x"))

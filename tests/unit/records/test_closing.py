@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -233,6 +234,22 @@ def test_a_run_that_told_its_error_before_it_was_killed_keeps_it(tmp_path: Path,
     (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
 
     assert (swept.outcome, swept.exit_code, swept.summary) == ("failed", 3, "Too old.")
+
+
+def test_what_a_killed_run_left_running_is_ended_before_its_record_is_closed(tmp_path: Path, folder: Path) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    left = process.start(sleeper, log=tmp_path / "log", env={**os.environ, "RUNBOOKS_RUN": str(folder)})
+    gone(folder)
+    tell(folder, "writer.joined", {"pid": left.pid, "start_time": left.start_time, "host": platform.node()})
+    # What told this is the test itself.
+    lines = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if line["data"].get("pid") != os.getpid() or line["data"]["start_time"] == 1.0]
+    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
+
+    assert swept.outcome == "abandoned"
+    assert not left.alive
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runbooks_lib import records
-from runbooks_lib.errors import RecordError
-from runbooks_lib.records.folder import RecordClosed, stage_of
+from runbooks_lib.errors import RecordClosed, RecordError
+from runbooks_lib.records.folder import stage_of
 from runbooks_lib.redaction import Redactor
 
 

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbooks_lib import process, records
-from runbooks_lib.errors import RecordError
-from runbooks_lib.records.folder import RecordClosed
+from runbooks_lib.errors import RecordClosed, RecordError
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event
 

@@ -117,4 +117,5 @@ def test_an_error_is_described_with_its_next_step() -> None:
         "outcome": "failed",
         "summary": "Too old.",
         "next_step": "Upgrade it.",
+        "evidence": "",
     }

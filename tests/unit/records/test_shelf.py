@@ -8,6 +8,7 @@ import pytest
 from runbooks_lib import records
 from runbooks_lib.errors import RecordError, UsageError
 from runbooks_lib.redaction import Redactor
+from runbooks_lib.results import Event, Json
 
 
 @pytest.fixture
@@ -117,3 +118,29 @@ def test_a_manifest_that_lists_less_does_not_hide_a_file(closed: Path) -> None:
     unlock(closed / "manifest.json").write_text(json.dumps(manifest))
 
     assert records.verify(closed) == ["evidence/pod.log was added after the record was closed."]
+
+
+CSGHUB = {"cluster_uid": "u", "namespace": "csghub", "release": "dataflow"}
+
+
+def begun(root: Path, at: str, target: Json, *kinds: str) -> Path:
+    """A run of this time that told these events."""
+    folder = records.create(root, target="t", stage="upgrade")
+    journal = records.Journal(folder, Redactor(), role="kernel")
+    journal(Event(kind="run.opened", data={"target": target | {"server": "https://here"}}))
+    for kind in kinds:
+        journal(Event(kind=kind))
+    return folder.rename(folder.with_name(f"{at}-{folder.name.partition('-')[2]}"))
+
+
+def test_the_last_change_of_a_target_is_found_among_runs_that_changed_nothing_or_another(tmp_path: Path) -> None:
+    begun(tmp_path, "20260101T000000Z", CSGHUB, "change.started")
+    last = begun(tmp_path, "20260102T000000Z", CSGHUB, "change.started", "change.failed")
+    begun(tmp_path, "20260103T000000Z", CSGHUB)
+    begun(tmp_path, "20260104T000000Z", CSGHUB, "change.started", "change.refused")
+    begun(tmp_path, "20260105T000000Z", CSGHUB | {"namespace": "other"}, "change.started")
+
+    told = records.last_change(tmp_path, CSGHUB)
+
+    assert told.startswith(f"run {records.run_id(last)} of upgrade, begun at 20")
+    assert records.last_change(tmp_path, CSGHUB | {"release": "other"}) == ""

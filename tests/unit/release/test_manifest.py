@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbooks_lib.helm import Release
-from runbooks_lib.helm.values import HookManifest
 from runbooks_lib.release.manifest import (
     ObjectKey,
     annotation,
@@ -129,7 +128,7 @@ def test_an_annotation_that_is_not_there_is_empty() -> None:
 
 
 def test_hooks_have_objects_of_their_own() -> None:
-    hook = HookManifest(name="m", kind="Job", manifest="kind: Job\nmetadata: {name: m}\n")
+    hook = "kind: Job\nmetadata: {name: m}\n"
     release = Release(name="r", namespace="n", revision=1, status="deployed", hooks=(hook,))
     assert [key_of(obj).name for obj in hook_objects(release)] == ["m"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_what_is_not_there_can_neither_be_upgraded_nor_removed(world: Any, make:
 
 def test_what_is_there_can_not_be_installed(world: Any) -> None:
     world.stored(manifest())
-    with pytest.raises(CheckFailed, match="exists already in namespace csghub: revision 1, deployed") as caught:
+    with pytest.raises(CheckFailed, match="exists already in namespace csghub: revision 1 is deployed: ") as caught:
         plan_install(world.boundaries)
     assert "04_upgrade" in caught.value.next_step
 
@@ -328,6 +329,25 @@ def test_a_job_of_a_hook_that_removes_itself_is_no_part_of_what_must_stay(world:
     plan = plan_uninstall(world.boundaries)
     assert "Job migrate" in plan.bindings["staying"]
     assert not {"Job certgen", "Job gone"} & set(plan.bindings["staying"])
+
+
+def test_a_job_that_the_uninstall_itself_makes_and_removes_is_no_part_of_what_must_stay(world: Any) -> None:
+    policy = {"helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded"}
+    job = {"apiVersion": "batch/v1", "kind": "Job"}
+    hooks = [
+        {"name": name, "manifest": json.dumps(job | {"metadata": {"name": name, "annotations": policy | on}})}
+        for name, on in (
+            ("tide", {"helm.sh/hook": "pre-install,pre-delete"}),
+            ("first", {"helm.sh/hook": "pre-install"}),
+        )
+    ]
+    world.stored(manifest(), hooks=hooks)
+    # A killed helm has left them.
+    world.cluster.add(live("Job", "tide"))
+    world.cluster.add(live("Job", "first"))
+    bindings = plan_uninstall(world.boundaries).bindings
+    assert bindings["passing"] == ["Job tide"]
+    assert "Job first" in bindings["staying"]
 
 
 @pytest.mark.parametrize("make", [plan_install, plan_upgrade])

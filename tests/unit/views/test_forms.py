@@ -22,12 +22,22 @@ class OpenRun:
     def approve(self, digest: str) -> None:
         self.approved.append(digest)
 
+    def is_approved(self, plan: Plan) -> bool:
+        return plan.digest in self.approved
+
 
 def test_a_plan_without_steps_asks_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     run: Any = OpenRun(interactive=True)
     ask(run, Plan(stage="upgrade", target={}))
     assert capsys.readouterr().out == "There is nothing to approve: nothing would be changed.\n"
     assert run.approved == []
+
+
+def test_what_is_approved_already_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    run: Any = OpenRun(interactive=False)
+    run.approve(PLAN.digest)
+    ask(run, PLAN)
+    assert capsys.readouterr().out == f"Approved already, by the parameter approve: {PLAN.digest}\n"
 
 
 def test_where_nobody_can_press_a_button_the_digest_to_give_is_named(capsys: pytest.CaptureFixture[str]) -> None:

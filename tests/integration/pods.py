@@ -82,11 +82,12 @@ class Pods:
         ports = {_USUAL[image]: free_port()} if "celery-worker" not in args and "psql" not in args else {}
         return Container("main", f"registry.example/{image}", args, env or {}, ports, folders, scratch, self.hosts)
 
-    def start(self, container: Container, host: str = "") -> Running:
+    def start(self, container: Container, host: str = "", *, more: tuple[str, ...] = ()) -> Running:
+        """Start its program; ``more`` are words that no chart could give it."""
         launch = programs.program_for(container)
         assert launch is not None
         log = container.scratch / "log"
-        started = process.start(launch.argv, log=log, env=launch.env, cwd=launch.cwd)
+        started = process.start([*launch.argv, *more], log=log, env=launch.env, cwd=launch.cwd)
         self.running.append(Running(container, started, log))
         if host:
             self.tell(host, self.running[-1])

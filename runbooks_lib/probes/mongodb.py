@@ -1,0 +1,66 @@
+"""Does a MongoDB let its users in? The only importer of ``pymongo``, loaded when it asks."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from runbooks_lib.parameters.components import Access
+from runbooks_lib.probes.asking import PREFIX, Answered, asking
+
+#: What is left of a probe that was killed in the middle is removed by a later one, when it is this old.
+FORGOTTEN = timedelta(hours=1)
+
+
+def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
+    """Log in where there is a user, and look; with ``write``, a name, also write, read and remove a document.
+
+    The document is alone in a database of that name, which goes with it. The database of ``access`` is the one that
+    knows the user.
+    """
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    login = {"username": access.user, "password": access.password, "authSource": access.database or "admin"}
+    limits = dict.fromkeys(("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), round(seconds * 1000))
+    how = limits | (login if access.user else {})
+    with asking("MongoDB", access, PyMongoError, LookupError), _leaving_no_thread(MongoClient, address, how) as client:
+        hello = client.admin.command("hello")
+        # The first question that nobody answers who has not logged in.
+        databases = client.list_database_names()
+        removed = list(_remember(client, write, databases)) if write else []
+        version = client.server_info()["version"]
+    facts = [] if hello.get("isWritablePrimary") else ["a secondary, which takes no writes"]
+    facts += [f"left by an earlier run, and removed: {', '.join(removed)}"] if removed else []
+    return Answered(product="MongoDB", version=version, facts=tuple(facts), wrote="a document" if write else "")
+
+
+def _remember(client: Any, name: str, databases: list[str]) -> Iterator[str]:
+    """Write a document, read and remove it; then what others have left for long, whose names are yielded."""
+    now = datetime.now(UTC)
+    try:
+        client[name].probe.insert_one({"_id": name, "at": now})
+        if client[name].probe.find_one({"_id": name}) is None:
+            raise LookupError("read only: what was written did not come back")
+    finally:
+        client.drop_database(name)
+    for left in databases:
+        document = client[left].probe.find_one() if left.startswith(PREFIX) else None
+        if document is not None and now - document["at"].replace(tzinfo=UTC) > FORGOTTEN:
+            client.drop_database(left)
+            yield left
+
+
+@contextmanager
+def _leaving_no_thread(connect: Any, address: tuple[str, int], how: dict[str, Any]) -> Iterator[Any]:
+    """A client that is gone after the block: it does not await the threads that watch its server."""
+    before = set(threading.enumerate())
+    client = connect(*address, directConnection=True, retryReads=False, retryWrites=False, **how)
+    try:
+        yield client
+    finally:
+        client.close()
+        for thread in set(threading.enumerate()) - before:
+            if thread.name.startswith("pymongo"):
+                thread.join(2 * how["connectTimeoutMS"] / 1000)

@@ -1,0 +1,198 @@
+"""A change that does not end, in a command of its own, and the processes that it consists of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import psutil
+import unseen_chart
+import yaml
+
+from runbooks_lib import headless, parameters, process, records
+from runbooks_lib.cluster import Cluster
+from runbooks_lib.records.folder import FOLDER_VARIABLE
+from runbooks_lib.results import Json, Plan
+from runbooks_lib.run import Run
+from runbooks_lib.stages import install, uninstall, upgrade
+
+STAGES = {"install": install, "upgrade": upgrade, "uninstall": uninstall}
+
+Found = TypeVar("Found")
+
+
+def until(question: Callable[[], Found | None], why: Callable[[], str] = str, seconds: float = 120) -> Found:
+    """The answer as soon as there is one."""
+    waited = threading.Event()
+    for _ in range(int(seconds / 0.02)):
+        if (found := question()) is not None:
+            return found
+        waited.wait(0.02)
+    raise AssertionError(why())
+
+
+class Moment(NamedTuple):
+    """A command in the middle of a change."""
+
+    command: process.Started
+    kernel: psutil.Process
+    helm: psutil.Process | None
+    folder: Path
+
+
+class Scene:
+    """A release of the unseen chart, of which a part waits for a door: a label that no node has.
+
+    Args:
+        waits: Which part: the hook's Job, so that Helm does not end; or the Deployment, so that the roll-out does not.
+    """
+
+    def __init__(
+        self, sandbox: Any, target: dict[str, str], cluster: Cluster, folder: Path, *, waits: str = "tide"
+    ) -> None:
+        self.sandbox, self.cluster, self.root = sandbox, cluster, folder / "records"
+        self.namespace, self.release = target["target.namespace"], target["target.release"]
+        self.log = folder / "command.log"
+        self.door = f"open-{self.namespace}"
+        self.charts = [unseen_chart.write(folder, version) for version in ("0.1.0", "0.2.0")]
+        self.target, self.waits = target, waits
+        self.policy = {"policy.rollout_seconds": 120, "policy.command_seconds": 120}
+        self._lease = ("coordination.k8s.io/v1", "Lease", f"runbooks-{self.release}", self.namespace)
+
+    def given(self, stage: str) -> dict[str, Any]:
+        """The overrides for a stage; an upgrade is to the second version."""
+        chart = unseen_chart.overrides(self.charts[stage == "upgrade"])
+        values = {"values.store.enabled": False, f"values.{self.waits}.waitsFor": self.door}
+        return {**self.target, **self.policy, **{key: chart[key] for key in chart if key != "values"}, **values}
+
+    def helm(self, *words: str) -> str:
+        """What Helm says, called by hand."""
+        settings = yaml.safe_load((parameters.project_root() / self.sandbox.parameters_file).read_text())
+        where = ["--namespace", self.namespace, "--kubeconfig", str(self.sandbox.kubeconfig)]
+        done = process.run([settings["helm"]["executable"], *words, *where], timeout=60)
+        assert done.ok, done.stderr
+        return done.stdout
+
+    def have(self, stage: str) -> None:
+        """What the stage needs to begin: a release, unless it is the one that makes it."""
+        if stage != "install":
+            values = [
+                "--set",
+                f"store.enabled=false,{self.waits}.waitsFor={self.door}",
+                "--create-namespace",
+                "--no-hooks",
+            ]
+            self.helm("install", self.release, str(self.charts[0]), *values)
+
+    def begin(self, stage: str) -> Moment:
+        """Start the command, and wait until it is in the step that does not end."""
+        given = self.given(stage)
+        digest = headless.preview(stage, self.sandbox.parameters_file, overrides=given).digest
+        words = ["-m", "runbooks_lib", "run", stage, "-p", self.sandbox.parameters_file, "--approve", digest]
+        words += ["--output-directory", str(self.root), *(f"--set={key}={text(given[key])}" for key in given)]
+        command = process.start([sys.executable, *words], log=self.log, cwd=parameters.project_root())
+
+        def at_work() -> Moment | None:
+            assert command.alive, self.log.read_text()
+            folder = next(self.root.glob("*/*"), None)
+            steps = records.read_events(folder) if folder else []
+            step = f"helm-{stage}" if self.waits == "tide" else "await-rollout"
+            if folder is None or not any(each["data"].get("kind") == step for each in steps):
+                return None
+            (kernel,) = psutil.Process(command.pid).children()
+            if self.waits != "tide":
+                return Moment(command, kernel, None, folder)
+            # Once its Job is there, it is no helm any more that is about to end.
+            if self.cluster.get("batch/v1", "Job", f"{self.release}-tide", self.namespace) is None:
+                return None
+            (helm,) = [one for one in kernel.children() if stage in one.cmdline()]
+            return Moment(command, kernel, helm, folder)
+
+        return until(at_work, self.log.read_text)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """The hook's Job can end."""
+        node = self.cluster.list("v1", "Node")[0]["metadata"]["name"]
+        self.cluster.patch("v1", "Node", node, {"metadata": {"labels": {self.door: "yes"}}})
+        yield
+        self.cluster.patch("v1", "Node", node, {"metadata": {"labels": {self.door: None}}})
+
+    def lease(self) -> Json | None:
+        """The Lease of the release."""
+        return self.cluster.get(*self._lease)
+
+    def expire(self) -> None:
+        """Let the Lease's time be over: nobody has renewed it for long."""
+        api, kind, name, namespace = self._lease
+        long_ago = {"spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}}
+        self.cluster.patch(api, kind, name, long_ago, namespace)
+
+    def opens(self, stage: str) -> Run:
+        """A run of this stage, without a kernel."""
+        given = {"overrides": self.given(stage), "output_directory": str(self.root)}
+        return Run.open(stage, self.sandbox.parameters_file, **given)
+
+    def change(self, stage: str) -> tuple[Run, Plan]:
+        """Carry a stage out, without a kernel."""
+        run = self.opens(stage)
+        plan = STAGES[stage].plan(run)
+        run.approve(plan.digest)
+        STAGES[stage].apply(run, plan, run.approval(plan))
+        return run, plan
+
+
+def text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def ended(command: process.Started) -> int:
+    """The exit code of a command that was started here."""
+    _, status = os.waitpid(command.pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def left_of(moment: Moment) -> list[str]:
+    """The processes of a run that are still there."""
+    found = [
+        one
+        for one in psutil.process_iter(["environ"])
+        if (one.info["environ"] or {}).get(FOLDER_VARIABLE) == str(moment.folder)
+    ]
+    return [f"{one.pid} {one.name()}" for one in found if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def kill_helm(moment: Moment) -> None:
+    assert moment.helm is not None
+    moment.helm.kill()
+
+
+def kill_kernel(moment: Moment) -> None:
+    moment.kernel.kill()
+
+
+def kill_command(moment: Moment) -> None:
+    os.kill(moment.command.pid, signal.SIGKILL)
+
+
+def terminate(moment: Moment) -> None:
+    os.kill(moment.command.pid, signal.SIGTERM)
+
+
+def interrupt(moment: Moment) -> None:
+    os.kill(moment.command.pid, signal.SIGINT)
+
+
+FAULTS = {
+    "kill -9 helm": kill_helm,
+    "kill -9 kernel": kill_kernel,
+    "kill -9 command": kill_command,
+    "SIGTERM": terminate,
+    "SIGINT": interrupt,
+}

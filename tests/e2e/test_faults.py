@@ -1,0 +1,183 @@
+"""Runs that are killed in the middle of a change: what the exit code and the record say, and what mends it.
+
+With ``-s`` each case prints its line of the table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import FAULTS, STAGES, Moment, Scene, ended, left_of, until
+
+from runbooks_lib import headless, records
+from runbooks_lib.cluster import Cluster
+from runbooks_lib.errors import RunbookError, TargetRefused
+from runbooks_lib.records.notebook import read
+from runbooks_lib.results import Json, RunSummary
+from runbooks_lib.stages import uninstall, upgrade
+
+HELM = "failed: `helm {stage}` was killed (signal 9) before it was done."
+KERNEL = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
+STOPPED = "was interrupted."
+COMMAND = "The run was killed. A change was begun, and it is not known how it ended."
+
+#: Who is killed · in which stage · the command's exit code · the record's outcome and summary (its exit code is 6)
+#: · what the release is then · whether its Lease is left. Where Helm could still be ended by SIGTERM, it has told.
+KILLED = [
+    ("kill -9 helm", "install", 6, "unknown", HELM, "pending-install", False),
+    ("kill -9 helm", "upgrade", 6, "unknown", HELM, "pending-upgrade", False),
+    ("kill -9 helm", "uninstall", 6, "unknown", HELM, "uninstalling", False),
+    ("kill -9 kernel", "install", 6, "unknown", KERNEL, "failed", True),
+    ("kill -9 kernel", "upgrade", 6, "unknown", KERNEL, "failed", True),
+    ("kill -9 kernel", "uninstall", 6, "unknown", KERNEL, "uninstalling", True),
+    ("kill -9 command", "install", -9, "abandoned", COMMAND, "failed", True),
+    ("kill -9 command", "upgrade", -9, "abandoned", COMMAND, "failed", True),
+    ("kill -9 command", "uninstall", -9, "abandoned", COMMAND, "uninstalling", True),
+]
+SIGNALLED = [
+    ("SIGTERM", "install", 6, "unknown", STOPPED, "failed", False),
+    ("SIGTERM", "upgrade", 6, "unknown", STOPPED, "failed", False),
+    ("SIGTERM", "uninstall", 6, "unknown", STOPPED, "uninstalling", False),
+    ("SIGINT", "install", 6, "unknown", STOPPED, "failed", False),
+    ("SIGINT", "upgrade", 6, "unknown", STOPPED, "failed", False),
+    ("SIGINT", "uninstall", 6, "unknown", STOPPED, "uninstalling", False),
+]
+#: While the roll-out is awaited Helm has done its work, and the release itself is as it should be.
+AWAITING = [
+    ("kill -9 kernel", "install", 6, "unknown", KERNEL, True),
+    ("kill -9 kernel", "upgrade", 6, "unknown", KERNEL, True),
+    ("kill -9 command", "install", -9, "abandoned", COMMAND, True),
+    ("kill -9 command", "upgrade", -9, "abandoned", COMMAND, True),
+    ("SIGTERM", "install", 6, "unknown", STOPPED, False),
+    ("SIGTERM", "upgrade", 6, "unknown", STOPPED, False),
+    ("SIGINT", "install", 6, "unknown", STOPPED, False),
+    ("SIGINT", "upgrade", 6, "unknown", STOPPED, False),
+]
+
+
+def marked(rows: list[Any]) -> list[Any]:
+    return [pytest.param(*row, marks=pytest.mark.faults) for row in rows]
+
+
+@pytest.fixture
+def scene(sandbox: Any, target: dict[str, str], cluster: Cluster, tmp_path: Path) -> Scene:
+    return Scene(sandbox, target, cluster, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "stage", "exit_code", "outcome", "summary", "state", "held"),
+    [*KILLED, *marked(SIGNALLED)],
+    ids=lambda value: str(value)[:15],
+)
+def test_what_is_stopped_in_a_change_is_told_ended_and_can_be_mended(
+    scene: Scene, fault: str, stage: str, exit_code: int, outcome: str, summary: str, state: str, held: bool
+) -> None:
+    moment = stopped(scene, stage, fault, exit_code)
+    report = looked(scene, stage)
+    closed = told(moment, fault, exit_code, outcome, summary.format(stage=stage))
+
+    # Every stage says which run it was.
+    left = f"is {state} since 20"
+    by = f"left by run {closed.run_id} of {stage}, begun at 20"
+    assert left in report["observed"]
+    assert by in report["observed"]
+    refusal = refused(scene, "install")
+    assert refusal is not None
+    assert left in refusal.summary
+    assert by in refusal.summary
+    assert "05_uninstall" in refusal.next_step
+    assert (refused(scene, "upgrade") is None) == (state == "failed")
+
+    # What they say to do works.
+    assert (scene.lease() is not None) == held
+    if held:
+        with pytest.raises(TargetRefused, match=f"held by run {closed.run_id} of {stage}"):
+            scene.change("uninstall")
+        scene.expire()
+    with scene.opened():
+        if state == "pending-upgrade":
+            scene.helm("rollback", scene.release)
+            assert "is deployed" in looked(scene, "install")["observed"]
+        if stage == "upgrade":
+            assert upgrade.confirm(scene.change("upgrade")[0]).verdict == "pass"
+        else:
+            assert uninstall.confirm(*scene.change("uninstall")).verdict == "pass"
+    assert scene.lease() is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "stage", "exit_code", "outcome", "summary", "held"), marked(AWAITING), ids=lambda value: str(value)[:15]
+)
+def test_what_is_stopped_while_the_roll_out_is_awaited_leaves_a_release_that_goes_on(
+    sandbox: Any,
+    target: dict[str, str],
+    cluster: Cluster,
+    tmp_path: Path,
+    fault: str,
+    stage: str,
+    exit_code: int,
+    outcome: str,
+    summary: str,
+    held: bool,
+) -> None:
+    scene = Scene(sandbox, target, cluster, tmp_path, waits="quay")
+    moment = stopped(scene, stage, fault, exit_code)
+    report = looked(scene, stage)
+    closed = told(moment, f"{fault} (roll-out)", exit_code, outcome, summary)
+    assert report["observed"].startswith(f"revision {1 + (stage == 'upgrade')} is deployed: run {closed.run_id} plan ")
+    assert (scene.lease() is not None) == held
+    with scene.opened():
+        scene.expire() if held else None
+        run, plan = scene.change("upgrade")
+        assert plan.empty == (stage == "upgrade")
+        until(lambda: upgrade.confirm(run).verdict == "pass" or None)
+
+
+def stopped(scene: Scene, stage: str, fault: str, exit_code: int) -> Moment:
+    """A command that was stopped in the middle of a change; what a killed one leaves is still there."""
+    scene.have(stage)
+    moment = scene.begin(stage)
+    FAULTS[fault](moment)
+    assert ended(moment.command) == exit_code, scene.log.read_text()
+    if fault != "kill -9 command":
+        assert left_of(moment) == []
+    return moment
+
+
+def told(moment: Moment, fault: str, exit_code: int, outcome: str, summary: str) -> RunSummary:
+    """How the record says that it ended; nothing of the run is left by now."""
+    assert left_of(moment) == []
+    closed = records.summary_of(moment.folder)
+    print(f"| {fault} | {closed.stage} | {exit_code} | {closed.outcome} ({closed.exit_code}) | {closed.summary} |")
+    assert (closed.outcome, closed.exit_code) == (outcome, 6)
+    assert summary in closed.summary
+    assert records.verify(moment.folder) == []
+    assert cells_run(moment)[-1] == "act"
+    return closed
+
+
+def looked(scene: Scene, stage: str) -> Json:
+    """What a headless 03_verify finds about the release; it is the next command, and so it also sweeps."""
+    seen = headless.run_stage(
+        "verify", scene.sandbox.parameters_file, overrides=scene.given(stage), output_directory=str(scene.root)
+    )
+    events = records.read_events(Path(seen.folder))
+    answers = [event["data"] for event in events if event["kind"] == "check.answered"]
+    return next(answer for answer in answers if answer["id"] == "release.status")
+
+
+def refused(scene: Scene, stage: str) -> RunbookError | None:
+    """Why a stage does not even begin."""
+    try:
+        STAGES[stage].look(scene.opens(stage))
+    except RunbookError as error:
+        return error
+    return None
+
+
+def cells_run(moment: Moment) -> list[str]:
+    """The ids of the cells that the record's notebook shows as run."""
+    cells = read((moment.folder / "notebook.ipynb").read_text())["cells"]
+    return [cell["id"] for cell in cells if cell["cell_type"] == "code" and cell["execution_count"]]

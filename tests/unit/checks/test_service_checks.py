@@ -1,0 +1,313 @@
+"""What the services are asked, with whose credentials, and the sentence for each way in which they fail."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from runbooks_lib import probes
+from runbooks_lib.checks import services
+from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.release import Subject
+from runbooks_lib.errors import CheckFailed, OutcomeUnknown
+from runbooks_lib.parameters.components import Access
+from runbooks_lib.probes.asking import Answered
+from runbooks_lib.results import Finding, Json
+
+PASSWORD = secrets.token_urlsafe(12)
+
+
+def workload(kind: str, name: str, image: str, *, ports: tuple[int, ...] = (), config: str = "") -> str:
+    source = "secretRef" if kind == "StatefulSet" else "configMapRef"
+    given = f"[{{{source}: {{name: {config}}}}}]" if config else "[]"
+    named = ", ".join(f"{{name: p{port}, containerPort: {port}}}" for port in ports)
+    container = f"{{name: main, image: 'r.example/team/{image}:1', ports: [{named}], envFrom: {given}}}"
+    labels = f"{{app: {name}}}"
+    return (
+        f"---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: {name}}}\n"
+        f"spec: {{selector: {{matchLabels: {labels}}}, "
+        f"template: {{metadata: {{labels: {labels}}}, spec: {{containers: [{container}]}}}}}}\n"
+    )
+
+
+def service(name: str, port: int, target: str = "", *, headless: bool = True) -> str:
+    address, sent = "clusterIP: None, " * headless, f", targetPort: {target}" * bool(target)
+    return (
+        f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n"
+        f"spec: {{{address}selector: {{app: {name}}}, ports: [{{port: {port}{sent}}}]}}\n"
+    )
+
+
+MANIFEST = (
+    workload("StatefulSet", "db", "postgres", ports=(9187, 5432), config="db")
+    + service("db", 5432)
+    + workload("StatefulSet", "cache", "redis", ports=(6379,))
+    + service("cache", 6379)
+    + workload("StatefulSet", "documents", "mongo", ports=(27017,), config="documents")
+    + service("documents", 27017)
+    + workload("Deployment", "api", "dataflow", ports=(8000,), config="api")
+    + service("api", 80, "p8000", headless=False)
+    + workload("Deployment", "worker", "dataflow", config="api")
+    + workload("Deployment", "proxy", "nginx", ports=(80,))
+)
+
+
+def live(kind: str, name: str, **fields: Any) -> Json:
+    meta = {"name": name, "namespace": "csghub", "labels": fields.pop("labels", {})}
+    return {"apiVersion": "v1", "kind": kind, "metadata": meta, **fields}
+
+
+def secret(name: str, **values: str) -> Json:
+    return live("Secret", name, data={key: base64.b64encode(value.encode()).decode() for key, value in values.items()})
+
+
+def pod(name: str, *, ready: bool = True) -> Json:
+    status = {"conditions": [{"type": "Ready", "status": str(ready)}]}
+    return live("Pod", f"{name}-0", labels={"app": name}, spec={"containers": []}, status=status)
+
+
+SETTINGS = {
+    "DATABASE_HOSTNAME": "db",
+    "DATABASE_PORT": "5432",
+    "DATABASE_USERNAME": "app",
+    "DATABASE_PASSWORD": PASSWORD,
+    "DATABASE_DB": "flows",
+    "REDIS_HOST_URL": "redis://cache.csghub.svc:6379/2",
+    "MONG_HOST_URL": f"mongodb://root:{PASSWORD}%21@documents-0.documents:27017",
+}
+
+
+class Asked(list[tuple[str, str, int, Access, str]]):
+    """Every question: protocol, pod, port, credentials, what would be written; and the answers or refusals to give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals: dict[str, Exception] = {}
+        self.broken: Exception | None = None
+        self.pages: list[tuple[str, int, str]] = []
+        self.absent: tuple[str, ...] = ()
+
+
+@pytest.fixture
+def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """The release above, whose pods are ready; its ports are forwarded to nowhere, and the probes only take notes."""
+    world.stored(MANIFEST)
+    world.cluster.add(
+        *(pod(name) for name in ("db", "cache", "documents", "api", "worker", "proxy")),
+        secret("db", POSTGRES_USER="owner", POSTGRES_PASSWORD=PASSWORD),
+        secret("documents", MONGO_INITDB_ROOT_USERNAME="root", MONGO_INITDB_ROOT_PASSWORD=PASSWORD),
+        live("ConfigMap", "api", data=dict(SETTINGS)),
+    )
+    asked = Asked()
+
+    @contextmanager
+    def forward(namespace: str, pod: str, port: int) -> Iterator[tuple[str, int]]:
+        assert namespace == "csghub"
+        yield pod, port
+        if asked.broken:
+            raise asked.broken
+
+    def prober(protocol: str) -> Any:
+        def ask(address: tuple[str, int], access: Access, write: str = "") -> Answered:
+            # What is known by now would be taken out of anything that is said.
+            assert not access.password or world.redactor.redact(access.password) != access.password
+            asked.append((protocol, *address, access, write))
+            if access.user in asked.refusals:
+                raise asked.refusals[access.user]
+            return Answered(product=protocol, version="1", user=access.user, database=access.database)
+
+        return ask
+
+    def page(address: tuple[str, int], page: Any) -> probes.http.HttpAnswer:
+        asked.pages.append((*address, page.path))
+        if page.path in asked.refusals:
+            raise asked.refusals[page.path]
+        return probes.http.HttpAnswer(url=page.path, status=404 if page.path in asked.absent else 200)
+
+    world.cluster.forward = forward
+    monkeypatch.setattr(services, "ASKS", {name: prober(name) for name in services.ASKS})
+    monkeypatch.setattr(probes.http, "ask", page)
+    return asked
+
+
+def found(world: Any, protocol: str) -> Finding:
+    made = report("verify", "R", services.CHECKS, Subject(world.boundaries), observe=world.told.append)
+    return next(item for item in made.findings if item.id == f"services.{protocol}")
+
+
+def configured(world: Any, **changes: str | None) -> None:
+    data = next(obj for obj in world.cluster.objects if obj["kind"] == "ConfigMap")["data"]
+    for key, value in changes.items():
+        data.pop(key) if value is None else data.update({key: value})
+
+
+def test_a_database_is_asked_as_its_own_user_and_as_each_client(world: Any, asked: Asked) -> None:
+    finding = found(world, "postgresql")
+    own = Access(host="", port=5432, user="owner", password=PASSWORD)
+    client = Access(host="db", port=5432, user="app", password=PASSWORD, database="flows")
+    questions = [question for question in asked if question[0] == "postgresql"]
+    assert sorted(questions, key=lambda question: question[3].user) == [
+        ("postgresql", "db-0", 5432, client, ""),
+        ("postgresql", "db-0", 5432, client, ""),
+        ("postgresql", "db-0", 5432, own, ""),
+    ]
+    assert finding.status == "pass"
+    assert finding.observed.splitlines() == [
+        "StatefulSet db: postgresql 1 answers",
+        "Deployment api at StatefulSet db: postgresql 1 lets app into flows",
+        "Deployment worker at StatefulSet db: postgresql 1 lets app into flows",
+    ]
+
+
+def test_addresses_in_one_variable_are_taken_apart(world: Any, asked: Asked) -> None:
+    assert {found(world, protocol).status for protocol in ("redis", "mongodb")} == {"pass"}
+    seen = {(question[0], question[1], question[3]) for question in asked if question[3].host}
+    assert ("redis", "cache-0", Access(host="cache.csghub.svc", port=6379, database="2")) in seen
+    mongo = Access(host="documents-0.documents", port=27017, user="root", password=f"{PASSWORD}!")
+    assert ("mongodb", "documents-0", mongo) in seen
+
+
+def test_pages_are_asked_of_what_serves_and_not_of_what_only_runs_the_same_image(world: Any, asked: Asked) -> None:
+    asked.absent = ("/api/v1/dataflow/celery/get_celery_server_list",)
+    finding = found(world, "http")
+    paths = ["/openapi.json", "/api/v1/dataflow/ops", "/api/v1/dataflow/operator?limit=1"]
+    assert asked.pages == [("api-0", 8000, path) for path in (*paths, *asked.absent)]
+    assert (finding.status, finding.observed) == ("pass", f"Deployment api: as it should: {', '.join(paths)}")
+
+
+def test_nothing_is_written_unless_the_parameters_say_so(world: Any, asked: Asked) -> None:
+    found(world, "postgresql")
+    assert {question[4] for question in asked} == {""}
+
+
+def test_what_is_written_has_the_runs_name_and_one_for_each_question(world: Any, asked: Asked) -> None:
+    world.settings["probes"] = "write"
+    found(world, "postgresql")
+    names = [question[4] for question in asked if question[0] == "postgresql"]
+    assert sorted(names) == ["runbooks_probe_abc_0", "runbooks_probe_abc_1", "runbooks_probe_abc_2"]
+
+
+def test_a_wrong_password_is_found_from_the_clients_side(world: Any, asked: Asked) -> None:
+    asked.refusals["app"] = CheckFailed("PostgreSQL refuses the password of app, or has no such user.")
+    finding = found(world, "postgresql")
+    assert finding.status == "fail"
+    assert finding.observed.splitlines() == [
+        "Deployment api: PostgreSQL refuses the password of app, or has no such user",
+        "Deployment worker: PostgreSQL refuses the password of app, or has no such user",
+        "StatefulSet db: postgresql 1 answers",
+    ]
+
+
+def test_a_page_that_is_not_as_it_should_be_fails_with_what_it_says(world: Any, asked: Asked) -> None:
+    asked.refusals["/openapi.json"] = CheckFailed(
+        "/openapi.json says info.title is 'Other', not 'Data Flow API Server'."
+    )
+    finding = found(world, "http")
+    said = "Deployment api: /openapi.json says info.title is 'Other', not 'Data Flow API Server'"
+    assert (finding.status, finding.observed) == ("fail", said)
+
+
+def test_what_could_not_be_reached_is_unknown(world: Any, asked: Asked) -> None:
+    asked.broken = OutcomeUnknown("The pod db-0 can't be reached through the cluster: no route.")
+    finding = found(world, "redis")
+    assert finding.status == "unknown"
+    assert (
+        finding.observed.splitlines()[0]
+        == "StatefulSet cache: The pod db-0 can't be reached through the cluster: no route"
+    )
+
+
+@pytest.mark.parametrize("change", ["no pod", "not ready", "going"])
+def test_a_database_without_a_ready_pod_fails_with_one_sentence_of_its_own(
+    world: Any, asked: Asked, change: str
+) -> None:
+    (own,) = (obj for obj in world.cluster.objects if obj["metadata"]["name"] == "db-0")
+    if change == "no pod":
+        world.cluster.objects.remove(own)
+    elif change == "going":
+        own["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
+    else:
+        own["status"]["conditions"][0]["status"] = "False"
+    finding = found(world, "postgresql")
+    assert finding.status == "fail"
+    assert finding.observed == "StatefulSet db has no ready pod, so its PostgreSQL can't be asked"
+    assert "postgresql" not in {question[0] for question in asked}
+
+
+def test_why_a_pod_is_not_ready_is_said_where_it_is_known(world: Any, asked: Asked) -> None:
+    (own,) = (obj for obj in world.cluster.objects if obj["metadata"]["name"] == "db-0")
+    waiting = {"name": "main", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "again"}}}
+    own["status"] = {"containerStatuses": [waiting]}
+    assert "can't be asked (db-0: main: CrashLoopBackOff again)" in found(world, "postgresql").observed
+
+
+def test_a_host_outside_of_the_release_is_not_asked(world: Any, asked: Asked) -> None:
+    configured(world, DATABASE_HOSTNAME="db.example.com", DATABASE_PORT="6432")
+    finding = found(world, "postgresql")
+    assert finding.status == "pass"
+    assert "Deployment api uses db.example.com:6432, no Service of this release: not asked" in finding.observed
+
+
+def test_a_release_whose_stores_are_all_outside_has_nothing_to_pass(world: Any, asked: Asked) -> None:
+    world.stored(workload("Deployment", "api", "dataflow", ports=(8000,), config="api"))
+    finding = found(world, "postgresql")
+    assert (finding.status, finding.observed) == (
+        "skip",
+        "Deployment api uses db:5432, no Service of this release: not asked",
+    )
+
+
+def test_a_release_without_such_a_service_skips(world: Any, asked: Asked) -> None:
+    configured(world, MONG_HOST_URL=None)
+    world.stored(workload("Deployment", "api", "dataflow", config="api"))
+    finding = found(world, "mongodb")
+    assert (finding.status, finding.observed) == ("skip", "the release has no MongoDB")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"DATABASE_PORT": "many"}, "Deployment api can't start: DATABASE_PORT holds no address"),
+        (
+            {"MONG_HOST_URL": "mongodb://root:p@documents:port"},
+            "Deployment api can't start: MONG_HOST_URL holds no address",
+        ),
+        ({"REDIS_HOST_URL": "redis://api:81"}, "Deployment api: Service api has no port 81"),
+    ],
+)
+def test_a_client_that_is_given_nonsense_fails(world: Any, asked: Asked, changes: dict[str, str], said: str) -> None:
+    configured(world, **changes)
+    (key,) = changes
+    protocol = {"DATABASE_PORT": "postgresql", "MONG_HOST_URL": "mongodb", "REDIS_HOST_URL": "redis"}[key]
+    finding = found(world, protocol)
+    assert (finding.status, finding.observed.splitlines()[0]) == ("fail", said)
+
+
+def test_a_client_whose_settings_are_gone_fails(world: Any, asked: Asked) -> None:
+    world.cluster.objects = [obj for obj in world.cluster.objects if obj["kind"] != "ConfigMap"]
+    assert "Deployment api can't start: ConfigMap api is not there" in found(world, "postgresql").observed
+
+
+def test_a_service_with_an_address_of_its_own_leads_to_the_port_that_it_names(world: Any, asked: Asked) -> None:
+    named = service("db", 6000, "p5432", headless=False)
+    world.stored(MANIFEST.replace(service("db", 5432), named))
+    configured(world, DATABASE_PORT="6000")
+    assert found(world, "postgresql").status == "pass"
+    assert {question[2] for question in asked if question[0] == "postgresql"} == {5432}
+
+
+def test_a_service_with_nothing_behind_it_fails(world: Any, asked: Asked) -> None:
+    world.stored(MANIFEST.replace("kind: StatefulSet\nmetadata: {name: db}", "kind: Job\nmetadata: {name: db}"))
+    observed = found(world, "postgresql").observed.splitlines()
+    assert "Deployment api: Service db has no workload of this release behind it" in observed
+
+
+def test_no_line_holds_a_password(world: Any, asked: Asked) -> None:
+    asked.refusals["app"] = CheckFailed("refused")
+    observed = "".join(found(world, protocol).observed for protocol in services.PRODUCTS)
+    assert PASSWORD not in observed
