@@ -20,8 +20,8 @@ from typing import Annotated, Any
 
 import typer
 
-from runbooks_lib.errors import Interrupted, RunbookError, UsageError
-from runbooks_lib.results import Event, Plan, RunSummary, columns, telling, unobserved
+from runbooks_lib.errors import Interrupted, RunbookError, UsageError, words
+from runbooks_lib.results import Event, Json, Plan, RunSummary, drawn, telling, unobserved
 
 app = typer.Typer(
     name="runbooks",
@@ -62,18 +62,9 @@ def run(
         tell(event)
         heard.extend([event.data.get("summary", "")] if event.kind == "error.raised" else [])
 
-    summary = headless.run_stage(
-        stage,
-        parameters_file,
-        overrides=overrides or (),
-        approve=approve,
-        output_directory=output_directory,
-        observe=unobserved if as_json else hear,
-    )
-    if as_json:
-        say(summary.model_dump_json(indent=2))
-    else:
-        say(ending(summary, told=summary.summary in heard))
+    how: Json = {"approve": approve, "output_directory": output_directory, "observe": unobserved if as_json else hear}
+    summary = headless.run_stage(stage, parameters_file, overrides=overrides or (), **how)
+    say(summary.model_dump_json(indent=2) if as_json else ending(summary, told=summary.summary in heard))
     raise typer.Exit(summary.exit_code)
 
 
@@ -88,10 +79,8 @@ def plan(
     from runbooks_lib import headless
 
     made = headless.preview(stage, parameters_file, overrides=overrides or ())
-    if as_json:
-        say(json.dumps(made.model_dump(mode="json") | {"digest": made.digest}, indent=2, ensure_ascii=False))
-    else:
-        say(plan_text(made))
+    content = made.model_dump(mode="json") | {"digest": made.digest}
+    say(json.dumps(content, indent=2, ensure_ascii=False) if as_json else plan_text(made))
 
 
 @records_app.command("list")
@@ -103,7 +92,7 @@ def records_list(output_directory: Output = "", as_json: AsJson = False) -> None
     if as_json:
         say(json.dumps([summary.model_dump(mode="json") for summary in found], indent=2))
     else:
-        say(columns([summary.row() for summary in found]) or "No records yet: `runbooks run` makes them.")
+        say(drawn([summary.row() for summary in found]) or "No records yet: `runbooks run` makes them.")
 
 
 @records_app.command("show")
@@ -137,8 +126,7 @@ def parameters_check(file: Annotated[str, typer.Argument(help="The parameters fi
 
     made = parameters.load(file, overrides or ())
     chart = made.chart.path or f"{made.chart.name} {made.chart.version}"
-    target = made.target
-    say(f"{file} is good: {chart} as release {target.release} in namespace {target.namespace}.")
+    say(f"{file} is good: {chart} as release {made.target.release} in namespace {made.target.namespace}.")
 
 
 @parameters_app.command("schema")
@@ -232,9 +220,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("RUNBOOKS_TRACEBACK"):
             raise
-        told = (
-            f"{type(error).__name__}: {error}\nNext: Run it again with RUNBOOKS_TRACEBACK=1 and report what it shows."
-        )
+        told = f"{words(error)}\nNext: Run it again with RUNBOOKS_TRACEBACK=1 and report what it shows."
         print(f"runbooks: This should not happen: {told}", file=sys.stderr)
         sys.exit(RunbookError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)

@@ -6,6 +6,7 @@ pandas frame of them.
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -252,6 +253,21 @@ def columns(rows: Sequence[Row]) -> str:
     lines = [names, *([row[name].replace("\n", "; ") for name in names] for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(names))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def drawn(rows: Sequence[Row]) -> str:
+    """The rows for standard output: a table on a terminal, plain columns elsewhere."""
+    if not rows or not sys.stdout.isatty():
+        return columns(rows)
+    from rich import console, table  # here, since a notebook needs neither
+
+    shown = table.Table(*rows[0])
+    for row in rows:
+        shown.add_row(*row.values())
+    terminal = console.Console(markup=False)
+    with terminal.capture() as captured:
+        terminal.print(shown)
+    return captured.get().removesuffix("\n")
 
 
 def canonical(data: Any) -> str:

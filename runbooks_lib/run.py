@@ -15,6 +15,7 @@ from typing import Any
 
 import runbooks_lib
 from runbooks_lib import parameters, records
+from runbooks_lib.checks.catalogue import Check, Look, Subject, report
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
@@ -185,9 +186,12 @@ class Run:
         finally:
             self._listeners.remove(listener)
 
-    def clean(self, report: Report) -> Report:
-        """The same report with every known secret replaced."""
-        return Report.model_validate(self.redactor.redact_data(report.model_dump(mode="json")))
+    def ask(
+        self, title: str, checks: Iterable[Check[Subject]], subject: Subject, *, tables: Look[Subject] | None = None
+    ) -> Report:
+        """Ask all checks; every known secret is replaced in their report."""
+        made = report(self.stage, title, checks, subject, observe=self.observe, tables=tables)
+        return Report.model_validate(self.redactor.redact_data(made.model_dump(mode="json")))
 
     def require(self, report: Report) -> None:
         """Go on only if every finding is a pass, a warning or skipped.

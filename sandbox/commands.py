@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from runbooks_lib.errors import CheckFailed
-from runbooks_lib.results import columns
+from runbooks_lib.results import drawn
 
 sandbox = typer.Typer(
     help="A Kubernetes control plane on this machine, with simulated nodes, to try everything on.", no_args_is_help=True
@@ -72,7 +72,7 @@ def status(name: Name = "sandbox") -> None:
     from sandbox import lifecycle
 
     found = lifecycle.status(name)
-    _say(columns(found.rows()))
+    _say(drawn(found.rows()))
     if found.ready:
         _say(f"The sandbox {name} is ready.")
         return
@@ -104,7 +104,7 @@ def rehearse(
     began = time.monotonic()
     summaries = rehearsal.rehearse(name, helm=helm, keep=keep, say=_say)
     _say("")
-    _say(columns(rehearsal.rows(summaries)))
+    _say(drawn(rehearsal.rows(summaries)))
     for line in rehearsal.closing(summaries, began):
         _say(line)
     raise typer.Exit(next((summary.exit_code for summary in summaries if summary.exit_code), 0))

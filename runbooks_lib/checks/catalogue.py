@@ -13,6 +13,10 @@ Subject = TypeVar("Subject")
 _WORDS: dict[str, dict[str, str]] = table(__package__, "catalogue.yaml")
 
 
+#: What is shown of a subject beside the findings.
+Look = Callable[[Subject], tuple[Table, ...]]
+
+
 class Answer(NamedTuple):
     """What a check found out; ``remedy`` and ``evidence`` replace the check's own when given."""
 
@@ -56,16 +60,14 @@ def report(
     subject: Subject,
     *,
     observe: Observe,
-    tables: Callable[[Subject], tuple[Table, ...]] | None = None,
+    tables: Look[Subject] | None = None,
 ) -> Report:
     """Ask all checks, whatever the first ones say, and tell each answer as it comes."""
     findings = tuple(_put(check, subject, observe) for check in checks)
-    shown: tuple[Table, ...] = ()
-    if tables is not None:
-        try:
-            shown = tables(subject)
-        except Exception as error:  # noqa: BLE001 - the findings are there, whatever is odd in a table
-            shown = (Table(title=f"Not to be had: {words(error)}"),)
+    try:
+        shown = tables(subject) if tables else ()
+    except Exception as error:  # noqa: BLE001 - the findings are there, whatever is odd in a table
+        shown = (Table(title=f"Not to be had: {words(error)}"),)
     made = Report(stage=stage, title=title, findings=findings, tables=shown)
     observe(Event(kind="report.made", data={"title": title, "verdict": made.verdict}))
     return made

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from runbooks_lib.checks import prerequisites
-from runbooks_lib.checks.catalogue import Check, report
+from runbooks_lib.checks.catalogue import Check
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Report
 from runbooks_lib.run import Run
@@ -15,5 +15,4 @@ def look(run: Run, *, besides: Iterable[Check[Any]] = ()) -> Report:
     # What a reference names must be there before anything else is asked: else every answer would be about it.
     given(run.boundaries)
     subject = prerequisites.Subject(run.boundaries)
-    checks = (*prerequisites.CHECKS, *besides)
-    return run.clean(report(run.stage, "Prerequisites", checks, subject, observe=run.observe))
+    return run.ask("Prerequisites", (*prerequisites.CHECKS, *besides), subject)

@@ -27,8 +27,10 @@ from runbooks_lib.results import (
     Table,
     Value,
     canonical,
+    columns,
     digest_bytes,
     digest_of,
+    drawn,
     worst,
 )
 
@@ -285,3 +287,17 @@ def test_an_event_is_one_line_for_a_person_or_none(kind: str, data: dict[str, An
 
 def test_an_observer_may_be_left_out() -> None:
     assert results.unobserved(Event(kind="command.started")) is None
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_table_is_drawn_on_a_terminal_and_in_plain_columns_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    rows = [{"stage": "verify", "run": "[red]3f2a"}, {"stage": "up", "run": ""}]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    shown = drawn(rows)
+    assert ("│" in shown) == terminal
+    assert "[red]3f2a" in shown, "what looks like markup is shown as it is"
+    assert terminal or shown == columns(rows)
+    assert drawn([]) == ""
