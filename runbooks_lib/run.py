@@ -150,14 +150,8 @@ class Run:
         self._capture.tell_late()
         changes = self._changing or self.stage in {"install", "upgrade", "uninstall"}
         idle = ": there was nothing to do, and nothing was changed" if changes and not self._changing else ""
-        return records.close(
-            self.folder,
-            self.redactor,
-            outcome="done" if changes else "passed",
-            exit_code=0,
-            summary=f"{self.stage} ended as it should{idle}",
-            closer="seal cell",
-        )
+        told: Json = {"outcome": "done" if changes else "passed", "summary": f"{self.stage} ended as it should{idle}"}
+        return records.close(self.folder, self.redactor, exit_code=0, closer="seal cell", **told)
 
     def _close_as_proved(self, closer: str) -> None:
         if self.folder is not None and self._capture is not None and not records.is_closed(self.folder):

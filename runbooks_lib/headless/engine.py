@@ -25,7 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import write_ipynb
 from papermill.log import logger
 
-from runbooks_lib.errors import RunbookError, UsageError
+from runbooks_lib.errors import RunbookError, UsageError, refused
 from runbooks_lib.headless.session import Session, workplace
 from runbooks_lib.headless.stage import check_taken
 from runbooks_lib.headless.stopping import Stop, signal_group
@@ -50,11 +50,13 @@ class NotebookFailed(click.ClickException):
         self.exit_code = int(told["exit_code"])  # type: ignore[misc]  # click means it to be set so
 
 
-def _refuse_unknown(about: Any) -> None:
-    """Of a parameter that the notebook does not take papermill only says so, and goes on without it."""
+def _refuse(about: Any) -> None:
+    """What papermill lets pass: a parameter that the notebook does not take, and an output that is there already."""
     try:
         if about["parameters"]:
             check_taken(Path(about["input_path"]), about["parameters"])
+        if about["output_path"] and Path(about["output_path"]).exists():
+            raise refused("output there", path=about["output_path"])
     except UsageError as error:
         raise NotebookFailed(describe(error)) from error
 
@@ -76,7 +78,7 @@ class RunbooksEngine(Engine):  # type: ignore[misc]  # papermill has no types
             RecordError: For ``run_stage``: how the run ended, and why there is no record of it to read.
         """
         if record is None:
-            _refuse_unknown(nb.metadata.papermill)
+            _refuse(nb.metadata.papermill)
         with nullcontext(stop) if stop else Stop() as taken, workplace() as place:
             session = Session(taken, place, record)
             # Without an output path papermill's own saves do nothing: it would write the whole notebook at

@@ -488,6 +488,16 @@ def test_papermills_own_command_with_our_engine_refuses_a_parameter_that_the_not
     assert papermill(project, "--engine", "runbooks", "-p", "approve", "sha256:1").returncode == 0
 
 
+def test_papermills_own_command_with_our_engine_overwrites_no_output(project: Path, write: Write) -> None:
+    write("print('it ran')")
+    (project / "out.ipynb").write_text("evidence of another run")
+    ended = papermill(project, "--engine", "runbooks")
+    assert ended.returncode == 2
+    assert "The output out.ipynb is there already, and is never overwritten; the notebook was not run." in ended.stderr
+    assert "it ran" not in ended.stdout + ended.stderr
+    assert (project / "out.ipynb").read_text() == "evidence of another run"
+
+
 def papermill(project: Path, *flags: str) -> process.Completed:
     """papermill's own command line, as a pipeline calls it."""
     argv = ["-m", "papermill", "notebooks/03_verify.ipynb", "out.ipynb", "--no-progress-bar", *flags]

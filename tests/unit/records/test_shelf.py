@@ -45,6 +45,22 @@ def test_a_run_takes_as_long_as_from_its_first_event_to_its_manifest(closed: Pat
     assert 0 <= records.summary_of(closed).seconds < 60
 
 
+def test_a_clock_that_goes_back_leaves_a_record_whole_and_a_run_of_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = records.create(tmp_path, target="t", stage="verify")
+    for module in ("journal", "closing"):
+        monkeypatch.setattr(f"runbooks_lib.records.{module}.now", lambda: "2001-01-01T00:00:00.000Z")
+    records.Journal(folder, Redactor(), role="kernel")(Event(kind="check.answered", data={"id": "later"}))
+
+    assert records.summary_of(folder).seconds == 0
+    records.close(folder, Redactor(), outcome="passed", exit_code=0, summary="ok", closer="seal cell")
+
+    assert records.summary_of(folder).seconds == 0
+    assert records.verify(folder) == []
+    assert [event["kind"] for event in records.read_events(folder)][-2:] == ["check.answered", "run.ended"]
+
+
 def test_a_record_is_found_by_the_beginning_of_its_run_id(tmp_path: Path, closed: Path) -> None:
     assert records.find(tmp_path, records.run_id(closed)[:6]) == closed
 
