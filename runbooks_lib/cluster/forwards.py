@@ -38,7 +38,7 @@ def forward(connection: Connection, namespace: str, pod: str, port: int) -> Iter
     connection.json(Ask("get", path, "pods", pod, namespace))
     ask = Ask("create", f"{path}/portforward", "pods/portforward", pod, namespace, {"ports": str(port)})
     tunnel = _Tunnel(connection, ask)
-    thread = threading.Thread(target=tunnel.serve_forever, args=(0.05,), daemon=True)
+    thread = threading.Thread(target=tunnel.serve_forever, args=(0.005,), daemon=True)
     thread.start()
     try:
         yield tunnel.socket.getsockname()

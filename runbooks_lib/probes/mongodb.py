@@ -1,8 +1,7 @@
 """Does a MongoDB let its users in? The only importer of ``pymongo``, loaded when it asks."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,8 +23,10 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
 
     login = {"username": access.user, "password": access.password, "authSource": access.database or "admin"}
     limits = dict.fromkeys(("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), round(seconds * 1000))
-    how = limits | (login if access.user else {})
-    with asking("MongoDB", access, PyMongoError, LookupError), _leaving_no_thread(MongoClient, address, how) as client:
+    how: dict[str, Any] = limits | (login if access.user else {})
+    how |= {"directConnection": True, "retryReads": False, "retryWrites": False}
+    # The client's threads, which watch the server, end by themselves half a second later.
+    with asking("MongoDB", access, PyMongoError, LookupError), closing(MongoClient[Any](*address, **how)) as client:
         hello = client.admin.command("hello")
         # The first question that nobody answers who has not logged in.
         databases = client.list_database_names()
@@ -50,17 +51,3 @@ def _remember(client: Any, name: str, databases: list[str]) -> Iterator[str]:
         if document is not None and now - document["at"].replace(tzinfo=UTC) > FORGOTTEN:
             client.drop_database(left)
             yield left
-
-
-@contextmanager
-def _leaving_no_thread(connect: Any, address: tuple[str, int], how: dict[str, Any]) -> Iterator[Any]:
-    """A client that is gone after the block: it does not await the threads that watch its server."""
-    before = set(threading.enumerate())
-    client = connect(*address, directConnection=True, retryReads=False, retryWrites=False, **how)
-    try:
-        yield client
-    finally:
-        client.close()
-        for thread in set(threading.enumerate()) - before:
-            if thread.name.startswith("pymongo"):
-                thread.join(2 * how["connectTimeoutMS"] / 1000)

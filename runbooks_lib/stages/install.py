@@ -1,5 +1,6 @@
 """02_install: a first install. Look, plan, approve, act, confirm."""
 
+from runbooks_lib import probes
 from runbooks_lib.checks import install
 from runbooks_lib.release.plan import plan_install, require_no_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
@@ -11,6 +12,7 @@ from runbooks_lib.views import told
 def look(run: Run) -> Report:
     """The prerequisites, and whether anything is in the way. Reads only."""
     require_no_release(run.boundaries)
+    probes.prepare()
     return prerequisites.look(run, besides=install.CHECKS)
 
 

@@ -1,5 +1,6 @@
 """04_upgrade: another chart version or other values. Look, plan, approve, act, confirm."""
 
+from runbooks_lib import probes
 from runbooks_lib.checks import install
 from runbooks_lib.release.plan import plan_upgrade, require_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
@@ -11,6 +12,7 @@ from runbooks_lib.views import told
 def look(run: Run) -> Report:
     """The prerequisites of the version to be. Reads only."""
     require_release(run.boundaries, "upgrade")
+    probes.prepare()
     return prerequisites.look(run, besides=install.CHECKS)
 
 

@@ -299,10 +299,9 @@ def test_a_mongodb_probe_that_is_interrupted_in_the_middle_leaves_nothing(
 
 
 def client_of(address: Address, access: Access) -> Any:
-    how = {"username": access.user, "password": access.password, "connectTimeoutMS": 2000}
     import pymongo
 
-    return mongodb._leaving_no_thread(pymongo.MongoClient, address, how)
+    return pymongo.MongoClient(*address, directConnection=True, username=access.user, password=access.password)
 
 
 def left_in(address: Address, access: Access) -> list[str]:
