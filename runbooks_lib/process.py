@@ -113,16 +113,9 @@ def run(
     spawning = apart.submit(_spawn, argv, env, cwd, **pipes, encoding="utf-8", errors="replace")
     try:
         child = spawning.result()
-        # A full pipe would stop the program: each has a thread; last the one whose observer may interrupt us.
-        # So has the wait for its end: with a time limit `Popen.wait` looks every 50 ms, as long as most helm calls take.
-        for work in (
-            child.wait,
-            partial(_feed, child.stdin, stdin or ""),
-            partial(_drain, child.stdout, out, None, failures),
-            partial(_drain, child.stderr, err, on_line, failures),
-        ):
-            threads.append(threading.Thread(target=work, daemon=True))
-            threads[-1].start()
+        for thread in _attendants(child, stdin or "", out, err, on_line, failures):
+            threads.append(thread)
+            thread.start()
         while threads[0].is_alive() and (left := started + timeout - time.monotonic()) > 0:
             # In slices: an interrupt that is no signal does not wake a thread that waits.
             threads[0].join(min(left, 0.5))
@@ -136,8 +129,7 @@ def run(
                 _await(thread, out, err)
     if failures:
         raise failures[0]
-    seconds = time.monotonic() - started
-    return Completed(tuple(argv), child.returncode, "".join(out), "".join(err), seconds, timed_out)
+    return Completed(tuple(argv), child.returncode, "".join(out), "".join(err), time.monotonic() - started, timed_out)
 
 
 def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Started:
@@ -196,6 +188,18 @@ def _spawn(
         case = absent if isinstance(error, FileNotFoundError) else "can't run"
         case = "no folder" if cwd is not None and not cwd.is_dir() else case
         raise refused(case, program=argv[0], name=Path(argv[0]).name, cwd=cwd, error=error.strerror) from error
+
+
+def _attendants(
+    child: subprocess.Popen[Any], stdin: str, out: list[str], err: list[str], on_line: Any, failures: list[Exception]
+) -> list[threading.Thread]:
+    """Threads for a child's end and its pipes, not started yet; last the one whose observer may interrupt us.
+
+    A full pipe would stop the program; with a time limit `Popen.wait` looks every 50 ms, as long as most helm calls take.
+    """
+    feed = partial(_feed, child.stdin, stdin)
+    drains = partial(_drain, child.stdout, out, None, failures), partial(_drain, child.stderr, err, on_line, failures)
+    return [threading.Thread(target=work, daemon=True) for work in (child.wait, feed, *drains)]
 
 
 def _drain(pipe: Any, into: list[str], on_line: Callable[[str], None] | None, failures: list[Exception]) -> None:

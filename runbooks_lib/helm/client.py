@@ -50,8 +50,7 @@ class Helm:
     @cached_property
     def version(self) -> str:
         """Helm's own version, for example ``v3.19.5``; asked once, a program stays the same while a run lasts."""
-        asked = ["version", "--template", "{{.Version}}"]
-        done = self._run(asked, stdin=None, timeout=QUESTION_SECONDS, cluster=False)
+        done = self._run(["version", "--template", "{{.Version}}"], cluster=False)
         text = (done.stdout if done.ok else done.stderr).strip()
         found = re.search(r"v?\d+\.\d+(\.\d+)?", text) if done.ok else None
         if found is None:
@@ -147,10 +146,9 @@ class Helm:
     def _run(
         self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = QUESTION_SECONDS, cluster: bool = True
     ) -> process.Completed:
-        self.home.mkdir(parents=True, exist_ok=True)
         # An empty folder: a folder named as the chart in the current one would win over the repository.
         nowhere = self.home / "nowhere"
-        nowhere.mkdir(exist_ok=True)
+        nowhere.mkdir(parents=True, exist_ok=True)
         # Nor is it a place for a relative path to start.
         program = str(resolve_path(self.executable)) if "/" in self.executable else self.executable
         full = [program, *argv, *(self._where() if cluster else ())]

@@ -14,5 +14,4 @@ __all__ = ["http", "mongodb", "postgresql", "prepare", "redis_server"]
 
 def prepare() -> None:
     """Load the drivers, which takes half a second, while somebody else is waited for."""
-    drivers = ("psycopg", "redis", "pymongo")
-    threading.Thread(target=lambda: [*map(import_module, drivers)], name="drivers", daemon=True).start()
+    threading.Thread(target=lambda: [*map(import_module, ("psycopg", "redis", "pymongo"))], daemon=True).start()
