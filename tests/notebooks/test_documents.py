@@ -16,7 +16,7 @@ from runbooks_lib import __main__, errors
 from runbooks_lib.records import closing, folder
 
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -110,6 +110,29 @@ def test_the_table_of_exit_codes_is_complete() -> None:
     kinds = [value for value in vars(errors).values() if isinstance(value, type)]
     raised = {kind.exit_code for kind in kinds if issubclass(kind, errors.RunbookError)}
     assert shown == raised | {0, 143}
+
+
+def test_the_chinese_readme_says_what_the_english_one_says() -> None:
+    """The same order of headings, tables, lists, code and links: what is changed in one is missed in the other."""
+
+    def shape(name: str) -> list[str]:
+        found: list[str] = []
+        for line in text(name).splitlines():
+            start = re.match(r"(\s*)(#+ |\d+\. |- |\||```\w*)", line)
+            cells = re.split(r"(?<!\\)\|", line) if line.startswith("|") else []
+            found += [f"{start[2]}{len(cells)}"] if start else []
+        return found
+
+    def named(name: str) -> set[str]:
+        return {re.sub(r"\s*#.*", "", span) for span in code(text(name))} - {""}
+
+    def links(name: str) -> list[str]:
+        return sorted(link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text(name)))
+
+    ours, theirs = "README.md", "README.zh-CN.md"
+    assert shape(theirs) == shape(ours)
+    assert named(theirs) == named(ours)
+    assert {*links(theirs), theirs} == {*links(ours), ours}
 
 
 def test_the_table_of_a_record_names_its_files() -> None:
