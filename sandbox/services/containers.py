@@ -31,6 +31,7 @@ class Container:
             sandbox that runs as root they must lie where :func:`sandbox.services.passage.open_folder` says.
         scratch: A folder of this container alone; it exists.
         hosts: A file with the addresses behind the release's own hosts, see :func:`reach`.
+        ends: It is to end by itself, as a Job's does.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Container:
     folders: Mapping[str, Path]
     scratch: Path
     hosts: Path
+    ends: bool = False
 
 
 @dataclass(frozen=True)

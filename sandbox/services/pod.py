@@ -187,6 +187,7 @@ class Pod:
             folders=self._folders(spec, folder),
             scratch=scratch,
             hosts=self._places.hosts(self.namespace),
+            ends=self.seen["spec"].get("restartPolicy", "Always") != "Always",
         )
         unit = Unit(folder, container, lambda: program_for(container))
         unit.log.touch()

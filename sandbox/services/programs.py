@@ -40,7 +40,7 @@ class _Server:
 
     Attributes:
         port: What it listens on inside its container.
-        commands: The programs of its image that are this server; empty: any.
+        commands: The programs of its image that are this server; empty: any, but in a Job.
         launch: How it is started on a port of this machine.
         answers: Asks it on that port.
         setting: The variable that names another port.
@@ -72,7 +72,8 @@ def program_for(container: Container) -> Launch | None:
         return _worker(container)
     server = _SERVERS[component.name]
     programs = programs_of(words)
-    if programs and server.commands and not programs & server.commands:
+    # A server whose command may be any would keep a Job from ever ending.
+    if programs and not programs & server.commands and (server.commands or container.ends):
         return None
     return server.launch(container, _port(container, server))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_an_image_and_its_command_mean_a_program(
     launch = programs.program_for(container(tmp_path, image, *args))
     found = None if launch is None else launch.argv[2] if launch.argv[1] == "-m" else Path(launch.argv[0]).name
     assert found == meant
+
+
+@pytest.mark.parametrize("image", ["opencsghq/dataflow:v2.2.1", "opencsghq/label-studio"])
+@pytest.mark.parametrize(("args", "ends", "ours"), [(("python", "migrate.py"), True, False), ((), False, True)])
+def test_the_command_of_a_job_is_not_taken_for_a_server_that_would_never_end(
+    tmp_path: Path, image: str, args: tuple[str, ...], ends: bool, ours: bool
+) -> None:
+    made = replace(container(tmp_path, image, *args), ends=ends)
+    assert (programs.program_for(made) is not None) == ours
+    assert programs.program_for(replace(made, ends=False)) is not None
 
 
 @pytest.mark.parametrize(
