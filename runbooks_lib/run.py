@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import runbooks_lib
-from runbooks_lib import parameters, records
+from runbooks_lib import errors, parameters, records
 from runbooks_lib.checks.catalogue import Check, Look, Subject, report
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, RecordError, RunbookError, UsageError
@@ -81,8 +81,7 @@ class Run:
         texts: dict[str, Any] = {"parameters_file": parameters_file, "approve": approve}
         for name, value in texts.items():
             if not isinstance(value, str):
-                said = f"papermill has made {value!r} of what was given as {name}."
-                raise UsageError(said, next_step=f"Give it as text: papermill … -r {name} …")
+                raise errors.refused("no text", name=name, value=value)
         settings = parameters.load(parameters_file, overrides)
         redactor = Redactor()
         folder = None
@@ -201,13 +200,11 @@ class Run:
         told = "; ".join(f"{finding.title}: {finding.observed.rstrip('.')}" for finding in (*failed, *unknown)[:5])
         besides = f", {len(unknown)} could not be made" if unknown else ""
         remedy = next((finding.remedy for finding in (*failed, *unknown) if finding.remedy), "")
+        number, what = (len(failed), f"failed{besides}") if failed else (len(unknown), "could not be made")
+        error = OutcomeUnknown if not failed else ChangeFailed if self._changing else CheckFailed
         next_step = remedy or "See *If it fails* at the end of the notebook."
-        if failed:
-            error: type[RunbookError] = ChangeFailed if self._changing else CheckFailed
-            raise error(f"{_count(len(failed), 'check')} failed{besides}. {told}.", next_step=next_step)
-        raise OutcomeUnknown(
-            f"{_count(len(unknown), 'check')} could not be made. {told or 'No check was asked'}.", next_step=next_step
-        )
+        checks = "check" if number == 1 else "checks"
+        raise error(f"{number} {checks} {what}. {told or 'No check was asked'}.", next_step=next_step)
 
     def propose(self, plan: Plan) -> Plan:
         """Keep a plan in the record; its digest is what can be approved."""
@@ -255,14 +252,12 @@ class Run:
     def _require_unchanged(self) -> None:
         source = self.parameters.source
         if parameters.dump(parameters.load(source, self._overrides)) != parameters.dump(self.parameters):
-            said = f"{source} was changed since this run was opened, which works with what it read then."
-            raise UsageError(f"{said} Nothing was changed.", next_step="Run the notebook again from its first cell.")
+            raise errors.refused("parameters changed", source=source)
 
     def _require_written(self, ended: str) -> None:
         self._begun = False
         if self._unwritten is not None:
-            step = "Free some space, then look with 03_verify what is there."
-            raise RecordError(f"{ended} {self._unwritten.summary}", next_step=step)
+            raise errors.refused("change unwritten", ended=ended, why=self._unwritten.summary)
 
     @property
     def records_root(self) -> Path:
@@ -282,7 +277,3 @@ class Run:
             f"run {self.id} of {self.stage}: release {target.release} in namespace {target.namespace} at {server}\n"
             f"record: {self.folder or 'none (a preview)'}"
         )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

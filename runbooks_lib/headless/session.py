@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -10,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from jupyter_client.kernelspec import NoSuchKernel
 
 from runbooks_lib import errors, parameters, records, secrets
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.errors import Interrupted, OutcomeUnknown, RecordError, RunbookError, UsageError
+from runbooks_lib.errors import Interrupted, OutcomeUnknown, RecordError, RunbookError, refused
 from runbooks_lib.headless.stopping import Stop
 from runbooks_lib.process import end_left_over
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE, RUN_VARIABLE
@@ -70,7 +72,7 @@ class Session:
         """
         # Without the first a kernel of Python 3.11 and later warns that debugging may miss breakpoints; the
         # second keeps a person's own IPython start-up files, and their history, out of it.
-        ours = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "IPYTHONDIR": str(self.place)}
+        ours = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "IPYTHONDIR": str(self.place), "TMPDIR": str(self.place)}
         ours[POINTER_VARIABLE] = str(self._pointer)
         # Kept, since a client whose kernel did not start forgets its manager.
         name, started = str(client.km.kernel_name), dict[str, Any]()
@@ -160,11 +162,8 @@ def _cells(nb: Any) -> Iterator[tuple[str, Json]]:
 
 def _broken(name: str, error: Exception, *, ran: bool) -> RunbookError:
     """The sentence for a kernel that did not start or stopped answering."""
-    said = (str(error).splitlines() or [type(error).__name__])[0]
-    if ran:
-        return RunbookError(f"The notebook's kernel {name!r} stopped answering: {said}", next_step=_LOOK)
-    step = "Look whether `jupyter kernelspec list` knows it, and whether ipykernel is there."
-    return UsageError(f"The notebook's kernel {name!r} did not start: {said}", next_step=step)
+    said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return refused("kernel stopped" if ran else "no kernel", name=name, said=said)
 
 
 def described(name: str, message: str) -> Json:
@@ -199,8 +198,16 @@ def register(folder: Path, redactor: Redactor) -> bool:
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A short, private folder for the kernel's sockets: a network port could be read by others."""
+    """A short, private folder for the kernel's sockets, which others could read as network ports, and its files.
+
+    The Kubernetes client keeps the kubeconfig's key in a file until its process ends by itself. What killed
+    commands have left is removed.
+    """
     usual = tempfile.gettempdir()
-    place = usual if len(usual) < _LONGEST_FOLDER - 12 else "/tmp"  # noqa: S108 - mkdtemp makes it private
-    with tempfile.TemporaryDirectory(prefix="rb-", dir=place) as folder:
+    place = usual if len(usual) < _LONGEST_FOLDER - 20 else "/tmp"  # noqa: S108 - mkdtemp makes it private
+    for left in Path(place).glob("rb-*-*"):
+        pid = left.name.split("-")[1]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"rb-{os.getpid()}-", dir=place) as folder:
         yield Path(folder)

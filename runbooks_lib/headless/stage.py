@@ -51,12 +51,8 @@ def run_stage(
         overrides = dict(overrides) if isinstance(overrides, Mapping) else list(overrides)
     settings = parameters.load(parameters_file, overrides)
     notebook = parameters.notebook_path(stage)
-    wanted = {
-        "parameters_file": parameters_file,
-        "overrides": overrides,
-        "approve": approve,
-        "output_directory": output_directory,
-    }
+    wanted: Json = {"parameters_file": parameters_file, "overrides": overrides}
+    wanted |= {"approve": approve, "output_directory": output_directory}
     given = {name: value for name, value in wanted.items() if value}
     check_taken(notebook, given)
     root = parameters.resolve_path(output_directory or "records")

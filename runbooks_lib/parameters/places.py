@@ -44,7 +44,5 @@ def notebook_path(stage: str) -> Path:
     if stage in stages:
         return stages[stage]
     near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.4)
-    raise UsageError(
-        f"There is no stage {stage!r}: {folder} holds no notebook NN_{stage}.ipynb.",
-        next_step=f"Did you mean {near[0]}?" if near else f"Stages are: {', '.join(stages) or 'none'}.",
-    )
+    step = f"Did you mean {near[0]}?" if near else f"Stages are: {', '.join(stages) or 'none'}."
+    raise UsageError(f"There is no stage {stage!r}: {folder} holds no notebook NN_{stage}.ipynb.", next_step=step)

@@ -69,9 +69,8 @@ class Boundaries:
         """``Kind name`` of those of these objects that are not in the cluster."""
         wanted = list(objects)
         with ThreadPoolExecutor(8) as pool:
-            return [
-                str(key_of(obj)) for obj, found in zip(wanted, pool.map(self.live, wanted), strict=True) if not found
-            ]
+            found = pool.map(self.live, wanted)
+            return [str(key_of(obj)) for obj, live in zip(wanted, found, strict=True) if not live]
 
     def require_pin(self) -> Json:
         """The target as a plan binds it.

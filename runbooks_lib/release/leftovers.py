@@ -50,9 +50,8 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
             detail = _shared(boundaries, obj)
             cluster_scoped.append(name + (f" — {'; '.join(detail)}" if detail else ""))
         changes.append(ObjectChange(action="remove", name=name, detail=detail))
-    changes += [
-        ObjectChange(action="keep", name=name, detail=(why,)) for name, why in _kept_besides(boundaries, stored).items()
-    ]
+    besides = _kept_besides(boundaries, stored).items()
+    changes += [ObjectChange(action="keep", name=name, detail=(why,)) for name, why in besides]
     # Whether such a Job is still there depends on the minute: a plan that looked would not keep its digest.
     passing = tuple(str(key_of(obj)) for obj in hook_objects(stored) if _removes_itself(obj))
     changes += [ObjectChange(action="keep", name=name, detail=(_PASSING,)) for name in passing]

@@ -67,6 +67,19 @@ def test_a_pipeline_plans_approves_and_runs_a_release_through_its_life(common: l
     assert len(records.listing(tmp_path)) == 8
 
 
+def test_no_key_of_the_kubeconfig_is_left_on_the_disk(
+    common: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Kubernetes client writes it into a temporary file, which a kernel that is killed would leave there."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    done = runbooks("run", "prerequisites", *common, "--output-directory", str(tmp_path / "records"), "--json")
+    # Its record is closed by then, so its kernel is not waited for.
+    assert summary_of(done).outcome == "passed"
+    assert list(temporary.iterdir()) == []
+
+
 def test_plain_papermill_leaves_a_record_and_names_the_exit_code_last(
     sandbox: Any, target: dict[str, str], tmp_path: Path
 ) -> None:

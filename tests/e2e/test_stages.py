@@ -346,7 +346,9 @@ def test_a_parameters_file_that_changes_while_a_run_is_open_stops_it(
 
 
 def test_what_papermill_made_a_number_of_is_refused(sandbox: Any) -> None:
-    with pytest.raises(UsageError, match="papermill has made inf of what was given as approve") as caught:
+    with pytest.raises(
+        UsageError, match="given as approve is not text any more; papermill has made inf of it"
+    ) as caught:
         Run.open("install", sandbox.parameters_file, approve=float("12e4567"))  # type: ignore[arg-type]
     assert "-r approve" in caught.value.next_step
 

@@ -79,6 +79,22 @@ def test_the_kernels_sockets_have_a_short_path_also_where_temporary_files_have_a
     assert not place.exists()
 
 
+def test_what_a_killed_command_has_left_is_removed_and_what_a_running_one_uses_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, used, other = (tmp_path / name for name in (f"rb-{ended.pid}-x", f"rb-{os.getpid()}-x", "rb-other-x"))
+    for folder in (left, used, other):
+        folder.mkdir()
+    (left / "key").write_text("a key of a kubeconfig")
+
+    with workplace() as place:
+        assert place.name.startswith(f"rb-{os.getpid()}-")
+        assert (left.exists(), used.exists(), other.exists()) == (False, True, True)
+
+
 @pytest.mark.parametrize(
     ("name", "message", "exit_code", "summary", "next_step"),
     [
