@@ -15,6 +15,8 @@ from runbooks_lib.errors import UsageError
 
 #: Users that exist on every machine and own nothing there.
 _NOBODIES = ("nobody", "daemon")
+#: A file of a copy that says what it is a copy of.
+_SOURCE = ".copied-from"
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def open_copy(install: Path) -> Path:
     if not copy.exists():
         partial = Path(tempfile.mkdtemp(prefix="partial-", dir=copy.parent))
         shutil.copytree(install, partial / "copy", symlinks=True)
+        (partial / "copy" / _SOURCE).write_text(str(install))
         for path in (partial / "copy", *(partial / "copy").rglob("*")):
             mode = path.stat().st_mode
             path.chmod(mode | (0o055 if mode & 0o100 else 0o044))
@@ -88,7 +91,17 @@ def open_copy(install: Path) -> Path:
         with suppress(OSError):
             (partial / "copy").rename(copy)
         shutil.rmtree(partial)
+        _remove_outdated(copy, install)
     return copy
+
+
+def _remove_outdated(copy: Path, install: Path) -> None:
+    """Remove the copies of programs that are gone, or were replaced by those that this copy is of."""
+    for other in copy.parent.glob(f"{install.name}-*"):
+        with suppress(OSError):
+            source = (other / _SOURCE).read_text()
+            if other != copy and (source == str(install) or not Path(source).exists()):
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _open_root() -> Path:

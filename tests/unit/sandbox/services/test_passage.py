@@ -61,14 +61,33 @@ def test_root_keeps_claims_where_the_other_user_can_reach_them(closed: Path) -> 
 def test_a_program_that_root_alone_can_reach_is_copied_once(closed: Path) -> None:
     user = passage.unprivileged()
     assert user is not None
-    program = closed / "install" / "bin" / "postgres"
-    program.parent.mkdir(parents=True)
-    program.write_text("program")
-    program.chmod(0o700)
-    copy = passage.open_copy(closed / "install")
+    copy = passage.open_copy(installed(closed / "install"))
     try:
         assert copy == passage.open_copy(closed / "install")
         assert passage.barrier(copy / "bin" / "postgres" / "any", user) is None
         assert not list(copy.parent.glob("partial-*"))
     finally:
         shutil.rmtree(copy)
+
+
+@AS_ROOT
+def test_the_copy_of_programs_that_were_replaced_or_are_gone_is_removed(closed: Path) -> None:
+    replaced, kept = (passage.open_copy(installed(closed / name / "install")) for name in ("a", "b"))
+    gone = passage.open_copy(installed(closed / "c" / "install"))
+    shutil.rmtree(closed / "c")
+    shutil.rmtree(closed / "a")
+    newer = passage.open_copy(installed(closed / "a" / "install"))
+    try:
+        assert [copy.exists() for copy in (replaced, gone, kept, newer)] == [False, False, True, True]
+    finally:
+        for copy in (kept, newer):
+            shutil.rmtree(copy)
+
+
+def installed(folder: Path) -> Path:
+    """Programs that root alone can reach."""
+    program = folder / "bin" / "postgres"
+    program.parent.mkdir(parents=True)
+    program.write_text("program")
+    program.chmod(0o700)
+    return folder
