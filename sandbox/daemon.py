@@ -113,7 +113,9 @@ class Kwok:
     def _start(self) -> process.Started:
         self._begun = time.monotonic()
         log = Path(self._settings.folder) / "logs" / "kwok.log"
-        started = process.start(self._settings.kwok, log=log)
+        # Its `exec` looks for a program in its own path: first come those of the databases' containers.
+        path = os.pathsep.join([str(Path(self._settings.folder) / "bin"), os.environ.get("PATH", os.defpath)])
+        started = process.start(self._settings.kwok, log=log, env={**os.environ, "PATH": path})
         self._tell(started)
         return started
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import indent
 
 from runbooks_lib import headless, parameters, process
 from runbooks_lib.results import Event, RunSummary, telling
@@ -78,7 +79,10 @@ def _runs(state: State, keep: bool, say: Say) -> tuple[RunSummary, ...]:
         say(f"\n[{number}/{len(ACTS)}] {act.stage}{said}")
         summary = _run(act, file, keep, say)
         summaries.append(summary)
-        say(f"  {summary.outcome} after {summary.seconds:.1f} s. {summary.summary}".rstrip())
+        # A failure's sentence was told as it happened.
+        say(
+            f"  {summary.outcome} after {summary.seconds:.1f} s." + ("" if summary.exit_code else f" {summary.summary}")
+        )
         if summary.exit_code:
             say(f"  record: {summary.folder}")
             break
@@ -101,7 +105,7 @@ def _run(act: Act, file: str, keep: bool, say: Say) -> RunSummary:
         told = "" if event.kind in {"plan.made", "run.ended"} else telling(event)
         if line := told if keep else told.partition("\nNext: ")[0]:
             with suppress(OSError):  # an observer must not raise, also when nobody reads our lines any more
-                say(f"  {line}")
+                say(indent(line, "  "))
 
     # Until it takes the signals itself it has begun nothing, and it ends what it began before it gives them back.
     with at_once():

@@ -16,6 +16,7 @@ from sandbox.api import Api
 from sandbox.daemon import Settings
 from sandbox.ports import free_port
 from sandbox.services import controller
+from sandbox.services.programs import make_clients
 from sandbox.state import PARTS, PORTS, State
 from sandbox.toolchain import Toolchain
 
@@ -57,6 +58,7 @@ def start(state: State, tools: Toolchain, say: Say) -> None:
     nodes_file = state.folder / nodes.file_name()
     nodes_file.write_text(nodes.configuration(), encoding="utf-8")
     api = Api(state.ports["kube-apiserver"], pki)
+    make_clients(state.folder / "bin")
     _daemon(state, pki)
     for old in set(state.folder.glob("kwok-*.yaml")) - {nodes_file}:
         old.unlink()
@@ -85,7 +87,11 @@ def _control_plane(state: State, tools: Toolchain, tell: Say) -> None:
         return api.ready() and bool(furniture.cluster_uid(api))
 
     _ensure(state, "etcd", etcd_answers, tell)
+    port = state.ports["kube-apiserver"]
     _ensure(state, "kube-apiserver", server_answers, tell)
+    if state.ports["kube-apiserver"] != port:
+        # Whoever read the old port from a kubeconfig would look for the server there for ever.
+        parts.stop_all(state, [name for name in PARTS if name not in controlplane.CONTROL_PLANE or name in _CLIENTS])
     _write_kubeconfigs(state, pki)
     for name in ("kube-controller-manager", "kube-scheduler"):
         _ensure(state, name, lambda: True, tell)

