@@ -43,7 +43,7 @@ lock: ## Renew requirements.lock from pyproject.toml and requirements.in
 	  --extra sandbox --extra dev --output-file requirements.lock pyproject.toml requirements.in
 
 schema: .venv/installed ## Renew parameters/schema.json from the model
-	@$(BIN)/runbooks parameters schema > parameters/schema.json
+	@$(BIN)/python parameters/schema.py
 
 clean: ## Take practice clusters down; remove .venv, caches and the project's Helm home (records stay)
 	@if [ -x $(BIN)/runbooks ]; then $(BIN)/runbooks sandbox down --all; fi

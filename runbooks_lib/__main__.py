@@ -129,15 +129,6 @@ def parameters_check(file: Annotated[str, typer.Argument(help="The parameters fi
     say(f"{file} is good: {chart} as release {made.target.release} in namespace {made.target.namespace}.")
 
 
-@parameters_app.command("schema")
-def parameters_schema() -> None:
-    """Print the JSON Schema of parameters files, for editors."""
-    from runbooks_lib.parameters import Parameters
-
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Parameters.model_json_schema()}
-    say(json.dumps(schema, indent=2, ensure_ascii=False))
-
-
 def plan_text(made: Plan) -> str:
     """A plan as plain lines, its digest last."""
     lines = list(made.impact)

@@ -115,7 +115,7 @@ class Interrupted(RunbookError):
 
 def words(error: BaseException) -> str:
     """What an error says: our sentence, or the type and the text of somebody else's."""
-    return error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
+    return error.summary if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def error_of(row: Mapping[str, str], classes: Mapping[str, Any], **filling: object) -> RunbookError:

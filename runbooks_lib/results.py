@@ -6,6 +6,7 @@ pandas frame of them.
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
@@ -50,6 +51,8 @@ _TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
 def telling(event: Event) -> str:
     """The line for a person about an event; empty for those that are for the journal only."""
     told = _TOLD.get(event.kind, "").format_map(_Blanks(event.data)).removesuffix("\nNext: ")
+    if event.kind == "check.answered":
+        told = told.replace("\n", "\n" + " " * 8)  # below its title
     return "\n".join([*event.data.get("impact", ()), told]) if event.kind == "plan.made" else told
 
 
@@ -234,6 +237,7 @@ class RunSummary(Value):
     seconds: float
     folder: str
     summary: str = ""
+    next_step: str = ""
 
     def row(self) -> Row:
         """One line of a table."""
@@ -256,9 +260,11 @@ def columns(rows: Sequence[Row]) -> str:
 
 
 def drawn(rows: Sequence[Row]) -> str:
-    """The rows for standard output: a table on a terminal, plain columns elsewhere."""
-    if not rows or not sys.stdout.isatty():
-        return columns(rows)
+    """The rows for standard output: a table on a terminal that is wide enough, plain columns elsewhere."""
+    plain = columns(rows)
+    width = max(map(len, plain.splitlines()), default=0) + 2 + sum(1 for _ in rows[:1] for _ in rows[0])
+    if not rows or not sys.stdout.isatty() or width > shutil.get_terminal_size().columns:
+        return plain
     from rich import console, table  # here, since a notebook needs neither
 
     shown = table.Table(*rows[0])

@@ -50,6 +50,8 @@ class Run:
         self._listeners: list[Observe] = []
         self._given: Given | None = ("parameter", approve) if approve else None
         self._changing = self._begun = False
+        #: What Seal can vouch for: the last report was good, and the plan was carried out after the last try.
+        self._accepted = self._carried = False
         self._unwritten: RecordError | None = None
         self._boundaries: Boundaries | None = None
 
@@ -143,14 +145,22 @@ class Run:
         return self._boundaries
 
     def seal(self) -> RunSummary:
-        """Close the record: what is in it now can be checked against its manifest later."""
+        """Close the record: what is in it now can be checked against its manifest later.
+
+        It passed, or is done, only if its last report was good, and its change was made; else it is what the journal proves.
+        """
         if self.folder is None or self._capture is None:
             raise UsageError("A preview has no record to seal.", next_step="Run the notebook instead.")
         self._capture.tell_late()
-        changes = self._changing or self.stage in {"install", "upgrade", "uninstall"}
+        changes = self.stage in {"install", "upgrade", "uninstall"}
+        if not self._accepted or (changes and not self._carried):
+            return records.close_as_proved(self.folder, self.redactor, closer="seal cell")
         idle = ": there was nothing to do, and nothing was changed" if changes and not self._changing else ""
         told: Json = {"outcome": "done" if changes else "passed", "summary": f"{self.stage} ended as it should{idle}"}
-        return records.close(self.folder, self.redactor, exit_code=0, closer="seal cell", **told)
+        try:
+            return records.close(self.folder, self.redactor, exit_code=0, closer="seal cell", **told)
+        except RecordError as error:
+            raise errors.refused("change unwritten", ended=f"{told['summary']}.", why=error.summary) from error
 
     def _close_as_proved(self, closer: str) -> None:
         if self.folder is not None and self._capture is not None and not records.is_closed(self.folder):
@@ -183,6 +193,7 @@ class Run:
         self, title: str, checks: Iterable[Check[Subject]], subject: Subject, *, tables: Look[Subject] | None = None
     ) -> Report:
         """Ask all checks; every known secret is replaced in their report."""
+        self._accepted = False
         made = report(self.stage, title, checks, subject, observe=self.observe, tables=tables)
         return Report.model_validate(self.redactor.redact_data(made.model_dump(mode="json")))
 
@@ -195,7 +206,8 @@ class Run:
             OutcomeUnknown: A check that must be known could not be made.
         """
         failed, unknown = report.with_status("fail"), report.with_status("unknown")
-        if not failed and not unknown and report.findings:
+        self._accepted = bool(report.findings) and not failed and not unknown
+        if self._accepted:
             return
         told = "; ".join(f"{finding.title}: {finding.observed.rstrip('.')}" for finding in (*failed, *unknown)[:5])
         besides = f", {len(unknown)} could not be made" if unknown else ""
@@ -231,14 +243,14 @@ class Run:
     def carry_out(self, plan: Plan, approval: Approval, replan: Callable[[], Plan]) -> ChangeResult:
         """Carry out an approved plan; see :func:`runbooks_lib.release.change.carry_out`.
 
-        Raises:
-            RecordError: It was carried out, or failed, as the sentence says, but the journal could not be written.
+        Raises RecordError: It was carried out, or failed, as the sentence says, but the journal could not be written.
         """
 
         def save(relative: str, text: str) -> None:
             if self.folder is not None:
                 records.write_text(self.folder, relative, text, self.redactor)
 
+        self._accepted = self._carried = False
         self._require_unchanged()
         self._changing = not plan.empty
         try:
@@ -247,6 +259,7 @@ class Run:
             self._require_written(error.summary)
             raise
         self._require_written(f"The change was made: {'; '.join(result.done)}.")
+        self._carried = True
         return result
 
     def _require_unchanged(self) -> None:

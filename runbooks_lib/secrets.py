@@ -21,8 +21,7 @@ def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redacto
         reference: ``env:NAME``, ``file:PATH`` or ``k8s:NAMESPACE/NAME#KEY``.
         read_secret: Gives a Secret's decoded keys by namespace and name; ``None`` where there is no cluster.
 
-    Raises:
-        UsageError: The reference is malformed, or what it names is missing, empty or open to other users.
+    Raises UsageError: The reference is malformed, or what it names is missing, empty or open to other users.
     """
     try:
         parsed = parse_reference(reference)

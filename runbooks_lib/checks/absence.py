@@ -67,7 +67,10 @@ def _objects(subject: Subject) -> Answer:
         unexpected = [name for name in subject.left if not name.startswith(("PersistentVolumeClaim ", "Secret "))]
     if unexpected:
         return Answer("fail", f"left behind: {', '.join(unexpected)}")
-    return Answer("pass", f"left, as planned: {', '.join(subject.left) or 'nothing'}")
+    left = ", ".join(subject.left) or "nothing"
+    if subject.staying is None and subject.left:
+        return Answer("warn", f"left, and no plan of an uninstall is known that names it: {left}")
+    return Answer("pass", f"left, as planned: {left}" if subject.left else "nothing is left")
 
 
 def _staying(subject: Subject) -> Answer:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from runbooks_lib import probes
+from runbooks_lib.checks import prerequisites
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.release import Subject, conditions
 from runbooks_lib.cluster.environment import Missing, environment
@@ -174,4 +175,22 @@ def _check(protocol: str) -> Callable[[Subject], Answer]:
     return ask
 
 
+def _own_passwords(wanted: prerequisites.Subject) -> Answer:
+    """Whether the release's databases let their own users in, before an upgrade hands those passwords to every client."""
+    subject = Subject(wanted.boundaries)
+    units = (
+        [unit for protocol in ASKS for unit in _units(subject, protocol) if not unit.client] if subject.stored else []
+    )
+    told = [_told(subject, unit, "") for unit in units if _ready_pod(subject, unit.workload)[0]]
+    # Whatever else is wrong with one, an upgrade may mend it.
+    refused = [line[1] for line in told if line and "refuses the password" in line[1]]
+    if refused or not told:
+        return Answer(
+            "fail" if refused else "skip", "\n".join(refused) or "no database of this release can be asked now"
+        )
+    return Answer("pass", f"{len(told)} of {len(units)} asked")
+
+
+#: What an upgrade asks besides.
+PASSWORDS: tuple[Check[prerequisites.Subject], ...] = catalogue({"databases.passwords": _own_passwords})
 CHECKS: tuple[Check[Subject], ...] = catalogue({f"services.{protocol}": _check(protocol) for protocol in PRODUCTS})

@@ -19,14 +19,12 @@ class Missing(LookupError):
 def environment(container: Json, pod: Json, read: Read) -> dict[str, str]:
     """Every variable of a container, ConfigMaps, Secrets and fields of its pod looked up.
 
-    Raises:
-        Missing: One that is not optional refers to what is not there.
+    Raises Missing: One that is not optional refers to what is not there.
     """
     found: dict[str, str] = {}
     for source in container.get("envFrom") or ():
-        kind, reference = (
-            ("Secret", source["secretRef"]) if "secretRef" in source else ("ConfigMap", source["configMapRef"])
-        )
+        kind = "Secret" if "secretRef" in source else "ConfigMap"
+        reference = source["secretRef" if kind == "Secret" else "configMapRef"]
         entries = _entries(kind, reference, read)
         found |= {f"{source.get('prefix', '')}{key}": value for key, value in entries.items()}
     for entry in container.get("env") or ():

@@ -120,8 +120,7 @@ class ReadyClient(AsyncKernelClient):
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         """Wait until a question is answered on both channels.
 
-        Raises:
-            RuntimeError: The kernel ended before, or took longer than ``timeout`` seconds.
+        Raises RuntimeError: The kernel ended before, or took longer than ``timeout`` seconds.
         """
         deadline = time.monotonic() + (timeout or 60)
         while time.monotonic() < deadline:

@@ -67,8 +67,7 @@ class Session:
     def run(self, client: TruthfulClient) -> None:
         """Run the client's notebook to its end, whatever that is, and close the record.
 
-        Raises:
-            RunbookError: The kernel did not start, or stopped answering.
+        Raises RunbookError: The kernel did not start, or stopped answering.
         """
         # Without the first a kernel of Python 3.11 and later warns that debugging may miss breakpoints; the
         # second keeps a person's own IPython start-up files, and their history, out of it.

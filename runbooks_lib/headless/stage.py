@@ -62,7 +62,10 @@ def run_stage(
         with _following(folder, observe):
             records.write_text(folder, "input.ipynb", notebook.read_text(encoding="utf-8"), Redactor())
             _execute(notebook, given, folder, stop)
-    return records.summary_of(folder)
+    summary = records.summary_of(folder)
+    told = [event["data"] for event in records.read_events(folder) if event["kind"] == "error.raised"]
+    step = told[-1].get("next_step", "") if told and summary.exit_code else ""
+    return summary.model_copy(update={"next_step": step})
 
 
 def preview(stage: str, parameters_file: str, *, overrides: Overrides = ()) -> Plan:
@@ -92,11 +95,11 @@ def check_taken(notebook: Path, given: Json) -> None:
     """Refuse what the notebook's cell tagged ``parameters`` does not set."""
     try:
         taken = sorted(_papermill().inspect_notebook(str(notebook)))
-    except (ValueError, OSError, AttributeError, KeyError) as error:
+    except Exception as error:  # each library below has its own for what is no notebook
         raise refused("no notebook", path=notebook, error=error) from error
     for name in given:
         if name not in taken:
-            raise refused("takes no", notebook=notebook.name, name=name, taken=", ".join(taken) or "no parameters")
+            raise refused("takes no", notebook=notebook.name, name=name, taken=", ".join(taken) or "nothing")
 
 
 def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:

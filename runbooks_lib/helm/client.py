@@ -101,8 +101,7 @@ class Helm:
     def render(self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool) -> Release:
         """What an install or upgrade would store: a server-side dry run, so that ``lookup`` sees the cluster.
 
-        Raises:
-            UsageError: It is older than Helm 3.13, which brought ``--dry-run=server``.
+        Raises UsageError: It is older than Helm 3.13, which brought ``--dry-run=server``.
         """
         if re.match(r"v([0-2]\.|3\.([0-9]|1[0-2])(\.|$))", self.version):
             raise refused("too old", version=self.version)

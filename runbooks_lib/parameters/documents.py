@@ -42,8 +42,7 @@ class _Loader(yaml.SafeLoader):
 def read(path: FilePath, shown: str) -> tuple[dict[str, Any], Places]:
     """The data of a YAML file, which messages name as ``shown``, and where its keys stand.
 
-    Raises:
-        ParametersError: Missing, unreadable, empty, malformed, or not a mapping.
+    Raises ParametersError: Missing, unreadable, empty, malformed, or not a mapping.
     """
     try:
         loader = _Loader(path.read_bytes())
@@ -70,8 +69,7 @@ def read(path: FilePath, shown: str) -> tuple[dict[str, Any], Places]:
 def typed(text: str) -> Any:
     """What YAML makes of a text, but ``1.30`` and ``#fff``, of which it would lose something, stay texts.
 
-    Raises:
-        yaml.YAMLError: It is malformed.
+    Raises yaml.YAMLError: It is malformed.
     """
     value = yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
     may_lose = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
@@ -83,12 +81,16 @@ def dotted(path: Path) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
+def nearest(places: Places, path: Path) -> str:
+    """The place of the nearest key there is, from a path upwards."""
+    return next(places[above] for length in range(len(path), -1, -1) if (above := path[:length]) in places)
+
+
 def refuse(places: Places, problems: Iterable[tuple[Path, str]]) -> None:
     """Raise one ParametersError for all that is wrong; each has the place of the nearest key there is."""
     lines = []
     for path, said in problems:
-        above = (path[:length] for length in range(len(path), -1, -1))
-        lines.append(f"{next(places[one] for one in above if one in places)}: {dotted(path)} {said}")
+        lines.append(f"{nearest(places, path)}: {dotted(path)} {said}")
     if lines:
         raise _refusal(*lines)
 

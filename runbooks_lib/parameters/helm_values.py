@@ -22,8 +22,7 @@ def chart_values(parameters: Parameters) -> dict[str, Any]:
 
     Mappings are merged, lists replaced; a secret is still its reference (see :func:`references`).
 
-    Raises:
-        ParametersError: A values file can't be used, or holds a secret in clear.
+    Raises ParametersError: A values file can't be used, or holds a secret in clear.
     """
     chosen = [(path, attrgetter(key)(parameters), unless) for key, path, unless in FLAGS]
     flags = [nested(tuple(path.split(".")), value) for path, value, unless in chosen if value != unless]

@@ -17,19 +17,14 @@ from runbooks_lib.parameters.helm_values import chart_values, merge, nested
 from runbooks_lib.parameters.model import FIELDS, Parameters
 from runbooks_lib.parameters.places import resolve_path
 from runbooks_lib.parameters.reference import secrets_in_clear
+from runbooks_lib.tables import table
 
 Overrides = Mapping[str, Any] | Iterable[str] | str
 
 _HOW = 'Write key=value, for example "verify.expect=absent"; a list is replaced as a whole.'
 
 #: Where pydantic's own words are not a user's, by its type of error.
-_SENTENCES = {
-    "missing": "is missing",
-    "model_type": "must be a mapping of keys",
-    "dict_type": "must be a mapping of keys",
-    "tuple_type": "must be a list",
-    "string_type": "must be text: quote it",
-}
+_SENTENCES: dict[str, str] = table(__package__, "sentences.yaml")
 
 
 def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
@@ -40,13 +35,14 @@ def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
         overrides: ``{"verify.expect": "absent"}`` (dotted or nested keys), ``["verify.expect=absent"]``, or
             one such text; each wins over the file. ``1.30`` stays text for a key that holds text.
 
-    Raises:
-        ParametersError: The file, an override or a values file can't be used; one line for each problem.
+    Raises ParametersError: The file, an override or a values file can't be used; one line for each problem.
     """
     data, places = documents.read(resolve_path(path), str(path))
     chosen = list(parse(overrides))
     data = reduce(merge, (nested(*pair) for pair in chosen), data)
-    places = {**places, **{where: "override" for where, _ in chosen}}
+    overridden = {where[:length]: where for where, _ in chosen for length in range(1, len(where))}
+    mixed = {one: f"{documents.nearest(places, one)}, with override {dotted(by)}" for one, by in overridden.items()}
+    places = {**places, **mixed, **{where: "override" for where, _ in chosen}}
     documents.refuse(places, _problems(data))
     parameters = Parameters.model_validate(data)
     parameters._source = str(path)

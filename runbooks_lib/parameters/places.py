@@ -10,8 +10,7 @@ from runbooks_lib.errors import UsageError
 def project_root() -> Path:
     """The folder of the nearest ``pyproject.toml`` upwards, or what ``RUNBOOKS_HOME`` names.
 
-    Raises:
-        UsageError: Neither is there.
+    Raises UsageError: Neither is there.
     """
     if home := os.environ.get("RUNBOOKS_HOME", ""):
         root = Path(home).expanduser().resolve()
@@ -36,8 +35,7 @@ def resolve_path(path: str | Path) -> Path:
 def notebook_path(stage: str) -> Path:
     """The notebook of a stage in this project.
 
-    Raises:
-        UsageError: There is none of this name; the sentence names the nearest.
+    Raises UsageError: There is none of this name; the sentence names the nearest.
     """
     folder = project_root() / "notebooks"
     stages = {path.stem[3:]: path for path in sorted(folder.glob("[0-9][1-9]_*.ipynb"))}  # 00 is no stage

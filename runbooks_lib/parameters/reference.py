@@ -34,8 +34,7 @@ class Reference:
 def parse_reference(text: str) -> Reference:
     """Read a reference's text.
 
-    Raises:
-        ValueError: It is none; the message does not repeat it, which may be a secret in the wrong place.
+    Raises ValueError: It is none; the message does not repeat it, which may be a secret in the wrong place.
     """
     scheme, _, rest = text.partition(":")
     found = _SCHEMES[scheme].fullmatch(rest) if scheme in _SCHEMES else None

@@ -37,8 +37,7 @@ def answer(url: str, *, timeout: float = 10) -> HttpAnswer:
 def ask(address: tuple[str, int], page: Page, *, seconds: float = 5) -> HttpAnswer:
     """Ask a server for a page; a redirect is not followed, since it may lead away from that server.
 
-    Raises:
-        CheckFailed: It does not answer as it should; the sentence says what it answered instead.
+    Raises CheckFailed: It does not answer as it should; the sentence says what it answered instead.
     """
     found, body = _get("http://{}:{}{}".format(*address, page.path), seconds, whole=True)
     problem = "" if found.status == 404 and page.optional else _problem(found, body, page)

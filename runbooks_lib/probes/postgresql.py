@@ -13,7 +13,8 @@ SELECT split_part(current_setting('server_version'), ' ', 1),
        (SELECT string_agg(datname, ', ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate),
        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
        (SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-         WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)')
+         WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)'),
+       pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool
 """
 #: What everyone may enter, when no database is named.
 MAINTENANCE = "postgres"
@@ -42,9 +43,18 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     # Nothing of the environment of whoever asks: no stricter TLS, no Kerberos, no password file.
     login |= {"sslmode": "prefer", "gssencmode": "disable", "passfile": f"{os.devnull}/none"}
     login |= {"password": access.password, "connect_timeout": max(2, round(seconds))}
-    with asking("PostgreSQL", access, psycopg.Error), closing(Impatient.connect(**login)) as connection:
-        connection.read_only = not write
-        version, databases, may_create, tables = connection.execute(_LOOK).fetchone() or ("", "", False, 0)
+    with asking("PostgreSQL", access, psycopg.Error, LookupError), closing(Impatient.connect(**login)) as connection:
+        # With `write` as the server has it for its clients: it may be read-only for them.
+        connection.read_only = None if write else True
+        version, databases, may_create, tables, closed = connection.execute(_LOOK).fetchone() or (
+            "",
+            "",
+            False,
+            0,
+            False,
+        )
+        if closed:
+            raise LookupError("read only")
         if write:
             table = Identifier(write)
             connection.execute(SQL("CREATE TABLE {} AS SELECT now()").format(table))

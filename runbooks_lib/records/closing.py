@@ -35,8 +35,7 @@ def close(
     Args:
         closer: Who closes it: ``seal cell``, ``open``, ``kernel shutdown``, ``engine``, ``sweep``.
 
-    Raises:
-        RecordError: The record can't be written; it stays open, and the next command closes it.
+    Raises RecordError: The record can't be written; it stays open, and the next command closes it.
     """
     with suppress(RecordClosed), locked(folder) as handle, writing(folder):
         write_notebook(folder, redactor, read_events(folder), sealed=closer == "seal cell")
@@ -60,8 +59,7 @@ def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, resolve: R
         resolve: For a redactor that does not know yet what the run could have used. If it can't know either, the
             record is quarantined, since nobody can tell whether it holds a secret.
 
-    Raises:
-        RecordError: The record can't be written.
+    Raises RecordError: The record can't be written.
     """
     events = read_events(folder)
     outcome, exit_code, summary = outcome_of(events)

@@ -45,8 +45,7 @@ def open_folder(records_root: Path, *, target: str, stage: str) -> Path:
 def create(records_root: Path, *, target: str, stage: str) -> Path:
     """Make ``<records_root>/<target>/<UTC time>-<stage>-<run id>/``; never an existing one.
 
-    Raises:
-        RecordError: The folder can't be made (read-only, disk full, a file in the way).
+    Raises RecordError: The folder can't be made (read-only, disk full, a file in the way).
     """
     from runbooks_lib.records.journal import Journal
 
@@ -92,8 +91,7 @@ def write_text(folder: Path, relative: str, content: str, redactor: Redactor) ->
     Args:
         relative: The path inside the record, for example ``evidence/pods.json``.
 
-    Raises:
-        RecordError: The record is closed, the path leaves it, or the file can't be written.
+    Raises RecordError: The record is closed, the path leaves it, or the file can't be written.
     """
     path = folder / relative
     if folder.resolve() not in path.resolve().parents:
@@ -120,8 +118,7 @@ def replace(path: Path, content: str, *, mode: int = 0o644) -> None:
 def locked(folder: Path) -> Iterator[int]:
     """Hold the lock of an open record; yields its journal's file descriptor, for appending.
 
-    Raises:
-        RecordError: The record can't be written, or (:class:`RecordClosed`) is closed.
+    Raises RecordError: The record can't be written, or (:class:`RecordClosed`) is closed.
     """
     # Before it is opened too: the journal of a closed record is read-only.
     _refuse_closed(folder)

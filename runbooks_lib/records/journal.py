@@ -23,8 +23,7 @@ class Journal:
     Args:
         role: Who writes: ``kernel``, ``engine``, ``creator``.
 
-    Raises:
-        RecordError: An event could not be written, or the record is closed.
+    Raises RecordError: An event could not be written, or the record is closed.
     """
 
     def __init__(self, folder: Path, redactor: Redactor, *, role: str) -> None:
@@ -62,8 +61,7 @@ def append(handle: int, folder: Path, *, writer: str, sequence: int, kind: str, 
 def read_events(folder: Path) -> list[Json]:
     """Every event of a record in order; a torn line (its writer was killed) is left out.
 
-    Raises:
-        RecordError: The journal exists and can't be read.
+    Raises RecordError: The journal exists and can't be read.
     """
     path = folder / EVENTS
     try:

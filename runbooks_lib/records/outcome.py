@@ -11,10 +11,10 @@ NOTHING_CHANGED = frozenset({2, 3, 4, 7, 130, 143})
 
 #: What the last word about a change proves, unless an error after it says something that can be believed.
 _PROVED: dict[str, tuple[Outcome, int, str]] = {
-    "": ("unknown", 6, "The notebook ended before its Seal cell."),
+    "": ("unknown", 6, "Not every cell of the notebook was run."),
     "change.started": ("unknown", 6, "A change was begun, and it is not known how it ended."),
     "change.failed": ("failed", 5, "The change failed."),
-    "change.ended": ("unknown", 6, "The change was made, but the run did not reach its Seal cell."),
+    "change.ended": ("unknown", 6, "The change was made, but not every cell of the notebook was run."),
 }
 _CHECK_AFTER: tuple[Outcome, int, str] = ("failed", 5, "The change was made, and a check failed after it.")
 
@@ -24,7 +24,8 @@ def describe(error: BaseException) -> Json:
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted("The run was interrupted.")
     name = type(error).__name__
-    told = error if isinstance(error, RunbookError) else RunbookError(words(error))
+    step = "Look at the cell in the record's notebook; `git status notebooks/` says whether it is the project's own."
+    told = error if isinstance(error, RunbookError) else RunbookError(words(error), next_step=step)
     if isinstance(error, SystemExit):
         call = f"sys.exit({'' if error.code is None else repr(error.code)})"
         told = OutcomeUnknown(f"A cell ended the notebook with {call} before its Seal cell.")

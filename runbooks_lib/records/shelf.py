@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -33,8 +34,7 @@ def _summary_or_damage(folder: Path) -> RunSummary:
 def find(records_root: Path, run_id_prefix: str) -> Path:
     """The record whose run id begins with these digits, or whose folder this is.
 
-    Raises:
-        UsageError: There is none, or more than one.
+    Raises UsageError: There is none, or more than one.
     """
     prefix = Path(run_id_prefix).name.rpartition("-")[2]
     found = [folder for folder in folders(records_root) if run_id(folder).startswith(prefix)]
@@ -45,21 +45,29 @@ def find(records_root: Path, run_id_prefix: str) -> Path:
     return found[0]
 
 
-def last_change(records_root: Path, target: Json) -> str:
-    """Which run was the last to begin a change of a target, and when; empty where no record tells."""
+def last_change(records_root: Path, target: Json, until: str) -> str:
+    """Which run was the last to begin a change of a target until then, and when; empty where no record tells."""
     for folder in reversed(folders(records_root)):
         events = {event["kind"]: event for event in read_events(folder)}
         opened = events.get("run.opened", {"data": {}})["data"].get("target", {})
-        if "change.started" in events and "change.refused" not in events and target.items() <= opened.items():
-            return f"run {run_id(folder)} of {stage_of(folder)}, begun at {events['change.started']['at']}"
+        began = events.get("change.started", {"at": ""})["at"]
+        known = began and "change.refused" not in events and target.items() <= opened.items()
+        if known and not _later(began, until):
+            return f"run {run_id(folder)} of {stage_of(folder)}, begun at {began}"
     return ""
+
+
+def _later(one: str, other: str) -> bool:
+    """Whether one time is after another; one that can't be read is not."""
+    with suppress(ValueError, TypeError):
+        return datetime.fromisoformat(one) > datetime.fromisoformat(other)
+    return False
 
 
 def summary_of(folder: Path) -> RunSummary:
     """One record: from its manifest, or, while it is open, from its journal.
 
-    Raises:
-        RecordError: The manifest or the journal can't be read.
+    Raises RecordError: The manifest or the journal can't be read.
     """
     if is_closed(folder):
         told = read_manifest(folder)
@@ -82,8 +90,7 @@ def verify(folder: Path) -> list[str]:
     Returns:
         One sentence a problem; none when every file is as it was when the record was closed.
 
-    Raises:
-        RecordError: The manifest can't be read.
+    Raises RecordError: The manifest can't be read.
     """
     if not is_closed(folder):
         return [f"{folder.name} has no {MANIFEST}: it was never closed."]
@@ -105,11 +112,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def read_manifest(folder: Path) -> Json:
-    """The manifest of a closed record.
-
-    Raises:
-        RecordError: It can't be read, or is not a manifest.
-    """
+    """The manifest of a closed record; raises RecordError: it can't be read, or is not a manifest."""
     path = folder / MANIFEST
     try:
         manifest: Json = json.loads(path.read_text(encoding="utf-8"))

@@ -14,8 +14,7 @@ Given = tuple[Literal["parameter", "button"], str]
 def approved(plan: Plan, given: Given | None, observe: Observe) -> Approval:
     """The approval of a plan; a plan without steps needs none.
 
-    Raises:
-        ApprovalError: Nobody approved it, or another one was approved; nothing was changed.
+    Raises ApprovalError: Nobody approved it, or another one was approved; nothing was changed.
     """
     by = f"{getpass.getuser()}@{platform.node()}"
     if plan.empty:

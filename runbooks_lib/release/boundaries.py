@@ -21,7 +21,7 @@ class Boundaries:
     Attributes:
         note: What Helm stores as the description of a revision, without the plan: ``run <id>``.
         observe: The run's journal.
-        last_change: Which run was the last to change this release, if a record here tells.
+        last_change: Which run was the last to begin a change of this release until a time, if a record here tells.
     """
 
     parameters: Parameters
@@ -30,7 +30,7 @@ class Boundaries:
     redactor: Redactor
     observe: Observe
     note: str
-    last_change: Callable[[], str] = str
+    last_change: Callable[[str], str] = lambda _: ""
 
     @property
     def release(self) -> str:
@@ -75,8 +75,7 @@ class Boundaries:
     def require_pin(self) -> Json:
         """The target as a plan binds it.
 
-        Raises:
-            TargetRefused: The parameters pin no cluster, or another one than this.
+        Raises TargetRefused: The parameters pin no cluster, or another one than this.
         """
         pin, uid = self.parameters.target.cluster_uid, self.cluster.uid()
         if not pin:

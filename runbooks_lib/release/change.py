@@ -50,7 +50,8 @@ def carry_out(
         ChangeFailed: A step failed; the evidence is saved.
         OutcomeUnknown: It is not known how a step ended; the evidence is saved.
     """
-    _require_same(approval, replan())
+    if approval.digest != (now := replan().digest):
+        raise refused("plan changed", now=now, approved=approval.digest)
     if plan.empty:
         return ChangeResult(stage=plan.stage, plan_digest=plan.digest)
     started = time.monotonic()
@@ -80,11 +81,6 @@ def carry_out(
     seconds, revision = round(time.monotonic() - started, 1), work.stored.revision if work.stored else None
     boundaries.observe(Event(kind="change.ended", data={"digest": plan.digest, "done": done, "seconds": seconds}))
     return ChangeResult(stage=plan.stage, plan_digest=plan.digest, done=tuple(done), revision=revision, seconds=seconds)
-
-
-def _require_same(approval: Approval, now: Plan) -> None:
-    if approval.digest != now.digest:
-        raise refused("plan changed", now=now.digest, approved=approval.digest)
 
 
 def _require_revision(work: Work) -> None:

@@ -7,14 +7,10 @@ from runbooks_lib.errors import RunbookError
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.results import Event, Json
+from runbooks_lib.tables import table
 
 #: Kinds whose live objects tell what happened. Secrets are read for redaction only and never saved.
-_KINDS = {
-    "v1": ("Pod", "Service", "PersistentVolumeClaim", "Event"),
-    "apps/v1": ("Deployment", "StatefulSet", "ReplicaSet"),
-    "batch/v1": ("Job",),
-    "gateway.networking.k8s.io/v1": ("Gateway", "HTTPRoute"),
-}
+_KINDS: dict[str, list[str]] = table(__package__, "evidence.yaml")
 
 _TAIL = 500  # lines of each container's log
 

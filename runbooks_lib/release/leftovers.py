@@ -6,13 +6,10 @@ from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, kept, key_of, objects_of, workloads
 from runbooks_lib.results import Json, ObjectChange
+from runbooks_lib.tables import table
 
-_CLAIM = "made by a StatefulSet, holds its data; Helm does not know it"
-_POLICY = "has helm.sh/resource-policy: keep; pairs with the claim of the same service"
-_HOOK = "made by a hook; Helm does not remove it"
-_PASSING = "made by a hook; is removed when it has ended, or some time after"
-_DEFINITION = "a definition shared by the whole cluster"
-_NAMESPACE = "Helm never removes a namespace"
+#: Why something stays.
+_WHY: dict[str, str] = table(__package__, "leftovers.yaml")
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
     for obj in objects:
         name = str(key_of(obj))
         if kept(obj):
-            changes.append(ObjectChange(action="keep", name=name, detail=(_POLICY,)))
+            changes.append(ObjectChange(action="keep", name=name, detail=(_WHY["policy"],)))
             continue
         scoped = boundaries.cluster.resource(obj["apiVersion"], obj["kind"])
         detail: tuple[str, ...] = ()
@@ -54,7 +51,7 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
     changes += [ObjectChange(action="keep", name=name, detail=(why,)) for name, why in besides]
     # Whether such a Job is still there depends on the minute: a plan that looked would not keep its digest.
     passing = tuple(str(key_of(obj)) for obj in hook_objects(stored) if _removes_itself(obj))
-    changes += [ObjectChange(action="keep", name=name, detail=(_PASSING,)) for name in passing]
+    changes += [ObjectChange(action="keep", name=name, detail=(_WHY["passing"],)) for name in passing]
     return Leftovers(tuple(changes), tuple(cluster_scoped), passing)
 
 
@@ -70,15 +67,15 @@ def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
     for workload in workloads(stored.manifest):
         for claim in claim_names(workload):
             if cluster.get("v1", "PersistentVolumeClaim", claim, namespace) is not None:
-                found[f"PersistentVolumeClaim {claim}"] = _CLAIM
+                found[f"PersistentVolumeClaim {claim}"] = _WHY["claim"]
     for obj in hook_objects(stored):
         if _removes_itself(obj):
             continue
         if boundaries.live(obj) is not None:
-            found[str(key_of(obj))] = _HOOK
+            found[str(key_of(obj))] = _WHY["hook"]
     for definition in sorted(_definitions(boundaries, stored)):
-        found[f"CustomResourceDefinition {definition}"] = _DEFINITION
-    found[f"Namespace {namespace}"] = _NAMESPACE
+        found[f"CustomResourceDefinition {definition}"] = _WHY["definition"]
+    found[f"Namespace {namespace}"] = _WHY["namespace"]
     return found
 
 

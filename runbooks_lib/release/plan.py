@@ -105,11 +105,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
 
 
 def plan_uninstall(boundaries: Boundaries) -> Plan:
-    """The plan of an uninstall: what goes, and what stays and why.
-
-    Raises:
-        CheckFailed: There is no such release.
-    """
+    """The plan of an uninstall: what goes, and what stays and why; raises CheckFailed: there is no such release."""
     target = boundaries.require_pin()
     stored = require_release(boundaries, "uninstall", any_state=True)
     passwords.learn(boundaries.redactor, stored)
@@ -167,7 +163,7 @@ def state_of(boundaries: Boundaries, stored: Release) -> str:
     told = f"revision {stored.revision} is {stored.status}"
     if stored.status == "deployed":
         return f"{told}: {stored.description}"
-    by = boundaries.last_change() or "an operation that no record here tells of"
+    by = boundaries.last_change(stored.updated) or "an operation that no record here tells of"
     return f"{told} since {stored.updated} ({stored.description.rstrip('.')}), left by {by}"
 
 

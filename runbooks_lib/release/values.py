@@ -19,8 +19,7 @@ def read_secret(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
 def given(boundaries: Boundaries) -> dict[str, Any]:
     """The complete values for this target; a reference ``{from: …}`` becomes its value.
 
-    Raises:
-        UsageError: A reference can't be resolved.
+    Raises UsageError: A reference can't be resolved.
     """
 
     def resolved(reference: Reference) -> str:

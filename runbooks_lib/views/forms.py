@@ -17,7 +17,7 @@ def ask(run: Run, plan: Plan) -> None:
     if plan.empty:
         print("There is nothing to approve: nothing would be changed.")
     elif run.is_approved(plan):
-        print(f"Approved already, by the parameter approve: {plan.digest}")
+        print(f"Approved already: {plan.digest}")
     elif run.interactive:
         _button(run, plan)
     else:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from runbooks_lib import parameters, process, records
 from runbooks_lib.results import RunSummary
@@ -65,6 +67,21 @@ def test_a_pipeline_plans_approves_and_runs_a_release_through_its_life(common: l
         wanted = {"events.jsonl", "input.ipynb", "manifest.json", "notebook.ipynb", "parameters.json"}
         assert files >= wanted
     assert len(records.listing(tmp_path)) == 8
+
+
+def test_a_front_end_that_goes_on_after_a_failed_cell_seals_a_failed_run(
+    sandbox: Any, target: dict[str, str], tmp_path: Path
+) -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / "03_verify.ipynb", as_version=4)
+    (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
+    given = {"parameters_file": sandbox.parameters_file, "overrides": target, "output_directory": str(tmp_path)}
+    cell.source += "".join(f"\n{name} = {value!r}" for name, value in given.items())
+    NotebookClient(notebook, allow_errors=True, resources={"metadata": {"path": str(ROOT)}}).execute()
+    (summary,) = records.listing(tmp_path)
+    assert (summary.outcome, summary.exit_code) == ("failed", 3)
+    assert "no release" in summary.summary
+    shown = notebook.cells[[each["id"] for each in notebook.cells].index("seal")].outputs[0]["data"]["text/plain"]
+    assert "failed, exit code 3" in shown
 
 
 def test_no_key_of_the_kubeconfig_is_left_on_the_disk(

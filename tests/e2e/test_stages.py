@@ -46,7 +46,9 @@ def text_of(folder: Path | None) -> str:
     return "\n".join(path.read_text() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_release_lives_and_leaves_only_what_the_plan_named(opened: Open, target: dict[str, str]) -> None:
+def test_a_release_lives_and_leaves_only_what_the_plan_named(
+    opened: Open, target: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, change = installed(opened)
     assert change.revision == 1
     assert install.confirm(run).verdict == "pass"
@@ -60,13 +62,39 @@ def test_a_release_lives_and_leaves_only_what_the_plan_named(opened: Open, targe
     last = opened("uninstall")
     plan = uninstall.plan(last)
     assert uninstall.apply(last, plan, yes(last, plan)).changed
-    assert uninstall.confirm(last, plan).verdict == "pass"
-    last.seal()
+    last.require(uninstall.confirm(last, plan))
+    assert last.seal().outcome == "done"
 
     proof = verify.look(opened("verify", verify__expect="absent"))
     assert proof.verdict == "pass"
+    elsewhere = opened("verify", verify__expect="absent")
+    monkeypatch.setattr(elsewhere.boundaries.cluster, "uid", lambda: "another")
+    found = {finding.id: finding for finding in verify.look(elsewhere).findings}
+    assert found["staying.present"].status == "skip", "an uninstall of the same release in another cluster"
     assert f"Secret {target['target.release']}-postgresql" in plan.bindings["staying"]
     assert verify.look(opened("verify")).with_status("fail")[0].id == "release.status"
+
+
+def test_seal_vouches_only_for_what_was_looked_at_and_found_good(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    """A person may go on after a failed cell, and press Seal."""
+    never = opened("verify")
+    assert (never.seal().outcome, records.summary_of(never.folder).exit_code) == ("unknown", 6)  # type: ignore[arg-type]
+
+    failed = opened("verify")
+    with pytest.raises(CheckFailed):
+        failed.require(verify.look(failed))
+    assert failed.seal().outcome == "unknown"  # only a kernel's journal holds the error
+
+    refused = opened("install")
+    refused.require(install.look(refused))
+    install.plan(refused)
+    assert refused.seal().outcome == "unknown"
+
+    good = opened("prerequisites")
+    good.require(prerequisites.look(good))
+    assert good.seal().outcome == "passed"
 
 
 def test_without_an_approval_nothing_is_changed(opened: Open, cluster: Cluster, target: dict[str, str]) -> None:

@@ -195,7 +195,7 @@ def test_a_notebook_without_a_seal_cell_is_unknown_not_passed(write: Write) -> N
     ended = run()
 
     assert (ended.outcome, ended.exit_code) == ("unknown", 6)
-    assert ended.summary == "The notebook ended before its Seal cell."
+    assert ended.summary == "Not every cell of the notebook was run."
 
 
 def test_a_record_that_the_kernel_closes_as_it_shuts_down_is_not_closed_twice(write: Write) -> None:
@@ -284,7 +284,7 @@ def test_nothing_is_begun_with_bad_parameters_or_a_wrong_stage(project: Path, wr
         run(approve="sha256:00")
 
     assert wrong.value.next_step == "Did you mean verify?"
-    assert untaken.value.next_step == "It takes: parameters_file."
+    assert untaken.value.next_step.startswith("It takes: parameters_file. ")
     assert not (project / "records").exists()
 
 

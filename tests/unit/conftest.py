@@ -243,7 +243,7 @@ class World:
         cluster: Any = self.cluster
         parameters = Parameters.model_validate(self.settings)
         return Boundaries(
-            parameters, helm, cluster, self.redactor, self.told.append, note="run abc", last_change=lambda: "run abc"
+            parameters, helm, cluster, self.redactor, self.told.append, note="run abc", last_change=lambda _: "run abc"
         )
 
     def lives(self, manifest: str) -> None:

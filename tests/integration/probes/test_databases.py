@@ -79,10 +79,15 @@ def test_postgresql_tells_of_a_user_who_may_create_nothing(postgres: Postgres, a
     assert said == f"PostgreSQL does not let {app.user} do what is asked in {app.user}."
 
 
-def test_postgresql_writes_only_when_it_is_told_to_and_leaves_nothing(postgres: Postgres, app: Access) -> None:
+@pytest.mark.parametrize("write", ["", f"{PREFIX}12ab34cd_0"])
+def test_a_postgresql_that_takes_no_writes_of_its_clients_is_told(postgres: Postgres, app: Access, write: str) -> None:
     postgres.do(f"ALTER DATABASE {app.database} SET default_transaction_read_only = on")
+    said = refusal(postgresql.ask, postgres.address, app, write)
+    assert said == "PostgreSQL takes no writes: it is read-only, or a replica."
+
+
+def test_postgresql_writes_only_when_it_is_told_to_and_leaves_nothing(postgres: Postgres, app: Access) -> None:
     assert postgresql.ask(postgres.address, app).wrote == ""
-    postgres.do(f"ALTER DATABASE {app.database} RESET default_transaction_read_only")
     found = postgresql.ask(postgres.address, app, f"{PREFIX}12ab34cd_0")
     assert (found.wrote, found.says.endswith("a row was written, read and removed")) == ("a row", True)
     assert tables(postgres, app.database) == []

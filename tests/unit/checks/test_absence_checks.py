@@ -107,11 +107,17 @@ def test_a_kind_that_the_cluster_no_longer_serves_is_gone(world: Any) -> None:
     assert (answer.status, answer.observed) == ("fail", "should have stayed and is gone: EnvoyProxy e")
 
 
-def test_without_a_plan_claims_and_secrets_may_be_left(world: Any) -> None:
+def test_without_a_plan_claims_and_secrets_may_be_left_but_nobody_says_that_it_was_planned(world: Any) -> None:
     made = findings(world, None, *KEPT)
-    assert made["objects.absent"].status == "pass"
+    assert made["objects.absent"].status == "warn"
+    assert made["objects.absent"].observed.startswith("left, and no plan of an uninstall is known that names it: ")
     assert made["staying.present"].status == "skip"
     assert "no record of an uninstall" in made["staying.present"].observed
+
+
+def test_without_a_plan_and_without_anything_left_there_is_nothing_to_say(world: Any) -> None:
+    answer = findings(world, None)["objects.absent"]
+    assert (answer.status, answer.observed) == ("pass", "nothing is left")
 
 
 def test_without_a_plan_anything_else_is_left_behind(world: Any) -> None:

@@ -114,7 +114,8 @@ def test_tables_that_can_not_be_had_do_not_take_the_findings_away(error: Excepti
     assert [table.title for table in made.tables] == [title]
 
 
-ALL = (*prerequisites.CHECKS, *install.CHECKS, *release.CHECKS, *services.CHECKS, *release.PRESENT, *absence.CHECKS)
+ALL = (*prerequisites.CHECKS, *install.CHECKS, *release.CHECKS, *services.CHECKS, *services.PASSWORDS)
+ALL = (*ALL, *release.PRESENT, *absence.CHECKS)
 
 
 def test_every_check_has_a_stable_id_of_its_own_and_says_why_and_what_to_do() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runbooks_lib import probes
-from runbooks_lib.checks import services
+from runbooks_lib.checks import prerequisites, services
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.errors import CheckFailed, OutcomeUnknown
@@ -144,6 +144,41 @@ def configured(world: Any, **changes: str | None) -> None:
     data = next(obj for obj in world.cluster.objects if obj["kind"] == "ConfigMap")["data"]
     for key, value in changes.items():
         data.pop(key) if value is None else data.update({key: value})
+
+
+def own_passwords(world: Any) -> Finding:
+    subject = prerequisites.Subject(world.boundaries)
+    return report("upgrade", "U", services.PASSWORDS, subject, observe=world.told.append).findings[0]
+
+
+def test_an_upgrade_asks_each_database_for_its_own_user_only(world: Any, asked: Asked) -> None:
+    finding = own_passwords(world)
+    assert (finding.status, finding.observed) == ("pass", "3 of 3 asked")
+    assert {(question[0], question[3].host, question[4]) for question in asked} == {
+        ("postgresql", "", ""),
+        ("redis", "", ""),
+        ("mongodb", "", ""),
+    }
+
+
+def test_a_database_that_refuses_its_own_password_stops_an_upgrade_and_other_trouble_does_not(
+    world: Any, asked: Asked
+) -> None:
+    asked.refusals["owner"] = CheckFailed("PostgreSQL takes no writes: it is read-only, or a replica.")
+    assert own_passwords(world).status == "pass"
+    asked.refusals["owner"] = CheckFailed("PostgreSQL refuses the password of owner, or has no such user.")
+    finding = own_passwords(world)
+    assert finding.status == "fail"
+    assert finding.observed == "StatefulSet db: PostgreSQL refuses the password of owner, or has no such user"
+    assert "Put the Secret back that belongs to the volume" in finding.remedy
+
+
+def test_before_there_is_a_release_and_while_no_pod_is_ready_no_database_is_asked(world: Any, asked: Asked) -> None:
+    world.cluster.objects[:] = [obj for obj in world.cluster.objects if obj["kind"] != "Pod"]
+    assert own_passwords(world).status == "skip"
+    world.program.answer("status", returncode=1, stderr="Error: release: not found\n")
+    assert own_passwords(world).status == "skip"
+    assert asked == []
 
 
 def test_a_database_is_asked_as_its_own_user_and_as_each_client(world: Any, asked: Asked) -> None:

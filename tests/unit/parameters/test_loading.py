@@ -186,9 +186,11 @@ def test_everything_that_is_wrong_is_said_at_once(write: Write, minimal: str) ->
         ("gateway=x", "override: gateway must be a mapping of keys"),
         ({"chart.version": 1.3}, "override: chart.version must be text: quote it"),
         ({"chart": {"path": "x"}}, "override: chart needs a version"),
+        ("chart.version=", "parameters/mine.yaml:2, with override chart.version: chart needs a version"),
+        ("target.release.x=1", "parameters/mine.yaml:1, with override target.release.x: target.release must be text"),
         (
             "gateway.tls.enabled=true",
-            "parameters/mine.yaml:6: gateway.tls is enabled without secret_name: name the TLS Secret",
+            "parameters/mine.yaml:6, with override gateway.tls.enabled: gateway.tls is enabled without secret_name: name the TLS Secret",
         ),
     ],
 )

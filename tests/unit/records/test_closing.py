@@ -212,7 +212,7 @@ def test_a_run_whose_writers_are_gone_is_abandoned(tmp_path: Path, folder: Path)
     (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
 
     assert (swept.outcome, swept.exit_code) == ("abandoned", 6)
-    assert swept.summary == "The run was killed. The notebook ended before its Seal cell."
+    assert swept.summary == "The run was killed. Not every cell of the notebook was run."
     assert records.read_events(folder)[-1]["data"]["closer"] == "sweep"
     assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 

@@ -156,7 +156,19 @@ def test_the_last_change_of_a_target_is_found_among_runs_that_changed_nothing_or
     begun(tmp_path, "20260104T000000Z", CSGHUB, "change.started", "change.refused")
     begun(tmp_path, "20260105T000000Z", CSGHUB | {"namespace": "other"}, "change.started")
 
-    told = records.last_change(tmp_path, CSGHUB)
+    told = records.last_change(tmp_path, CSGHUB, "")
 
     assert told.startswith(f"run {records.run_id(last)} of upgrade, begun at 20")
-    assert records.last_change(tmp_path, CSGHUB | {"release": "other"}) == ""
+    assert records.last_change(tmp_path, CSGHUB | {"release": "other"}, "") == ""
+
+
+def test_a_run_that_began_later_has_not_left_a_release_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = iter(f"2026-01-01T00:{minute:02}:00.000Z" for minute in range(60))
+    monkeypatch.setattr("runbooks_lib.records.journal.now", lambda: next(at))
+    first = begun(tmp_path, "20260101T000000Z", CSGHUB, "change.started")
+    between = next(at).replace("Z", "123456Z")  # as Helm writes it
+    last = begun(tmp_path, "20260102T000000Z", CSGHUB, "change.started")
+
+    found = {until: records.last_change(tmp_path, CSGHUB, until) for until in (between, next(at), "no time")}
+
+    assert [told.split()[1] for told in found.values()] == [records.run_id(each) for each in (first, last, last)]

@@ -37,7 +37,7 @@ def test_what_is_approved_already_is_said_to_be(capsys: pytest.CaptureFixture[st
     run: Any = OpenRun(interactive=False)
     run.approve(PLAN.digest)
     ask(run, PLAN)
-    assert capsys.readouterr().out == f"Approved already, by the parameter approve: {PLAN.digest}\n"
+    assert capsys.readouterr().out == f"Approved already: {PLAN.digest}\n"
 
 
 def test_where_nobody_can_press_a_button_the_digest_to_give_is_named(capsys: pytest.CaptureFixture[str]) -> None:
