@@ -145,10 +145,7 @@ class Run:
         return self._boundaries
 
     def seal(self) -> RunSummary:
-        """Close the record: what is in it now can be checked against its manifest later.
-
-        It passed, or is done, only if its last report was good, and its change was made; else it is what the journal proves.
-        """
+        """Close the record: passed or done if the last report was good and the change made, else as the journal proves."""
         if self.folder is None or self._capture is None:
             raise UsageError("A preview has no record to seal.", next_step="Run the notebook instead.")
         self._capture.tell_late()

@@ -68,11 +68,15 @@ def reset(name: Name = "sandbox") -> None:
 
 @sandbox.command(epilog="Example: runbooks sandbox status. Exit code 3: a part does not run.")
 def status(name: Name = "sandbox") -> None:
-    """Show each of its processes, with its port and memory."""
+    """Show each of its processes, with its port and memory, and the programs behind its pods."""
     from sandbox import lifecycle
 
     found = lifecycle.status(name)
     _say(drawn(found.rows()))
+    if found.programs:
+        _say(f"\nBehind its pods:\n{drawn(list(found.programs))}")
+    for container in found.unknown:
+        _say(f"{container} has no program here: it is simply ready, or, in a Job, done.")
     if found.ready:
         _say(f"The sandbox {name} is ready.")
         return

@@ -9,6 +9,7 @@ import psutil
 from runbooks_lib.process import Started
 from sandbox.api import Api
 from sandbox.parts import kwok_of
+from sandbox.services.controller import programs
 from sandbox.state import PARTS, State
 
 _ASK_SECONDS = 1.0
@@ -33,11 +34,15 @@ class Status:
 
     Attributes:
         answers: The API server says that it is ready.
+        programs: One row for each program behind a pod.
+        unknown: Containers without a program, although their image is a known one.
     """
 
     name: str
     parts: tuple[PartStatus, ...]
     answers: bool
+    programs: tuple[dict[str, str], ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def dead(self) -> tuple[str, ...]:
@@ -72,7 +77,8 @@ def look(state: State) -> Status:
     parts = tuple(_part(state, name, started) for name, started in found.items())
     server = next(part for part in parts if part.name == "kube-apiserver")
     answers = server.running and _asked(state)
-    return Status(state.name, parts, answers)
+    behind, unknown = programs(state.services)
+    return Status(state.name, parts, answers, tuple(behind), tuple(unknown))
 
 
 def _asked(state: State) -> bool:

@@ -38,7 +38,7 @@ ROUNDS = 3
 #: What the kernel of an upgrade has imported at its end, besides what comes with these.
 IMPORTS = (
     "from runbooks_lib.run import Run\nfrom runbooks_lib.stages import upgrade\nfrom runbooks_lib.views import ask, show",
-    "import httpx, kubernetes.client, kubernetes.config, psutil, yaml",
+    "import httpx, kubernetes.client, kubernetes.config, kubernetes.stream.ws_client, psutil, psycopg, pymongo, redis",
 )
 
 

@@ -42,8 +42,7 @@ class Subject:
 
     def _ours(self, obj: Json) -> bool:
         release, namespace = self.boundaries.release, self.boundaries.namespace
-        by_helm = annotation(obj, "meta.helm.sh/release-name") == release
-        if by_helm and annotation(obj, "meta.helm.sh/release-namespace") == namespace:
+        if [annotation(obj, f"meta.helm.sh/release-{of}") for of in ("name", "namespace")] == [release, namespace]:
             return True
         if any(owner.get("controller") for owner in obj["metadata"].get("ownerReferences") or ()):
             # Goes with its controller, which is looked at itself.

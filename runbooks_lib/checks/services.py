@@ -181,7 +181,9 @@ def _own_passwords(wanted: prerequisites.Subject) -> Answer:
     units = (
         [unit for protocol in ASKS for unit in _units(subject, protocol) if not unit.client] if subject.stored else []
     )
-    told = [_told(subject, unit, "") for unit in units if _ready_pod(subject, unit.workload)[0]]
+    ready = [unit for unit in units if _ready_pod(subject, unit.workload)[0]]
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda unit: _told(subject, unit, ""), ready))
     # Whatever else is wrong with one, an upgrade may mend it.
     refused = [line[1] for line in told if line and "refuses the password" in line[1]]
     if refused or not told:

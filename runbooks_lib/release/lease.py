@@ -29,7 +29,7 @@ class Lease:
         self._where = ("Lease", name_of(boundaries.release), boundaries.namespace)
         self._stage = stage
         self._ended = threading.Event()
-        self._taken = False
+        self._holder = ""
         self.lost = False
 
     def require_free(self) -> Json | None:
@@ -56,8 +56,9 @@ class Lease:
         former, cluster, (kind, name, namespace) = self.require_free(), self._boundaries.cluster, self._where
         me, run = process.identify(), self._boundaries.note.removeprefix("run ")
         told = {"run": run, "host": platform.node(), "pid": str(me.pid), "start-time": repr(me.start_time)}
-        holder = f"run {run} of {self._stage} by {getpass.getuser()}@{platform.node()} (process {me.pid})"
-        spec = {"holderIdentity": holder, "leaseDurationSeconds": SECONDS, "acquireTime": _now(), "renewTime": _now()}
+        self._holder = f"run {run} of {self._stage} by {getpass.getuser()}@{platform.node()} (process {me.pid})"
+        spec: Json = {"holderIdentity": self._holder, "leaseDurationSeconds": SECONDS}
+        spec |= dict.fromkeys(("acquireTime", "renewTime"), _now())
         metadata: Json = {"annotations": {f"{_MARK}{key}": value for key, value in told.items()}}
         try:
             if former is None:
@@ -69,22 +70,25 @@ class Lease:
                 self._boundaries.observe(Event(kind="lease.taken-over", data={"from": former["spec"]}))
         except Conflict as error:
             raise refused("faster", release=self._boundaries.release) from error
-        self._taken = True
-        threading.Thread(target=self._renew, args=(holder,), name="lease", daemon=True).start()
+        threading.Thread(target=self._renew, name="lease", daemon=True).start()
 
     def give_back(self) -> None:
         """Remove it, if it is ours; where that fails it expires by itself."""
         self._ended.set()
-        if self._taken and not self.lost:
-            with suppress(RunbookError):
+        with suppress(RunbookError):
+            # Perhaps it was taken over since it was renewed last.
+            if self._holder and self._is_ours(self._boundaries.cluster.get(_API, *self._where)):
                 self._boundaries.cluster.delete(_API, *self._where)
 
-    def _renew(self, holder: str) -> None:
+    def _is_ours(self, found: Json | None) -> bool:
+        return found is not None and found["spec"].get("holderIdentity") == self._holder
+
+    def _renew(self) -> None:
         cluster, (kind, name, namespace) = self._boundaries.cluster, self._where
         while not self._ended.wait(RENEWAL):
             with suppress(RunbookError):
-                found = cluster.get(_API, kind, name, namespace) or {"metadata": {}, "spec": {}}
-                if found["spec"].get("holderIdentity") != holder:
+                found = cluster.get(_API, kind, name, namespace)
+                if found is None or not self._is_ours(found):
                     # Taken over by somebody who said that we were gone: the change must not go on.
                     self.lost = True
                     return

@@ -127,6 +127,15 @@ class Controller:
         write_whole(Path(self._settings.folder) / _PROGRAMS, json.dumps(told, indent=1))
 
 
+def programs(folder: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """One row for each program that runs behind a pod, and the containers that have none although their image is known."""
+    try:
+        told = json.loads((folder / _PROGRAMS).read_text(encoding="utf-8"))
+        return told["programs"], told["unknown"]
+    except (OSError, ValueError, KeyError):
+        return [], []
+
+
 def fresh(folder: Path) -> bool:
     """Whether a controller has written about its programs in the last seconds."""
     try:

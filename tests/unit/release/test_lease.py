@@ -56,6 +56,28 @@ def test_it_is_there_while_it_is_held_and_gone_afterwards(world: Any) -> None:
     assert found(world) is None
 
 
+def test_a_successor_keeps_its_lease_when_the_one_before_ends(world: Any) -> None:
+    mine = Lease(world.boundaries, stage="install")
+    mine.take()
+    found(world)["spec"]["holderIdentity"] = "run 5ca1ab1e of upgrade by ann@desk (process 1)"
+    mine.give_back()
+    assert found(world)["spec"]["holderIdentity"].startswith("run 5ca1ab1e")
+
+
+def test_a_dead_owner_of_a_lease_from_the_future_is_followed(world: Any) -> None:
+    """A clock was set back since."""
+    held(world, silent=-3600, start=1.0)
+    assert Lease(world.boundaries, stage="install").require_free() is not None
+
+
+def test_a_lease_from_the_future_of_another_machine_is_followed_on_consent(world: Any) -> None:
+    held(world, silent=-3600, host="elsewhere")
+    with pytest.raises(TargetRefused, match="can't be seen from here"):
+        Lease(world.boundaries, stage="install").require_free()
+    world.settings["policy"]["take_over"] = "5ca1ab1e"
+    assert Lease(world.boundaries, stage="install").require_free() is not None
+
+
 def test_a_second_run_is_told_who_holds_it_and_since_when(world: Any) -> None:
     held(world, silent=1)
     with pytest.raises(TargetRefused, match="being changed: it is held by run 5ca1ab1e of upgrade by ann@desk") as told:
