@@ -87,9 +87,8 @@ def _control_plane(state: State, tools: Toolchain, tell: Say) -> None:
         return api.ready() and bool(furniture.cluster_uid(api))
 
     _ensure(state, "etcd", etcd_answers, tell)
-    port = state.ports["kube-apiserver"]
     _ensure(state, "kube-apiserver", server_answers, tell)
-    if state.ports["kube-apiserver"] != port:
+    if state.kubeconfig.exists() and _server(state) not in state.kubeconfig.read_text(encoding="utf-8"):
         # Whoever read the old port from a kubeconfig would look for the server there for ever.
         parts.stop_all(state, [name for name in PARTS if name not in controlplane.CONTROL_PLANE or name in _CLIENTS])
     _write_kubeconfigs(state, pki)
@@ -113,10 +112,13 @@ def _ensure(state: State, name: str, ready: Callable[[], bool], tell: Say) -> No
 
 
 def _write_kubeconfigs(state: State, pki: Path) -> None:
-    server = f"https://127.0.0.1:{state.ports['kube-apiserver']}"
     files = {"admin": state.kubeconfig} | {client: state.folder / f"{client}.kubeconfig" for client in _CLIENTS}
     for holder, file in files.items():
-        certificates.write_kubeconfig(file, certificates=pki, holder=holder, server=server)
+        certificates.write_kubeconfig(file, certificates=pki, holder=holder, server=_server(state))
+
+
+def _server(state: State) -> str:
+    return f"https://127.0.0.1:{state.ports['kube-apiserver']}"
 
 
 def _daemon_argv(state: State) -> list[str]:
