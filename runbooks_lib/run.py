@@ -206,9 +206,10 @@ class Run:
         self._accepted = bool(report.findings) and not failed and not unknown
         if self._accepted:
             return
-        told = "; ".join(f"{finding.title}: {finding.observed.rstrip('.')}" for finding in (*failed, *unknown)[:5])
+        bad = (*failed, *unknown)  # of what one saw the first line is the worst
+        told = "; ".join(f"{one.title}: {one.observed.partition(chr(10))[0].rstrip('.')}" for one in bad[:5])
         besides = f", {len(unknown)} could not be made" if unknown else ""
-        remedy = next((finding.remedy for finding in (*failed, *unknown) if finding.remedy), "")
+        remedy = next((one.remedy for one in bad if one.remedy), "")
         number, what = (len(failed), f"failed{besides}") if failed else (len(unknown), "could not be made")
         error = OutcomeUnknown if not failed else ChangeFailed if self._changing else CheckFailed
         next_step = remedy or "See *If it fails* at the end of the notebook."

@@ -60,7 +60,7 @@ def _parts(value: Shown) -> Iterator[str | tuple[str, Sequence[Row]]]:
         yield "Objects", value.rows()
         yield f"Digest of this plan: {value.digest}"
     elif isinstance(value, RunSummary):
-        yield f"{value.stage} {value.run_id}: {value.outcome}, exit code {value.exit_code}. {value.summary}."
+        yield f"{value.stage} {value.run_id}: {value.outcome}, exit code {value.exit_code}. {value.summary.rstrip('.')}."
         yield f"Record: {value.folder}"
     elif value.changed:
         yield f"Done in {value.seconds:.1f} s", value.rows()

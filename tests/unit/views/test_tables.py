@@ -135,9 +135,10 @@ def test_how_a_run_ended_is_a_line(shown: Any) -> None:
         started="n",
         seconds=1,
         folder="records/x",
+        summary="It passed.",
     )
     _, text = shown(summary)
-    assert "verify ab12: passed, exit code 0." in text
+    assert "verify ab12: passed, exit code 0. It passed.\n" in text
     assert "Record: records/x" in text
 
 

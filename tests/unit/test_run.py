@@ -1,0 +1,61 @@
+"""What a run makes of a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError
+from runbooks_lib.parameters import Parameters
+from runbooks_lib.redaction import Redactor
+from runbooks_lib.results import Finding, Report
+from runbooks_lib.run import Run
+
+REFUSED = Finding(
+    id="a",
+    title="PostgreSQL answers",
+    status="fail",
+    observed="refuses the password.\nanother lets it in",
+    remedy="Look.",
+)
+UNKNOWN = Finding(id="b", title="Routes", status="unknown", observed="no answer")
+GOOD = Finding(id="c", title="Claims", status="pass", observed="3 claims")
+
+
+@pytest.fixture
+def run(world: Any) -> Run:
+    settings = Parameters.model_validate(world.settings)
+    return Run("verify", settings, folder=None, redactor=Redactor(), approve="")
+
+
+@pytest.mark.parametrize(
+    ("findings", "error", "summary", "next_step"),
+    [
+        ([GOOD, REFUSED], CheckFailed, "1 check failed. PostgreSQL answers: refuses the password.", "Look."),
+        (
+            [REFUSED, UNKNOWN],
+            CheckFailed,
+            "1 check failed, 1 could not be made. PostgreSQL answers: refuses the password; Routes: no answer.",
+            "Look.",
+        ),
+        (
+            [UNKNOWN, UNKNOWN],
+            OutcomeUnknown,
+            "2 checks could not be made. Routes: no answer; Routes: no answer.",
+            "See",
+        ),
+        ([], OutcomeUnknown, "0 checks could not be made. No check was asked.", "See"),
+    ],
+)
+def test_what_is_not_good_is_told_by_its_worst_lines(
+    run: Run, findings: list[Finding], error: type[RunbookError], summary: str, next_step: str
+) -> None:
+    with pytest.raises(error) as caught:
+        run.require(Report(stage="verify", title="R", findings=tuple(findings)))
+    assert caught.value.summary == summary
+    assert caught.value.next_step.startswith(next_step)
+
+
+def test_a_good_report_lets_a_run_go_on(run: Run) -> None:
+    run.require(Report(stage="verify", title="R", findings=(GOOD,)))
