@@ -261,16 +261,16 @@ def columns(rows: Sequence[Row]) -> str:
 
 def drawn(rows: Sequence[Row]) -> str:
     """The rows for standard output: a table on a terminal that is wide enough, plain columns elsewhere."""
-    plain = columns(rows)
-    width = max(map(len, plain.splitlines()), default=0) + 2 + sum(1 for _ in rows[:1] for _ in rows[0])
-    if not rows or not sys.stdout.isatty() or width > shutil.get_terminal_size().columns:
-        return plain
+    if not rows or not sys.stdout.isatty():
+        return columns(rows)
     from rich import console, table  # here, since a notebook needs neither
 
     shown = table.Table(*rows[0])
     for row in rows:
         shown.add_row(*row.values())
-    terminal = console.Console(markup=False)
+    terminal = console.Console(markup=False, width=10_000)
+    if terminal.measure(shown).maximum > shutil.get_terminal_size().columns:
+        return columns(rows)
     with terminal.capture() as captured:
         terminal.print(shown)
     return captured.get().removesuffix("\n")

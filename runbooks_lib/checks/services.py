@@ -94,6 +94,12 @@ def _told(subject: Subject, unit: Unit, write: str) -> tuple[Status, str] | None
         return status, f"{unit.name}: {error.summary}".removesuffix(".")
 
 
+def _all_told(subject: Subject, units: list[Unit], names: list[str]) -> list[tuple[Status, str]]:
+    """The lines about some services, asked side by side; each writes under its name, or, without one, nothing."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(filter(None, pool.map(partial(_told, subject), units, names)))
+
+
 def _own_port(subject: Subject, unit: Unit) -> int:
     """The usual port of its protocol where it has that, since others may be for metrics; else its first."""
     ports, usual = _ports(subject, unit), PORTS[unit.login.protocol]
@@ -160,13 +166,11 @@ def _asked(address: tuple[str, int], unit: Unit, access: Access, write: str) -> 
 def _check(protocol: str) -> Callable[[Subject], Answer]:
     def ask(subject: Subject) -> Answer:
         units = list(_units(subject, protocol))
-        boundaries = subject.boundaries
         # A name for each, since they are asked side by side.
-        mark = re.sub(r"\W", "_", boundaries.note.removeprefix("run "))
-        writes = boundaries.parameters.probes == "write"
+        mark = re.sub(r"\W", "_", subject.boundaries.note.removeprefix("run "))
+        writes = subject.boundaries.parameters.probes == "write"
         names = [f"{PREFIX}{mark}_{number}" if writes else "" for number in range(len(units))]
-        with ThreadPoolExecutor(8) as pool:
-            told = list(filter(None, pool.map(partial(_told, subject), units, names)))
+        told = _all_told(subject, units, names)
         if not told:
             return Answer("skip", f"the release has no {PRODUCTS[protocol]}")
         told.sort(key=lambda line: -SEVERITY.index(line[0]))
@@ -178,19 +182,15 @@ def _check(protocol: str) -> Callable[[Subject], Answer]:
 def _own_passwords(wanted: prerequisites.Subject) -> Answer:
     """Whether the release's databases let their own users in, before an upgrade hands those passwords to every client."""
     subject = Subject(wanted.boundaries)
-    units = (
-        [unit for protocol in ASKS for unit in _units(subject, protocol) if not unit.client] if subject.stored else []
-    )
+    found = [unit for protocol in ASKS for unit in _units(subject, protocol)] if subject.stored else []
+    units = [unit for unit in found if not unit.client]
     ready = [unit for unit in units if _ready_pod(subject, unit.workload)[0]]
-    with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(lambda unit: _told(subject, unit, ""), ready))
+    if not ready:
+        return Answer("skip", "no database of this release can be asked now")
+    told = _all_told(subject, ready, [""] * len(ready))
     # Whatever else is wrong with one, an upgrade may mend it.
-    refused = [line[1] for line in told if line and "refuses the password" in line[1]]
-    if refused or not told:
-        return Answer(
-            "fail" if refused else "skip", "\n".join(refused) or "no database of this release can be asked now"
-        )
-    return Answer("pass", f"{len(told)} of {len(units)} asked")
+    refused = [says for _, says in told if "refuses the password" in says]
+    return Answer("fail" if refused else "pass", "\n".join(refused) or f"{len(ready)} of {len(units)} asked")
 
 
 #: What an upgrade asks besides.

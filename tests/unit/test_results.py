@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import Any
 
 import pytest
@@ -301,3 +302,16 @@ def test_a_table_is_drawn_on_a_terminal_and_in_plain_columns_elsewhere(
     assert "[red]3f2a" in shown, "what looks like markup is shown as it is"
     assert terminal or shown == columns(rows)
     assert drawn([]) == ""
+
+
+@pytest.mark.parametrize(("columns_there", "is_drawn"), [(21, True), (20, False)])
+def test_a_table_that_does_not_fit_the_terminal_is_shown_whole_in_plain_columns(
+    monkeypatch: pytest.MonkeyPatch, columns_there: int, is_drawn: bool
+) -> None:
+    rows = [{"stage": "verify", "run": "3f2a0b1c"}]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((columns_there, 24)))
+    shown = drawn(rows)
+    assert "3f2a0b1c" in shown
+    assert ("│" in shown) == is_drawn
+    assert is_drawn or shown == columns(rows)
