@@ -1,7 +1,6 @@
 # Bare `make` explains itself. Every target that needs Python makes .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-BUDGET := 8000
 PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
@@ -30,9 +29,7 @@ lint: .venv/installed ## ruff (notebooks too), mypy --strict, the layers, the li
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@lines=$$(find runbooks_lib -name '*.py' -exec cat {} + | wc -l); \
-	echo "runbooks_lib has $$lines of $(BUDGET) lines."; \
-	test $$lines -le $(BUDGET) || { echo "Delete $$((lines - $(BUDGET))) lines: the package stays small."; exit 1; }
+	@$(BIN)/python tests/budget.py
 
 bench: .venv/installed ## Measure speed and size, as ratios of one run
 	@$(BIN)/python tests/bench.py

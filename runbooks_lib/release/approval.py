@@ -2,6 +2,7 @@
 
 import getpass
 import platform
+from collections.abc import Iterator
 from typing import Literal
 
 from runbooks_lib.release.refusals import refused
@@ -28,3 +29,19 @@ def approved(plan: Plan, given: Given | None, observe: Observe) -> Approval:
         raise refused("another approved", given=digest, digest=plan.digest)
     observe(Event(kind="approval.given", data={"digest": digest, "by": by, "how": how}))
     return Approval(digest=digest, by=by, how=how)
+
+
+def differing(before: Plan, now: Plan) -> str:
+    """What a plan made anew has otherwise than the first one, in a few words; empty where they are equal."""
+    return "; ".join(_differences(before, now))
+
+
+def _differences(before: Plan, now: Plan) -> Iterator[str]:
+    names = sorted({*before.bindings, *now.bindings})
+    others = [name.replace("_", " ") for name in names if before.bindings.get(name) != now.bindings.get(name)]
+    yield from [f"another {', '.join(others)}"] if others else []
+    for said, plan, other in (("no longer", before, now), ("new", now, before)):
+        steps = [step.title for step in plan.steps if step not in other.steps]
+        changes = [f"{change.action} {change.name}" for change in plan.changes if change not in other.changes]
+        lines = [*steps, *changes] or [line for line in plan.impact if line not in other.impact]
+        yield from [f"{said}: {'; '.join(lines[:5])}"] if lines else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from runbooks_lib.errors import ChangeFailed, Interrupted, OutcomeUnknown, RunbookError, TargetRefused, words
 from runbooks_lib.helm import Release
 from runbooks_lib.release import passwords
+from runbooks_lib.release.approval import differing
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.lease import Lease
@@ -50,8 +51,9 @@ def carry_out(
         ChangeFailed: A step failed; the evidence is saved.
         OutcomeUnknown: It is not known how a step ended; the evidence is saved.
     """
-    if approval.digest != (now := replan().digest):
-        raise refused("plan changed", now=now, approved=approval.digest)
+    if approval.digest != (now := replan()).digest:
+        since = differing(plan, now) or "it is not the plan at hand"
+        raise refused("plan changed", now=now.digest, approved=approval.digest, told=since)
     if plan.empty:
         return ChangeResult(stage=plan.stage, plan_digest=plan.digest)
     started = time.monotonic()

@@ -13,10 +13,11 @@ from runbooks_lib.errors import ApprovalError, ChangeFailed, Interrupted, Outcom
 from runbooks_lib.helm import Helm
 from runbooks_lib.process import Completed
 from runbooks_lib.release import change
+from runbooks_lib.release.approval import differing
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.plan import plan_install, plan_uninstall
-from runbooks_lib.results import Approval, ChangeResult, Plan, Step
+from runbooks_lib.results import Approval, ChangeResult, ObjectChange, Plan, Step
 
 
 def manifest(password: str = "6fa1b2c3d4", replicas: int = 1) -> str:
@@ -106,8 +107,30 @@ def test_another_plan_than_the_approved_one_changes_nothing(world: Any, records:
     with pytest.raises(ApprovalError, match="is not what was approved") as caught:
         carry_out(world.boundaries, plan, approved(plan), replan=lambda: other, save=records)
     assert plan.digest in caught.value.summary
+    assert "changed: new: Something else." in caught.value.summary
     assert other.digest in caught.value.summary
     assert (world.program.calls, world.told, records.files) == ([], [], {})
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({"bindings": {"stored_manifest": "sha256:2", "revision": 1}}, "another stored manifest"),
+        ({"steps": ()}, "no longer: Install"),
+        ({"changes": (ObjectChange(action="add", name="Service db", detail=("x",)),)}, "new: add Service db"),
+        ({"impact": ("Two.",)}, "no longer: One.; new: Two."),
+        ({}, ""),
+    ],
+)
+def test_what_a_plan_made_anew_has_otherwise_is_named(now: Any, told: str) -> None:
+    plan = Plan(
+        stage="install",
+        target={},
+        steps=(Step(kind="helm-install", title="Install"),),
+        impact=("One.",),
+        bindings={"stored_manifest": "sha256:1", "revision": 1},
+    )
+    assert differing(plan, plan.model_copy(update=now)) == told
 
 
 def test_an_empty_plan_changes_nothing(world: Any, records: Records) -> None:
