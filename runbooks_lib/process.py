@@ -109,10 +109,16 @@ def run(
     failures: list[Exception] = []
     threads: list[threading.Thread] = []
     # In a thread: an interrupt reaches the main one only, so never falls between the fork and knowing the child.
+    born: list[subprocess.Popen[Any]] = []
     apart = ThreadPoolExecutor(1)
-    spawning = apart.submit(_spawn, argv, env, cwd, **pipes, encoding="utf-8", errors="replace")
+    apart.submit(int).result()  # starts the thread, which an interrupt could make the executor forget
+
+    def spawn() -> None:
+        born.append(_spawn(argv, env, cwd, **pipes, encoding="utf-8", errors="replace"))
+
     try:
-        child = spawning.result()
+        apart.submit(spawn).result()
+        (child,) = born
         for thread in _attendants(child, stdin or "", out, err, on_line, failures):
             threads.append(thread)
             thread.start()
@@ -123,7 +129,10 @@ def run(
     finally:
         apart.shutdown()
         try:
-            _end_group(spawning.result())
+            for child in born:
+                _end_group(child)
+                if not threads:
+                    child.communicate()  # closes its pipes, which nobody has read
         finally:
             for thread in threads:
                 _await(thread, out, err)

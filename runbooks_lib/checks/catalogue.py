@@ -27,6 +27,10 @@ class Answer(NamedTuple):
     evidence: str = ""
 
 
+class Moot(Exception):
+    """What a check asks about is not there at all, which another check of the list has told as a failure."""
+
+
 @dataclass(frozen=True)
 class Check(Generic[Subject]):
     """One row of a catalogue.
@@ -76,6 +80,8 @@ def report(
 def _put(check: Check[Subject], subject: Subject, observe: Observe) -> Finding:
     try:
         answer = check.ask(subject)
+    except Moot as moot:
+        answer = Answer("skip", str(moot))
     except RunbookError as error:
         answer = Answer("unknown", error.summary, remedy=error.next_step, evidence=error.evidence)
     except Exception as error:  # noqa: BLE001 - an object of an odd shape must not keep the others from being asked

@@ -2,8 +2,7 @@
 
 from functools import cached_property
 
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
-from runbooks_lib.errors import CheckFailed
+from runbooks_lib.checks.catalogue import Answer, Check, Moot, catalogue
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
@@ -11,6 +10,7 @@ from runbooks_lib.release.plan import STUCK, state_of
 from runbooks_lib.release.rollout import progress_of, trouble_of
 from runbooks_lib.results import Json
 
+_ABSENT = "there is no release to look at"
 _LOST = (
     "Restore the Secret first: a volume keeps the password that `helm get manifest` still shows; then run 04_upgrade."
 )
@@ -31,7 +31,7 @@ class Subject:
     def objects(self) -> list[Json]:
         """The objects that the release should have."""
         if self.stored is None:
-            raise CheckFailed("There is no release to look at.", next_step="Run 02_install.")
+            raise Moot(_ABSENT)
         return objects_of(self.stored.manifest)
 
     def rendered(self, kind: str) -> list[Json]:
@@ -71,7 +71,7 @@ def _present(subject: Subject) -> Answer:
 def _chart(subject: Subject) -> Answer:
     history = subject.boundaries.helm.history(subject.boundaries.release)
     if not history:
-        return Answer("fail", "no release", remedy="Run 02_install.")
+        raise Moot(_ABSENT)
     chart = subject.boundaries.parameters.chart
     last = history[-1]
     wanted = subject.boundaries.chart if chart.path else chart

@@ -14,6 +14,10 @@ Path = tuple[str | int, ...]
 #: Where each key and item of a file stands: ``file:line``, and at the empty path the file.
 Places = Mapping[Path, str]
 
+#: The place of what stands in no file, but was given beside it.
+OVERRIDE = "override"
+
+_MEND = "Mend it, and try `runbooks parameters check FILE`."
 _TAG = "tag:yaml.org,2002:"
 #: What YAML's own messages quote may be a password that begins with a star or an exclamation mark.
 _QUOTED = re.compile(r"'[^'\s]{3,}'")
@@ -32,9 +36,12 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         seen = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if key.tag not in {f"{_TAG}str", f"{_TAG}merge"} or key.value in seen:
-                said = "is there already" if key.value in seen else "is not text: quote it"
-                raise yaml.MarkedYAMLError(problem=f"{key.value} {said}", problem_mark=key.start_mark)
+            said = "is there already" if str(key.value) in seen else ""
+            if key.tag not in {f"{_TAG}str", f"{_TAG}merge"}:
+                said = "is not text: quote it"
+            if said:
+                name = key.value if isinstance(key, yaml.ScalarNode) else "a key in brackets (as in `{{ }}`)"
+                raise yaml.MarkedYAMLError(problem=f"{name} {said}", problem_mark=key.start_mark)
             seen.add(key.value)
         return node
 
@@ -92,12 +99,13 @@ def refuse(places: Places, problems: Iterable[tuple[Path, str]]) -> None:
     for path, said in problems:
         lines.append(f"{nearest(places, path)}: {dotted(path)} {said}")
     if lines:
-        raise _refusal(*lines)
+        only_overrides = all(line.startswith(f"{OVERRIDE}: ") for line in lines)
+        raise _refusal(*lines, mend="Correct what overrides the file." if only_overrides else _MEND)
 
 
-def _refusal(*lines: str) -> ParametersError:
+def _refusal(*lines: str, mend: str = _MEND) -> ParametersError:
     heading = [f"There are {len(lines)} problems:"] if len(lines) > 1 else []
-    check = "Mend it, and try `runbooks parameters check FILE`. parameters/builtin.yaml shows every key."
+    check = f"{mend} parameters/builtin.yaml shows every key."
     return ParametersError("\n".join([*heading, *lines]), next_step=check)
 
 

@@ -42,7 +42,7 @@ def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
     data = reduce(merge, (nested(*pair) for pair in chosen), data)
     overridden = {where[:length]: where for where, _ in chosen for length in range(1, len(where))}
     mixed = {one: f"{documents.nearest(places, one)}, with override {dotted(by)}" for one, by in overridden.items()}
-    places = {**places, **mixed, **{where: "override" for where, _ in chosen}}
+    places = {**places, **mixed, **{where: documents.OVERRIDE for where, _ in chosen}}
     documents.refuse(places, _problems(data))
     parameters = Parameters.model_validate(data)
     parameters._source = str(path)

@@ -1,6 +1,7 @@
 """The executed notebook: the input's cells with what they put out last, and what else was run."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from runbooks_lib.results import Json
 # nbformat is not used here: with jsonschema's optional formats installed its import takes a second, and this
 # module is imported in every kernel. A test holds what is made here against nbformat's schema.
 
+_LINK = re.compile(r"\[([^\[\]]+)\]\([^()\s:]+\.ipynb\)")
 _DEAD = "The kernel ended while this cell ran. Only the kernel could tell its secrets, so its output is not kept."
 
 
@@ -97,6 +99,9 @@ def read(content: str) -> Json:
 def _blank(cell: Json) -> Json:
     """A cell as it was before anything ran."""
     source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        # A record has no other notebook beside it: their names stay, not the links.
+        source = _LINK.sub(r"\1", source)
     ran: Json = {"execution_count": None, "outputs": []} if cell["cell_type"] == "code" else {}
     return {**cell, "source": source, **ran}
 

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -169,6 +171,26 @@ def test_an_interrupt_ends_the_whole_group() -> None:
         run(shell("sleep 60 & echo $$ $! >&2; wait"), timeout=60, on_line=on_line)
     assert len(pids) == 2
     assert all(ended(pid) for pid in pids)
+
+
+def test_an_interrupt_before_the_caller_knows_its_child_ends_it_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Slow(process.ThreadPoolExecutor):
+        """Leaves its caller waiting inside of ``submit``, as a busy machine does."""
+
+        def submit(self, *asked: Any, **more: Any) -> Any:
+            made = super().submit(*asked, **more)
+            if asked[0] is not int:
+                while not (tmp_path / "pid").exists():
+                    time.sleep(0.01)
+                raise KeyboardInterrupt
+            return made
+
+    monkeypatch.setattr(process, "ThreadPoolExecutor", Slow)
+    with pytest.raises(KeyboardInterrupt):
+        run(shell("echo $$ > new; mv new pid; exec sleep 60"), timeout=60, cwd=tmp_path)
+    assert ended(int((tmp_path / "pid").read_text()))
 
 
 def test_a_second_interrupt_kills_a_group_that_does_not_listen() -> None:

@@ -139,14 +139,15 @@ def test_no_check_passes_where_there_is_no_release(world: Any) -> None:
     made = report("verify", "R", CHECKS, Subject(world.boundaries), observe=world.told.append, tables=tables)
     assert {item.id: item.status for item in made.findings} == {
         "release.status": "fail",
-        "release.chart": "fail",
-        "objects.present": "unknown",
-        "workloads.available": "unknown",
-        "claims.bound": "unknown",
-        "services.endpoints": "unknown",
-        "gateway.programmed": "unknown",
-        "routes.accepted": "unknown",
+        "release.chart": "skip",
+        "objects.present": "skip",
+        "workloads.available": "skip",
+        "claims.bound": "skip",
+        "services.endpoints": "skip",
+        "gateway.programmed": "skip",
+        "routes.accepted": "skip",
     }
+    assert {item.observed for item in made.findings[1:]} == {"there is no release to look at"}
     assert made.verdict == "fail"
     assert made.findings[0].observed == "no release dataflow in namespace csghub"
     assert "02_install" in made.findings[0].remedy

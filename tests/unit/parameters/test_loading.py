@@ -87,6 +87,10 @@ def test_a_missing_file_says_where_it_was_looked_for(project: Path) -> None:
         ("a:\n  b: 1\n  b: 2\n", "mine.yaml:3:3: not well-formed YAML: b is there already."),
         ("a:\n- {b: 1, b: 2}\n", "mine.yaml:2:10: not well-formed YAML: b is there already."),
         ("1: x\n", "mine.yaml:1:1: not well-formed YAML: 1 is not text: quote it"),
+        (
+            "a: {{ b }}\n",
+            "mine.yaml:1:5: not well-formed YAML: a key in brackets (as in `{{ }}`) is not text: quote it",
+        ),
         ("values:\n  on: x\n", "mine.yaml:2:3: not well-formed YAML: on is not text: quote it"),
         (
             "a: !!python/object/apply:os.system [ls]\n",

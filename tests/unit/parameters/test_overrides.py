@@ -118,3 +118,14 @@ def test_any_text_is_typed_or_refused_in_a_sentence(text: str) -> None:
         return
     if isinstance(value, int | float) and not isinstance(value, bool):
         assert str(value) == text
+
+
+def test_what_is_wrong_in_overrides_alone_does_not_send_anybody_to_the_file(
+    write: Callable[..., str], minimal: str
+) -> None:
+    with pytest.raises(ParametersError) as alone:
+        parameters.load(write(minimal), ["probes=maybe"])
+    assert alone.value.next_step.startswith("Correct what overrides the file.")
+    with pytest.raises(ParametersError) as both:
+        parameters.load(write(minimal + "unknown: 1\n"), ["probes=maybe"])
+    assert both.value.next_step.startswith("Mend it, and try `runbooks parameters check FILE`.")

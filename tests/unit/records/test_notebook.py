@@ -78,6 +78,13 @@ def test_old_outputs_and_widgets_of_the_input_are_not_taken_for_new_ones() -> No
     assert made["metadata"]["kernelspec"]["name"] == "python3"
 
 
+def test_links_to_other_notebooks_which_a_record_does_not_hold_become_their_names() -> None:
+    text = "Run [03 Verify](03_verify.ipynb), see [the guide](https://example.com/x.ipynb) and `[a](b)`."
+    cell = {"id": "m", "cell_type": "markdown", "metadata": {}, "source": text}
+    (made,) = notebook.executed(template(cell), [])["cells"]
+    assert made["source"] == "Run 03 Verify, see [the guide](https://example.com/x.ipynb) and `[a](b)`."
+
+
 def test_a_notebook_of_what_was_run_is_made_without_an_input() -> None:
     assert layout(notebook.executed(notebook.read(""), [ran("a", 1), ran("b", 2)])) == [("a", 1), ("b", 2)]
 
