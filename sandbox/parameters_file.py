@@ -1,4 +1,4 @@
-"""The parameters file that ``up`` writes: every key spelt out, so that it is also an example."""
+"""The parameters file that ``up`` writes: what a target needs, and nothing that is left to its default."""
 
 from __future__ import annotations
 
@@ -28,19 +28,11 @@ def content(state: State) -> dict[str, Any]:
         "helm": {"executable": state.helm},
         "chart": {"repository": state.url("charts"), "name": "dataflow", "version": CHART_VERSION},
         "csghub": {"external_url": state.url("csghub")},
-        "gateway": {
-            "domain": "csghub.example.com",
-            "service_type": "LoadBalancer",
-            "tls": {"enabled": False, "secret_name": ""},
-        },
-        "images": {"registry": "", "envoy_registry": ""},
-        "databases": {"dataflow": "csghub_dataflow", "label_studio": "csghub_label_studio"},
-        "policy": {"approval": "operator", "rollout_seconds": 120, "command_seconds": 120},
-        "verify": {"expect": "present"},
+        "gateway": {"domain": "csghub.example.com"},
+        "policy": {"rollout_seconds": 120, "command_seconds": 120},
         "probes": "write",
         # Thirty seconds in the chart; the simulated pods need no time to prove themselves.
         "values": {"global": {"minReadySeconds": 2}},
-        "values_files": [],
     }
 
 

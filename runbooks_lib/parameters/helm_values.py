@@ -6,11 +6,14 @@ from functools import reduce
 from operator import attrgetter
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from runbooks_lib.parameters import documents
 from runbooks_lib.parameters.documents import Path
 from runbooks_lib.parameters.model import Parameters
 from runbooks_lib.parameters.places import resolve_path
 from runbooks_lib.parameters.reference import Reference, fill_references, is_reference, secrets_in_clear
+from runbooks_lib.parameters.section import Section
 from runbooks_lib.tables import table
 
 #: Key of the parameters, path of the chart's value, and the value that is left to the chart itself.
@@ -24,10 +27,20 @@ def chart_values(parameters: Parameters) -> dict[str, Any]:
 
     Raises ParametersError: A values file can't be used, or holds a secret in clear.
     """
-    chosen = [(path, attrgetter(key)(parameters), unless) for key, path, unless in FLAGS]
+    chosen = [(path, _plain(attrgetter(key)(parameters)), unless) for key, path, unless in FLAGS]
     flags = [nested(tuple(path.split(".")), value) for path, value, unless in chosen if value != unless]
     files = [_values_file(name) for name in parameters.values_files]
     return reduce(merge, [*flags, *files, parameters.values], {})
+
+
+def _plain(value: Any) -> Any:
+    """A value as the chart takes it: of a section the keys that say something, in camel case."""
+    if isinstance(value, tuple):
+        return list(value)
+    if not isinstance(value, Section):
+        return value
+    inner = {to_camel(name): _plain(getattr(value, name)) for name in type(value).model_fields}
+    return {name: one for name, one in inner.items() if one not in ("", None, [], {})}
 
 
 def references(parameters: Parameters) -> tuple[Reference, ...]:

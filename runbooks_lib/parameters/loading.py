@@ -88,7 +88,18 @@ def _problems(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         for error in invalid.errors():
             said = re.sub(r"^\w+ should", "must", error["msg"]).removeprefix("Value error, ")
             if error["type"] == "extra_forbidden":
-                near = difflib.get_close_matches(dotted(error["loc"]), map(dotted, FIELDS), n=1, cutoff=0.5)
-                said = "is not a known key" + (f"; did you mean {near[0]}?" if near else "")
+                said = f"is not a known key{_nearest(error['loc'])}"
             yield error["loc"], _SENTENCES.get(error["type"], said)
     yield from secrets_in_clear(data.get("values"), ("values",))
+
+
+def _nearest(path: Path) -> str:
+    """The known key that was meant, if one is like it as a whole or in its last word."""
+
+    def alike(known: Path) -> tuple[float, float]:
+        last, whole = (str(path[-1]), str(known[-1])), (dotted(path), dotted(known))
+        return difflib.SequenceMatcher(None, *last).ratio(), difflib.SequenceMatcher(None, *whole).ratio()
+
+    best = max(FIELDS, key=lambda known: sum(alike(known)))
+    last, whole = alike(best)
+    return f"; did you mean {dotted(best)}?" if last >= 0.6 or whole >= 0.5 else ""

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from datetime import date
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, model_validator
 
+from runbooks_lib.parameters import services
+from runbooks_lib.parameters.section import Domain, Folder, Name, ObjectName, Port, Repository, Section, Url
+from runbooks_lib.tables import table
 
-def _matching(pattern: str, said: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(said)
-        return text
-
-    return AfterValidator(check)
+#: The registries that each mirror stands for.
+_MIRRORS: dict[str, dict[str, str]] = table(__package__, "mirrors.yaml")
 
 
 def _filled(name: str, info: ValidationInfo) -> str:
     return name or f"{info.data.get('release')}.{info.data.get('namespace')}"
 
 
-_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_NAME = _matching(_LABEL, "must be lower-case letters, digits and -, at most 63")
-_FOLDER = _matching("|[A-Za-z0-9][-._A-Za-z0-9]{0,119}", "must be usable as the name of a folder")
-_DOMAIN = _matching(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})+", "must be a domain alone, such as example.com")
-_URL = _matching(r"https?://[^/@\s]+(/\S*)?", "must be an http(s):// address without user or password")
-_REPOSITORY = _matching(
-    r"|(https?|oci)://[^/@\s]+(/\S*)?", "must be an http(s):// or oci:// address without user or password"
-)
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, no silent conversion of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_means_default(cls, data: Any) -> Any:
-        """A key with nothing after its colon, or a section with all of it commented out, has its defaults."""
-        if not isinstance(data, dict | None):
-            return data
-        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
-        return {key: value for key, value in (data or {}).items() if value is not None or key not in optional}
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError("must be a day, such as 2026-12-31") from None
 
 
 class Target(Section):
@@ -53,9 +33,9 @@ class Target(Section):
     kubeconfig: str = ""
     context: str = ""
     cluster_uid: str = ""
-    namespace: Annotated[str, _NAME] = "csghub"
-    release: Annotated[str, _NAME] = Field(default="dataflow", max_length=53)
-    name: Annotated[str, _FOLDER, AfterValidator(_filled)] = Field(default="", validate_default=True)
+    namespace: Name = "csghub"
+    release: Name = Field(default="dataflow", max_length=53)
+    name: Annotated[Folder, AfterValidator(_filled)] = Field(default="", validate_default=True)
 
 
 class HelmSettings(Section):
@@ -67,7 +47,7 @@ class HelmSettings(Section):
 class Chart(Section):
     """Where the chart comes from: `repository`, `name` and `version`, or `path`."""
 
-    repository: Annotated[str, _REPOSITORY] = "https://charts.opencsg.com/csghub"
+    repository: Repository = "https://charts.opencsg.com/csghub"
     name: str = Field(default="dataflow", min_length=1)
     version: str = ""
     path: str = ""
@@ -90,7 +70,9 @@ class Chart(Section):
 class CsgHub(Section):
     """The CSGHub that Dataflow belongs to."""
 
-    external_url: Annotated[str, _URL]
+    external_url: Url
+    release: ObjectName = ""
+    namespace: Name = "csghub"
 
 
 class Tls(Section):
@@ -106,26 +88,20 @@ class Tls(Section):
         return self
 
 
+class NodePorts(Section):
+    """The ports of the nodes, where the gateway's service is a NodePort."""
+
+    http: Port | None = None
+    https: Port | None = None
+
+
 class Gateway(Section):
     """How the release is reached from outside."""
 
-    domain: Annotated[str, _DOMAIN]
+    domain: Domain
     service_type: Literal["LoadBalancer", "NodePort"] = "LoadBalancer"
+    node_ports: NodePorts = NodePorts()
     tls: Tls = Tls()
-
-
-class Images(Section):
-    """Where images are pulled from, when not from the chart's own registries."""
-
-    registry: str = ""
-    envoy_registry: str = ""
-
-
-class Databases(Section):
-    """Names of the two databases in the built-in PostgreSQL."""
-
-    dataflow: str = Field(default="csghub_dataflow", min_length=1)
-    label_studio: str = Field(default="csghub_label_studio", min_length=1)
 
 
 class Policy(Section):
@@ -143,6 +119,14 @@ class VerifySettings(Section):
     expect: Literal["present", "absent"] = "present"
 
 
+class Waiver(Section):
+    """A finding that somebody has accepted, why, and until when."""
+
+    check: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    until: Annotated[str, AfterValidator(_day)]
+
+
 class Parameters(Section):
     """One target and everything its stages need to know."""
 
@@ -151,14 +135,34 @@ class Parameters(Section):
     chart: Chart
     csghub: CsgHub
     gateway: Gateway
-    images: Images = Images()
-    databases: Databases = Databases()
+    edition: Literal["", "ce", "ee"] = ""
+    mirror: Literal["", "mainland-china"] = ""
+    images: services.Images = services.Images()
+    persistence: services.Persistence = services.Persistence()
+    dataflow: services.Dataflow = services.Dataflow()
+    label_studio: services.LabelStudio = services.LabelStudio()
+    postgresql: services.PostgreSQL = services.PostgreSQL()
+    redis: services.Redis = services.Redis()
+    mongo: services.Mongo = services.Mongo()
     policy: Policy = Policy()
     verify: VerifySettings = VerifySettings()
     probes: Literal["read", "write"] = "read"
-    values: dict[str, Any] = {}
+    waivers: Annotated[tuple[Waiver, ...], Field(strict=False)] = ()
+    values: dict[str, Any] = Field(default_factory=dict)
     values_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
     _source: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_mirror_is_its_registries(cls, data: Any) -> Any:
+        """What the parameters name themselves wins."""
+        if not isinstance(data, dict) or str(data.get("mirror")) not in _MIRRORS:
+            return data
+        own = data.get("images") or {}
+        unset = {
+            name: to for name, to in _MIRRORS[data["mirror"]].items() if isinstance(own, dict) and not own.get(name)
+        }
+        return {**data, "images": {**own, **unset}} if unset else data
 
     @property
     def source(self) -> str:
@@ -169,8 +173,9 @@ class Parameters(Section):
 def _fields(model: type[BaseModel], *above: str) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     for name, field in model.model_fields.items():
         yield (*above, name), field.annotation
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _fields(field.annotation, *above, name)
+        for kind in get_args(field.annotation) or [field.annotation]:
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and get_origin(field.annotation) is not tuple:
+                yield from _fields(kind, *above, name)
 
 
 #: The type of every key there is, by its path.

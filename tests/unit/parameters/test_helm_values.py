@@ -14,6 +14,7 @@ from runbooks_lib.parameters.model import FIELDS
 
 Write = Callable[..., str]
 
+MAINLAND = "opencsg-registry.cn-beijing.cr.aliyuncs.com"
 GUIDE = {
     "global": {"gateway": {"external": {"domain": "example.com"}}},
     "externalUrl": "https://csghub.example.com",
@@ -37,22 +38,52 @@ def test_defaults_are_the_four_flags_of_the_guide_and_nothing_else(write: Write)
     [
         (["gateway.domain=company.com"], "global.gateway.external.domain", "company.com"),
         (["csghub.external_url=http://h:8080/x"], "externalUrl", "http://h:8080/x"),
-        (["databases.dataflow=d"], "dataflow.postgresql.database", "d"),
-        (["databases.label_studio=l"], "labelStudio.postgresql.database", "l"),
+        (["dataflow.postgresql.database=d"], "dataflow.postgresql.database", "d"),
+        (["label_studio.postgresql.database=l"], "labelStudio.postgresql.database", "l"),
+        (["edition=ce"], "global.edition", "ce"),
+        (["mirror=mainland-china"], "global.image.registry", MAINLAND),
+        (["mirror=mainland-china"], "global.imageRegistry", f"{MAINLAND}/opencsghq"),
+        (["mirror=mainland-china", "images.registry=r.example"], "global.image.registry", "r.example"),
+        (["images={tag: v2, pull_policy: Always, pull_secrets: [a, b]}"],
+         "global.image", {"tag": "v2", "pullPolicy": "Always", "pullSecrets": ["a", "b"]}),
+        (["persistence={size: 20Gi, access_modes: [ReadWriteMany], storage_class: nfs}"],
+         "global.persistence", {"size": "20Gi", "accessModes": ["ReadWriteMany"], "storageClass": "nfs"}),
+        (["gateway.node_ports.https=30444"], "global.gateway.service.nodePorts", {"https": 30444}),
+        (["label_studio.security_context.run_as_user=0"], "labelStudio.securityContext.runAsUser", 0),
+        (["dataflow.image={repository: x/y, tag: t}"], "dataflow.image", {"repository": "x/y", "tag": "t"}),
+        (["postgresql.databases=[a, b]"], "postgresql.databases", ["a", "b"]),
+        (["mongo.persistence.size=1Gi"], "mongo.persistence", {"size": "1Gi"}),
+        (["redis.external={host: r, port: 6380}"], "global.redis",
+         {"enabled": False, "external": {"host": "r", "port": 6380}}),
+        (['postgresql.external={host: p, user: u, sslmode: require, password: {from: "env:P"}}'], "global.postgresql",
+         {"enabled": False, "external": {"host": "p", "user": "u", "sslmode": "require", "password": {"from": "env:P"}}}),
+        (['dataflow.mongo={host: m, password: {from: "env:M"}}'], "dataflow.mongo",
+         {"host": "m", "password": {"from": "env:M"}}),
         (["images.registry=r.example"], "global.image.registry", "r.example"),
         (["images.envoy_registry=r.example/x"], "global.imageRegistry", "r.example/x"),
         (["gateway.service_type=NodePort"], "global.gateway.service.type", "NodePort"),
         (["gateway.tls={enabled: true, secret_name: t}"], "global.gateway.tls", {"enabled": True, "secretName": "t"}),
         (["values.externalUrl=https://last"], "externalUrl", "https://last"),
     ],
-)
+)  # fmt: skip
 def test_each_key_becomes_its_value_of_the_chart(write: Write, overrides: list[str], path: str, value: Any) -> None:
     assert at(parameters.chart_values(parameters.load(write(), overrides)), path) == value
 
 
 @pytest.mark.parametrize("key", [row[0] for row in FLAGS])
 def test_every_row_of_the_table_names_a_key_that_there_is(key: str) -> None:
-    assert tuple(key.split(".")) in FIELDS
+    *above, last = key.split(".")
+    sections = {path[:-1] for path in FIELDS}
+    assert (*above, last) in FIELDS or (last == "built_in" and (*above,) in sections)
+
+
+def test_every_key_is_a_value_of_the_chart_or_for_the_stages_alone() -> None:
+    ours = {"target", "helm", "chart", "policy", "verify", "probes", "waivers", "values", "values_files", "mirror"}
+    besides = {("csghub", "release"), ("csghub", "namespace")}
+    rows = [tuple(row[0].split(".")) for row in FLAGS]
+    leaves = {path for path in FIELDS if not any(other[: len(path)] == path != other for other in FIELDS)}
+    left = {leaf for leaf in leaves if leaf[0] not in ours and not any(leaf[: len(row)] == row for row in rows)}
+    assert left == besides
 
 
 def test_values_files_are_merged_in_their_order_before_values(write: Write, minimal: str) -> None:

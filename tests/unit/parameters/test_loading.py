@@ -27,7 +27,7 @@ def test_what_is_left_out_has_its_default(write: Write) -> None:
     chosen = parameters.load(write())
     assert chosen.target.namespace == "csghub"
     assert chosen.chart.repository == "https://charts.opencsg.com/csghub"
-    assert chosen.databases.label_studio == "csghub_label_studio"
+    assert chosen.label_studio.postgresql.database == "csghub_label_studio"
     assert (chosen.policy.approval, chosen.policy.rollout_seconds) == ("operator", 900)
     assert (chosen.verify.expect, chosen.probes, chosen.values_files) == ("present", "read", ())
     assert chosen.source == "parameters/mine.yaml"
@@ -155,7 +155,29 @@ def test_a_password_that_is_no_yaml_is_not_repeated(write: Write, minimal: str, 
         (("target: {}", "values_files: a.yaml\ntarget: {}"), "mine.yaml:1: values_files must be a list"),
         (("target: {}", "values_files: [1]\ntarget: {}"), "mine.yaml:1: values_files[0] must be text"),
         (("target: {}", "values: []\ntarget: {}"), "mine.yaml:1: values must be a mapping of keys"),
-        (("target: {}", "databases: {dataflow: ''}\ntarget: {}"), "mine.yaml:1: databases.dataflow must have at least 1 character"),
+        (("target: {}", "dataflow: {postgresql: {database: ''}}\ntarget: {}"), "mine.yaml:1: dataflow.postgresql.database must have at least 1 character"),
+        (("target: {}", "dataflow: {databse: x}\ntarget: {}"), "mine.yaml:1: dataflow.databse is not a known key; did you mean dataflow.postgresql.database?"),
+        (("target: {}", "mirror: china\ntarget: {}"), "mine.yaml:1: mirror must be '' or 'mainland-china'"),
+        (("target: {}", "persistence: {size: 50}\ntarget: {}"), "mine.yaml:1: persistence.size must be text: quote it"),
+        (("target: {}", "persistence: {size: '50'}\ntarget: {}"), "mine.yaml:1: persistence.size must be a size with its unit, such as 50Gi"),
+        (("target: {}", "persistence: {size: 0Gi}\ntarget: {}"), "persistence.size must be a size with its unit"),
+        (("target: {}", "dataflow: {persistence: {access_modes: [RWX]}}\ntarget: {}"), "dataflow.persistence.access_modes[0] must be 'ReadWriteOnce', 'ReadWriteMany', 'ReadOnlyMany' or 'ReadWriteOncePod'"),
+        (("target: {}", "images: {registry: 'https://r'}\ntarget: {}"), "images.registry must be a registry alone"),
+        (("target: {}", "images: {pull_secrets: [A_b]}\ntarget: {}"), "images.pull_secrets[0] must be the name of an object"),
+        (("target: {}", "label_studio: {security_context: {run_as_user: -1}}\ntarget: {}"), "run_as_user must be greater than or equal to 0"),
+        (("target: {}", "redis: {external: {host: 'redis:6379'}}\ntarget: {}"), "redis.external.host must be a host or an IP address alone: no scheme, no port"),
+        (("target: {}", "redis: {external: {host: 'redis://h'}}\ntarget: {}"), "redis.external.host must be a host or an IP address alone: no scheme, no port"),
+        (("target: {}", "redis: {external: {host: h, port: 65536}}\ntarget: {}"), "redis.external.port must be less than or equal to 65535"),
+        (("target: {}", "redis: {external: {host: h, port: '6379'}}\ntarget: {}"), "redis.external.port must be a valid integer"),
+        (("target: {}", "redis: {external: {port: 6379}}\ntarget: {}"), "mine.yaml:1: redis is external without a host: name it in external.host"),
+        (("target: {}", "redis: {external: {host: h}, persistence: {size: 1Gi}}\ntarget: {}"), "mine.yaml:1: redis is external, so that persistence would mean nothing: leave out one of both"),
+        (("target: {}", "postgresql: {external: {host: h}, databases: [a]}\ntarget: {}"), "postgresql is external, so that databases would mean nothing"),
+        (("target: {}", "postgresql: {external: {host: h, sslmode: on}}\ntarget: {}"), "postgresql.external.sslmode must be '', 'disable', 'allow', 'prefer', 'require', 'verify-ca' or 'verify-full'"),
+        (("target: {}", "postgresql: {external: {host: h, database: d}}\ntarget: {}"), "postgresql.external.database is not a known key; did you mean postgresql.databases?"),
+        (("target: {}", "redis: {external: {host: h, password: hunter22}}\ntarget: {}"), "redis.external.password must not hold a secret in clear; write {from: \"env:NAME\"}"),
+        (("target: {}", "redis: {external: {host: h, password: {from: hunter22}}}\ntarget: {}"), "redis.external.password is not a reference; write"),
+        (("target: {}", "waivers: [{check: a, reason: b, until: 2026-13-01}]\ntarget: {}"), "waivers[0].until must be a day, such as 2026-12-31"),
+        (("target: {}", "waivers: [{check: a, until: 2026-12-31}]\ntarget: {}"), "waivers[0].reason is missing"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_or_type_is_told_with_line_key_and_what_was_meant(
