@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test test-faults lab lint bench lock schema clean
+.PHONY: help rehearse test test-faults lab lint bench lock generated clean
 
 help: ## Show this
 	@echo "Dataflow runbooks. The two commands for a fresh machine are make rehearse and make test."
@@ -39,8 +39,9 @@ lock: ## Renew requirements.lock from pyproject.toml and requirements.in
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
 	  --extra sandbox --extra dev --output-file requirements.lock pyproject.toml requirements.in
 
-schema: .venv/installed ## Renew parameters/schema.json from the model
+generated: .venv/installed ## Renew parameters/schema.json and docs/checks.md from what they are made of
 	@$(BIN)/python parameters/schema.py
+	@$(BIN)/python docs/checks.py
 
 clean: ## Take practice clusters down; remove .venv, caches and the project's Helm home (records stay)
 	@if [ -x $(BIN)/runbooks ]; then $(BIN)/runbooks sandbox down --all; fi

@@ -1,4 +1,4 @@
-"""Writes schema.json beside it, the JSON Schema by which editors complete and check parameters files: ``make schema``."""
+"""Writes schema.json beside it, the JSON Schema by which editors complete and check parameters files: ``make generated``."""
 
 import json
 from pathlib import Path

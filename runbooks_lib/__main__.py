@@ -37,6 +37,8 @@ records_app = typer.Typer(help="Look at the records that runs leave.", no_args_i
 parameters_app = typer.Typer(help="Check parameters files.", no_args_is_help=True)
 app.add_typer(records_app, name="records")
 app.add_typer(parameters_app, name="parameters")
+checks_app = typer.Typer(help="What is looked at.", no_args_is_help=True)
+app.add_typer(checks_app, name="checks")
 
 File = Annotated[str, typer.Option("--parameters", "-p", help="Parameters file, relative to the project.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One key, for example chart.version=1.16.1.")]
@@ -127,6 +129,15 @@ def parameters_check(file: Annotated[str, typer.Argument(help="The parameters fi
     made = parameters.load(file, overrides or ())
     chart = made.chart.path or f"{made.chart.name} {made.chart.version}"
     say(f"{file} is good: {chart} as release {made.target.release} in namespace {made.target.namespace}.")
+
+
+@checks_app.command("list")
+def checks_list() -> None:
+    """All checks: the stage that asks each, its id (which waivers name), and what should be seen."""
+    from runbooks_lib.checks.families import rows
+    from runbooks_lib.results import drawn
+
+    say(drawn(rows("stage", "id", "check", "expected")))
 
 
 def plan_text(made: Plan) -> str:

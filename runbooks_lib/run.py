@@ -15,7 +15,7 @@ from typing import Any
 
 import runbooks_lib
 from runbooks_lib import errors, parameters, records
-from runbooks_lib.checks.catalogue import Check, Look, Subject, report
+from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_known
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
@@ -85,6 +85,7 @@ class Run:
             if not isinstance(value, str):
                 raise errors.refused("no text", name=name, value=value)
         settings = parameters.load(parameters_file, overrides)
+        require_known(settings.waivers)
         redactor = Redactor()
         folder = None
         if record:
@@ -191,7 +192,8 @@ class Run:
     ) -> Report:
         """Ask all checks; every known secret is replaced in their report."""
         self._accepted = False
-        made = report(self.stage, title, checks, subject, observe=self.observe, tables=tables)
+        how: Json = {"observe": self.observe, "waivers": self.parameters.waivers}
+        made = report(self.stage, title, checks, subject, tables=tables, **how)
         return Report.model_validate(self.redactor.redact_data(made.model_dump(mode="json")))
 
     def require(self, report: Report) -> None:

@@ -1,10 +1,10 @@
 """Is the release gone, and is only what the plan named as staying left."""
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.cluster.discovery import Resource
+from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation
 from runbooks_lib.results import Json
@@ -26,7 +26,7 @@ class Subject:
         self.staying = staying
         self.passing = passing
 
-    @cached_property
+    @once
     def left(self) -> list[str]:
         """``Kind name`` of every object, of any kind, that carries the release's name."""
         cluster, namespace = self.boundaries.cluster, self.boundaries.namespace

@@ -1,16 +1,22 @@
 """What a check is, and how a list of them is asked."""
 
-from collections.abc import Callable, Iterable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from runbooks_lib.errors import RunbookError, words
+from runbooks_lib.errors import ParametersError, RunbookError, words
+from runbooks_lib.parameters import Waiver
 from runbooks_lib.results import Event, Finding, Observe, Report, Status, Table
 from runbooks_lib.tables import table
 
 Subject = TypeVar("Subject")
 
-_WORDS: dict[str, dict[str, str]] = table(__package__, "catalogue.yaml")
+_WORDS: dict[str, dict[str, Any]] = table(__package__, "catalogue.yaml")
 
 
 #: What is shown of a subject beside the findings.
@@ -41,7 +47,8 @@ class Check(Generic[Subject]):
         expected: What should be seen.
         why: Why it matters.
         remedy: What to do when it is not so.
-        ask: Looks, and answers. It only reads.
+        ask: Looks, and answers. It only reads, and several are asked at once.
+        waivable: Whether a person may accept that it fails.
     """
 
     id: str
@@ -50,11 +57,25 @@ class Check(Generic[Subject]):
     why: str
     remedy: str
     ask: Callable[[Subject], Answer]
+    waivable: bool = True
 
 
 def catalogue(asks: Mapping[str, Callable[[Subject], Answer]]) -> tuple[Check[Subject], ...]:
     """The checks of these ids, in this order, with their words from ``catalogue.yaml``."""
     return tuple(Check(id=name, ask=ask, **_WORDS[name]) for name, ask in asks.items())
+
+
+def require_known(waivers: Iterable[Waiver]) -> None:
+    """Raise ParametersError for a waiver of a check that there is not, or that nobody may waive."""
+    for waiver in waivers:
+        words = _WORDS.get(waiver.check)
+        if words is None:
+            near = difflib.get_close_matches(waiver.check, _WORDS, n=1, cutoff=0.4)
+            step = f"Did you mean {near[0]}?" if near else "`runbooks checks list` names them."
+            raise ParametersError(f"waivers: there is no check {waiver.check}.", next_step=step)
+        if not words.get("waivable", True):
+            said = f"waivers: the check {waiver.check} can't be waived: {words['why']}"
+            raise ParametersError(said, next_step=f"Remove the waiver. {words['remedy']}")
 
 
 def report(
@@ -65,28 +86,61 @@ def report(
     *,
     observe: Observe,
     tables: Look[Subject] | None = None,
+    waivers: Iterable[Waiver] = (),
 ) -> Report:
-    """Ask all checks, whatever the first ones say, and tell each answer as it comes."""
-    findings = tuple(_put(check, subject, observe) for check in checks)
+    """Ask all checks at once, whatever the first ones say, and tell the answers in the checks' order.
+
+    Args:
+        waivers: What of it is accepted: a finding that would stop the run is a warning until the waiver's day is over.
+    """
+    accepted = {waiver.check: waiver for waiver in waivers}
+    listed, findings = tuple(checks), []
+    with _asking(listed, subject) as answers:
+        for check, answer in zip(listed, answers, strict=True):
+            findings.append(_finding(check, _waived(answer, accepted.get(check.id))))
+            observe(Event(kind="check.answered", data=findings[-1].model_dump(mode="json")))
     try:
         shown = tables(subject) if tables else ()
     except Exception as error:  # noqa: BLE001 - the findings are there, whatever is odd in a table
         shown = (Table(title=f"Not to be had: {words(error)}"),)
-    made = Report(stage=stage, title=title, findings=findings, tables=shown)
+    made = Report(stage=stage, title=title, findings=tuple(findings), tables=shown)
     observe(Event(kind="report.made", data={"title": title, "verdict": made.verdict}))
     return made
 
 
-def _put(check: Check[Subject], subject: Subject, observe: Observe) -> Finding:
+@contextmanager
+def _asking(checks: tuple[Check[Subject], ...], subject: Subject) -> Iterator[Iterator[Answer]]:
+    pool = ThreadPoolExecutor(8)
     try:
-        answer = check.ask(subject)
+        yield pool.map(partial(_put, subject), checks)
+    finally:
+        # After an interrupt nothing more is begun.
+        pool.shutdown(cancel_futures=True)
+
+
+def _put(subject: Subject, check: Check[Subject]) -> Answer:
+    try:
+        return check.ask(subject)
     except Moot as moot:
-        answer = Answer("skip", str(moot))
+        return Answer("skip", str(moot))
     except RunbookError as error:
-        answer = Answer("unknown", error.summary, remedy=error.next_step, evidence=error.evidence)
+        return Answer("unknown", error.summary, remedy=error.next_step, evidence=error.evidence)
     except Exception as error:  # noqa: BLE001 - an object of an odd shape must not keep the others from being asked
-        answer = Answer("unknown", f"the check itself broke: {words(error)}")
-    finding = Finding(
+        return Answer("unknown", f"the check itself broke: {words(error)}")
+
+
+def _waived(answer: Answer, waiver: Waiver | None) -> Answer:
+    if waiver is None or answer.status not in {"fail", "unknown"}:
+        return answer
+    if waiver.until < datetime.now(UTC).date().isoformat():
+        return answer._replace(observed=f"{answer.observed} (accepted until {waiver.until} only, which is over)")
+    return answer._replace(
+        status="warn", observed=f"{answer.observed} ({answer.status}; accepted until {waiver.until}: {waiver.reason})"
+    )
+
+
+def _finding(check: Check[Subject], answer: Answer) -> Finding:
+    return Finding(
         id=check.id,
         title=check.title,
         status=answer.status,
@@ -96,5 +150,3 @@ def _put(check: Check[Subject], subject: Subject, observe: Observe) -> Finding:
         remedy=answer.remedy or check.remedy,
         evidence=answer.evidence,
     )
-    observe(Event(kind="check.answered", data=finding.model_dump(mode="json")))
-    return finding

@@ -2,12 +2,12 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 
 from runbooks_lib import probes
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.storage import shared_storage
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
+from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation, hook_objects, objects_of
 from runbooks_lib.release.plan import Proposal, propose
@@ -37,7 +37,7 @@ class Subject:
         # Asked by a thread, since Helm takes about a second to render.
         self.csghub = ThreadPoolExecutor(1).submit(probes.http.answer, boundaries.parameters.csghub.external_url)
 
-    @cached_property
+    @once
     def _proposal(self) -> Proposal | RunbookError:
         exists = self.boundaries.helm.status(self.boundaries.release) is not None
         try:
@@ -48,14 +48,16 @@ class Subject:
     @property
     def proposal(self) -> Proposal:
         """The chart as it would be applied."""
-        if isinstance(self._proposal, RunbookError):
+        proposal = self._proposal
+        if isinstance(proposal, RunbookError):
             raise OutcomeUnknown("the chart could not be rendered, so there is nothing to compare with")
-        return self._proposal
+        return proposal
 
     @property
     def refusal(self) -> RunbookError | None:
         """Why the chart can't be rendered."""
-        return self._proposal if isinstance(self._proposal, RunbookError) else None
+        proposal = self._proposal
+        return proposal if isinstance(proposal, RunbookError) else None
 
     @property
     def objects(self) -> list[Json]:

@@ -1,9 +1,8 @@
 """Is the release there, whole and reachable?"""
 
-from functools import cached_property
-
 from runbooks_lib.checks.catalogue import Answer, Check, Moot, catalogue
 from runbooks_lib.helm import Release
+from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
 from runbooks_lib.release.plan import STUCK, state_of
@@ -22,12 +21,12 @@ class Subject:
     def __init__(self, boundaries: Boundaries) -> None:
         self.boundaries = boundaries
 
-    @cached_property
+    @once
     def stored(self) -> Release | None:
         """The release as Helm stored it."""
         return self.boundaries.helm.status(self.boundaries.release)
 
-    @cached_property
+    @once
     def objects(self) -> list[Json]:
         """The objects that the release should have."""
         if self.stored is None:
@@ -43,7 +42,7 @@ class Subject:
         """What keeps its pods running."""
         return [obj for obj in self.objects if obj["kind"] in WORKLOAD_KINDS]
 
-    @cached_property
+    @once
     def pods(self) -> list[Json]:
         """The pods that belong to the release's workloads."""
         return self.boundaries.pods_of(self.objects) if self.stored else []

@@ -10,13 +10,13 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from runbooks_lib import process
 from runbooks_lib.helm.failures import error_text, failure, refused, shortened
 from runbooks_lib.helm.values import ChartFile, Release, Revision, chart_digest, release_of, revisions_of, yaml_mapping
+from runbooks_lib.once import once
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Observe, digest_of, unobserved
@@ -47,7 +47,7 @@ class Helm:
     run: process.Runner = process.run
     observe: Observe = unobserved
 
-    @cached_property
+    @once
     def version(self) -> str:
         """Helm's own version, for example ``v3.19.5``; asked once, a program stays the same while a run lasts."""
         done = self._run(["version", "--template", "{{.Version}}"], cluster=False)

@@ -2,13 +2,14 @@
 
 from runbooks_lib.parameters.helm_values import chart_values, references
 from runbooks_lib.parameters.loading import dump, load
-from runbooks_lib.parameters.model import Parameters
+from runbooks_lib.parameters.model import Parameters, Waiver
 from runbooks_lib.parameters.places import notebook_path, project_root, resolve_path
 from runbooks_lib.parameters.reference import Reference, fill_references, parse_reference
 
 __all__ = [
     "Parameters",
     "Reference",
+    "Waiver",
     "chart_values",
     "dump",
     "fill_references",

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.helm import ChartFile, Helm
+from runbooks_lib.once import once
 from runbooks_lib.parameters import Parameters, resolve_path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of
@@ -42,7 +42,7 @@ class Boundaries:
         """The release's namespace."""
         return self.parameters.target.namespace
 
-    @cached_property
+    @once
     def chart(self) -> ChartFile:
         """The chart that the parameters name, on this disk: fetched once, so that what is planned is applied."""
         chart = self.parameters.chart

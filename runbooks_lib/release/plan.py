@@ -64,6 +64,7 @@ def plan_install(boundaries: Boundaries) -> Plan:
         *_hook_sentences(proposal.rendered, "install"),
         *_generated_sentences(proposal),
         *_claim_sentences(boundaries, proposal.rendered),
+        *_waiver_sentences(boundaries),
     )
     bindings = _bindings(boundaries, proposal, stored=None)
     return Plan(stage="install", target=target, steps=tuple(steps), changes=changes, impact=impact, bindings=bindings)
@@ -99,6 +100,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *value_changes(stored.values, proposal.values, shown),
         *_hook_sentences(proposal.rendered, "upgrade"),
         *_generated_sentences(proposal),
+        *_waiver_sentences(boundaries),
     )
     steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal))
     return Plan(stage="upgrade", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
@@ -116,6 +118,7 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
         f"{boundaries.namespace}: {counts(left.changes)}.",
         *_hook_sentences(stored, "delete"),
         *_leftover_sentences(left),
+        *_waiver_sentences(boundaries),
     )
     names = {"objects": [change.name for change in removed]}
     steps = (
@@ -123,7 +126,7 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
         Step(kind="helm-uninstall", title=f"Remove the release and its {len(removed)} objects"),
         Step(kind="await-absence", title="Wait until they are gone", data=names),
     )
-    bindings = _software(boundaries) | {
+    bindings = _conditions(boundaries) | {
         "revision": stored.revision,
         # Another installation of the same chart is another plan.
         "updated": stored.updated,
@@ -207,14 +210,20 @@ def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:
     return change, Step(kind="await-rollout", title=title, data={"workloads": names})
 
 
-def _software(boundaries: Boundaries) -> Json:
-    return {"helm": boundaries.helm.version, "runbooks": runbooks_lib.__version__}
+def _conditions(boundaries: Boundaries) -> Json:
+    waivers = [waiver.model_dump(mode="json") for waiver in boundaries.parameters.waivers]
+    return {"helm": boundaries.helm.version, "runbooks": runbooks_lib.__version__, "waivers": waivers}
+
+
+def _waiver_sentences(boundaries: Boundaries) -> tuple[str, ...]:
+    listed = boundaries.parameters.waivers
+    return tuple(f"Accepted until {each.until}, whatever it finds: {each.check} ({each.reason})." for each in listed)
 
 
 def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | None) -> Json:
     chart = proposal.chart
     policy = boundaries.parameters.policy
-    return _software(boundaries) | {
+    return _conditions(boundaries) | {
         "chart": {"name": chart.name, "version": chart.version, "digest": chart.digest},
         "values": digest_of(boundaries.redactor.redact_data(proposal.values)),
         "manifest": fingerprint(boundaries, proposal.rendered),

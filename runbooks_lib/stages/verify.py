@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from runbooks_lib import records
-from runbooks_lib.checks import absence, overview, release, services
+from runbooks_lib.checks import absence, overview, release
+from runbooks_lib.checks.families import ABSENCE, VERIFY
 from runbooks_lib.results import Plan, Report
 from runbooks_lib.run import Run
 
@@ -19,8 +20,7 @@ def look(run: Run) -> Report:
 
 def there(run: Run) -> Report:
     """The release, its objects, what its databases and pages answer; and the guide's tables."""
-    subject, checks = release.Subject(run.boundaries), (*release.CHECKS, *services.CHECKS)
-    return run.ask("Release", checks, subject, tables=overview.tables)
+    return run.ask("Release", VERIFY, release.Subject(run.boundaries), tables=overview.tables)
 
 
 def gone(run: Run, plan: Plan | None = None) -> Report:
@@ -35,7 +35,7 @@ def gone(run: Run, plan: Plan | None = None) -> Report:
     else:
         bindings = plan.bindings
         subject = absence.Subject(run.boundaries, tuple(bindings["staying"]), tuple(bindings["passing"]))
-    return run.ask("Absence", absence.CHECKS, subject)
+    return run.ask("Absence", ABSENCE, subject)
 
 
 def _planned(run: Run) -> Plan | None:

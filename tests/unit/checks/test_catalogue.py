@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import runpy
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from runbooks_lib.checks import absence, catalogue, install, prerequisites, release, services
+from runbooks_lib.checks import catalogue, families
 from runbooks_lib.checks.catalogue import Answer, Check, report
-from runbooks_lib.errors import OutcomeUnknown, RunbookError, Unreachable
-from runbooks_lib.results import Event, Report, Table
+from runbooks_lib.errors import OutcomeUnknown, ParametersError, RunbookError, Unreachable
+from runbooks_lib.parameters import Waiver
+from runbooks_lib.results import Event, Finding, Report, Table
 
 
 def check(ident: str, answer: Any) -> Check[Any]:
@@ -114,8 +118,7 @@ def test_tables_that_can_not_be_had_do_not_take_the_findings_away(error: Excepti
     assert [table.title for table in made.tables] == [title]
 
 
-ALL = (*prerequisites.CHECKS, *install.CHECKS, *release.CHECKS, *services.CHECKS, *services.PASSWORDS)
-ALL = (*ALL, *release.PRESENT, *absence.CHECKS)
+ALL = list({item.id: item for checks in families.FAMILIES.values() for item in checks}.values())
 
 
 def test_every_check_has_a_stable_id_of_its_own_and_says_why_and_what_to_do() -> None:
@@ -130,8 +133,88 @@ def test_every_check_has_a_stable_id_of_its_own_and_says_why_and_what_to_do() ->
 
 def test_no_words_are_kept_for_a_check_that_nobody_asks() -> None:
     written = yaml.safe_load((Path(catalogue.__file__).parent / "catalogue.yaml").read_text(encoding="utf-8"))
-    assert list(written) == [item.id for item in ALL]
+    assert sorted(written) == sorted(item.id for item in ALL)
 
 
 def test_a_check_is_data() -> None:
     assert catalogue.Check.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+# ---- at once
+
+
+def test_checks_are_asked_at_once_and_told_in_their_order() -> None:
+    together = threading.Barrier(3, timeout=20)
+
+    def ask(subject: object) -> Answer:
+        together.wait()
+        return Answer("pass", "seen")
+
+    told: list[Event] = []
+    checks = [Check(name, name, "", "", "", ask) for name in ("a", "b", "c")]
+    assert asked(*checks, told=told).verdict == "pass"
+    assert [event.data.get("id") for event in told] == ["a", "b", "c", None]
+
+
+def test_a_moot_question_is_skipped_with_its_reason() -> None:
+    (finding,) = asked(check("a", catalogue.Moot("there is none"))).findings
+    assert (finding.status, finding.observed) == ("skip", "there is none")
+
+
+# ---- waivers
+
+
+def waived(answer: Answer, until: str, check_id: str = "a") -> Finding:
+    waiver = Waiver(check=check_id, reason="CSGHub comes later", until=until)
+    made = report("verify", "R", [check("a", answer)], object(), observe=lambda _: None, waivers=[waiver])
+    return made.findings[0]
+
+
+@pytest.mark.parametrize("status", ["fail", "unknown"])
+def test_a_waived_finding_is_a_warning_that_says_so(status: Any) -> None:
+    found = waived(Answer(status, "no answer"), "2999-12-31")
+    assert found.status == "warn"
+    assert found.observed == f"no answer ({status}; accepted until 2999-12-31: CSGHub comes later)"
+
+
+@pytest.mark.parametrize("status", ["pass", "warn", "skip"])
+def test_what_stops_nothing_needs_no_waiver(status: Any) -> None:
+    assert waived(Answer(status, "seen"), "2999-12-31").observed == "seen"
+
+
+def test_a_waiver_ends_with_its_day() -> None:
+    found = waived(Answer("fail", "no answer"), "2020-01-01")
+    assert (found.status, found.observed) == ("fail", "no answer (accepted until 2020-01-01 only, which is over)")
+    today = datetime.now(UTC).date().isoformat()
+    assert waived(Answer("fail", "no answer"), today).status == "warn"
+
+
+def test_another_checks_waiver_does_not_count() -> None:
+    assert waived(Answer("fail", "no answer"), "2999-12-31", "b").status == "fail"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "step"),
+    [
+        ("csghub.external", "waivers: there is no check csghub.external.", "Did you mean csghub.external-url?"),
+        ("%", "waivers: there is no check %.", "`runbooks checks list` names them."),
+        ("target.pin", "waivers: the check target.pin can't be waived: A context's name can point anywhere", "Remove"),
+    ],
+)
+def test_a_waiver_of_what_nobody_can_waive_is_an_error(name: str, sentence: str, step: str) -> None:
+    with pytest.raises(ParametersError) as caught:
+        catalogue.require_known([Waiver(check=name, reason="r", until="2999-12-31")])
+    assert caught.value.summary.startswith(sentence)
+    assert caught.value.next_step.startswith(step)
+    catalogue.require_known([Waiver(check="csghub.external-url", reason="r", until="2999-12-31")])
+
+
+def test_the_list_of_checks_is_fresh() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    assert (docs / "checks.md").read_text() == runpy.run_path(str(docs / "checks.py"))["page"](), "run: make generated"
+
+
+def test_every_family_and_its_checks_are_listed() -> None:
+    listed = families.rows("stage", "id", "waiver")
+    assert {row["id"] for row in listed} == {item.id for item in ALL}
+    assert {"stage": "prerequisites", "id": "target.pin", "waiver": "no"} in listed

@@ -35,7 +35,7 @@ def test_a_shipped_file_loads_and_fits_the_schema(path: Path) -> None:
 
 def test_the_schema_is_fresh() -> None:
     made = runpy.run_path(str(ROOT / "parameters/schema.py"))["schema"]()
-    assert (ROOT / SCHEMA_FILE).read_text() == made, "run: make schema"
+    assert (ROOT / SCHEMA_FILE).read_text() == made, "run: make generated"
 
 
 def test_the_manual_page_shows_every_key_with_its_default() -> None:
