@@ -163,10 +163,10 @@ def tell(event: Event) -> None:
 
 
 def say(text: str) -> None:
-    """Print; when nobody reads on (``| head``), what is done goes on, and its exit code stays true."""
+    """Print; when nobody reads on (``| head``) or a disk is full, what is done goes on, and its exit code stays true."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -181,17 +181,17 @@ def _plug_in() -> None:
 
 
 def _watch_signals() -> list[int]:
-    """Let Ctrl-C and SIGTERM arrive as ``KeyboardInterrupt``; the list names those that came."""
+    """Let Ctrl-C, SIGTERM and SIGHUP arrive as ``KeyboardInterrupt``; the list names those that came."""
     came: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         came.append(number)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    # Ignored (nohup, a shell's background) it stays ignored.
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Ignored (nohup, a shell's background) it stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     return came
 
 
@@ -216,7 +216,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         stopped = Interrupted("Stopped before anything was changed.", next_step="Run it again when you want.")
         print(f"runbooks: {stopped}", file=sys.stderr)
-        sys.exit(143 if signal.SIGTERM in came else stopped.exit_code)
+        sys.exit(128 + max(came, default=signal.SIGINT))
     except typer.TyperException as wrong:
         sys.exit(_wrong_call(wrong))
     except Exception as error:

@@ -3,7 +3,9 @@
 ``run`` is for a program that answers and ends, ``start`` for the sandbox's daemons, which outlive their command.
 """
 
+import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -77,6 +79,43 @@ def identify(pid: int | None = None) -> Started:
     """The identity of a running process, by default of this one."""
     pid = os.getpid() if pid is None else pid
     return Started(pid, _start_time(pid))
+
+
+def introduce() -> dict[str, str | int | float]:
+    """Who this process is, for others to tell later whether it is gone (:func:`proved_gone`): plain data."""
+    me = identify()
+    return {"pid": me.pid, "start_time": me.start_time, **_place()}
+
+
+def proved_gone(introduced: Mapping[str, object]) -> bool:
+    """Whether a process that introduced itself has ended for sure.
+
+    On another machine, or in another container of this one (which may share its host's name), nobody can tell. After
+    a reboot of the same machine all are gone.
+    """
+    here = _place()
+    told = {key: str(introduced.get(key, here[key])) for key in here}
+    try:
+        started = Started(int(str(introduced["pid"])), float(str(introduced["start_time"])))
+    except (KeyError, ValueError):
+        return False
+    if (told["host"], told["machine"]) != (here["host"], here["machine"]):
+        return False
+    rebooted = bool(here["machine"]) and told["boot"] != here["boot"]
+    return rebooted or (told == here and not started.alive)
+
+
+def _place() -> dict[str, str]:
+    """This machine, its boot, and the container whose processes can be seen; empty where the system does not say."""
+    found = {"host": platform.node(), "machine": "", "boot": "", "pids": ""}
+    with suppress(OSError):
+        found["pids"] = str(Path("/proc/self/ns/pid").readlink())
+    for key, path in (("machine", "/etc/machine-id"), ("boot", "/proc/sys/kernel/random/boot_id")):
+        with suppress(OSError):
+            # Digested, since machine-id(5) asks not to spread it.
+            content = Path(path).read_bytes().strip()
+            found[key] = hashlib.sha256(b"dataflow-runbooks:" + content).hexdigest()[:16] if content else ""
+    return found
 
 
 def run(
@@ -164,15 +203,17 @@ def stop(started: Started, *, grace: float = GRACE_SECONDS) -> None:
     _end(ended, partial(os.kill, started.pid), grace)
 
 
-def end_left_over(variable: str, value: str) -> None:
-    """End what a killed run has left running: every process that was started with its environment.
+def end_left_over(variable: str, value: str) -> list[str]:
+    """End what a killed run has left running: every process that was started with its environment; says which.
 
     A killed kernel can't end the helm it started, and helm has a session of its own: nobody else would. They
     are known by a variable that only this run was given; a program that was given another environment
     altogether is not found.
     """
     # An environment is None where it is another user's.
-    left = [found for found in psutil.process_iter(["environ"]) if (found.info["environ"] or {}).get(variable) == value]
+    asked = psutil.process_iter(["environ", "name"])
+    left = [found for found in asked if (found.info["environ"] or {}).get(variable) == value]
+    names = [f"{found.info['name']} ({found.pid})" for found in left]
     # Who read its pipes is gone. Without a reader it would die of its last words, before it has told the cluster.
     read = []
     for place in (f"/proc/{found.pid}/fd/{number}" for found in left for number in (1, 2)):
@@ -185,6 +226,7 @@ def end_left_over(variable: str, value: str) -> None:
         _, left = psutil.wait_procs(left, timeout=GRACE_SECONDS)
     for handle in read:
         os.close(handle)
+    return names
 
 
 def _spawn(

@@ -24,7 +24,8 @@ from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.approval import Given, approved
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
-from runbooks_lib.results import Approval, ChangeResult, Event, Json, Observe, Plan, Report, RunSummary
+from runbooks_lib.release.values import register
+from runbooks_lib.results import Approval, ChangeResult, Event, Json, Observe, Plan, Report, RunSummary, telling
 
 Overrides = Mapping[str, Any] | Iterable[str] | str
 
@@ -53,6 +54,8 @@ class Run:
         #: What Seal can vouch for: the last report was good, and the plan was carried out after the last try.
         self._accepted = self._carried = False
         self._unwritten: RecordError | None = None
+        #: Killed runs whose records were closed when this one was opened.
+        self._found: list[Event] = []
         self._boundaries: Boundaries | None = None
 
     @classmethod
@@ -81,18 +84,20 @@ class Run:
             RunbookError: The target can't be reached; the record says so.
         """
         texts: dict[str, Any] = {"parameters_file": parameters_file, "approve": approve}
+        texts |= {"output_directory": output_directory}
         for name, value in texts.items():
             if not isinstance(value, str):
                 raise errors.refused("no text", name=name, value=value)
         settings = parameters.load(parameters_file, overrides)
         require_known(settings.waivers)
-        redactor = Redactor()
+        redactor, root = Redactor(), parameters.resolve_path(output_directory or "records")
+        found = records.sweep(root, register)
         folder = None
         if record:
-            root = parameters.resolve_path(output_directory or "records")
             folder = records.open_folder(root, target=settings.target.name, stage=stage)
         run = cls(stage, settings, folder=folder, redactor=redactor, approve=approve)
         run._overrides = overrides
+        run._found = found
         try:
             run._begin()
             run._reach()
@@ -109,6 +114,8 @@ class Run:
         source = parameters.notebook_path(self.stage).read_text(encoding="utf-8")
         records.write_text(self.folder, "input.ipynb", source, self.redactor)
         records.write_json(self.folder, "parameters.json", parameters.dump(self.parameters), self.redactor)
+        for swept in self._found:
+            self.observe(swept)
 
     def _fail(self, error: RunbookError) -> None:
         """Close the record of a run that could not be opened; in a kernel it first gets the cell's output."""
@@ -286,7 +293,9 @@ class Run:
         """What the *Open* cell shows."""
         target = self.parameters.target
         server = self._boundaries.cluster.server if self._boundaries else "not reached"
-        return (
-            f"run {self.id} of {self.stage}: release {target.release} in namespace {target.namespace} at {server}\n"
-            f"record: {self.folder or 'none (a preview)'}"
-        )
+        lines = [
+            f"run {self.id} of {self.stage}: release {target.release} in namespace {target.namespace} at {server}",
+            f"record: {self.folder or 'none (a preview)'}",
+            *map(telling, self._found),
+        ]
+        return "\n".join(lines)

@@ -55,8 +55,12 @@ def _refuse(about: Any) -> None:
     try:
         if about["parameters"]:
             check_taken(Path(about["input_path"]), about["parameters"])
-        if about["output_path"] and Path(about["output_path"]).exists():
-            raise refused("output there", path=about["output_path"])
+        output = Path(about["output_path"] or "-")
+        if output.exists():
+            raise refused("output there", path=output)
+        # An address such as s3://… has no folder here.
+        if "://" not in str(about["output_path"]) and not output.parent.is_dir():
+            raise refused("no output folder", path=output, folder=output.parent)
     except UsageError as error:
         raise NotebookFailed(describe(error)) from error
 
@@ -182,6 +186,15 @@ class TruthfulClient(PapermillNotebookClient):  # type: ignore[misc]  # papermil
             await asyncio.sleep(0.005)
         await self.km.shutdown_kernel(now=True)
 
+    def start_new_kernel_client(self, **named: Any) -> Any:
+        """Wait for the kernel; a signal ends one that does not answer, instead of waiting out its time."""
+        stop, pid = self._session.stop, self.km.provisioner.pid
+        stop.enter_cell(lambda _: signal_group(pid, signal.SIGKILL))
+        try:
+            return super().start_new_kernel_client(**named)
+        finally:
+            stop.leave_cell()
+
     def papermill_execute_cells(self) -> None:
         """Run the cells; the first that does not end well is the last."""
         for index, cell in enumerate(self.nb.cells):
@@ -252,12 +265,14 @@ def _take_redacted(nb: Any, folder: Path) -> None:
     path = folder / NOTEBOOK
     # Without it (a full disk) nobody can tell what is a secret in what the cells put out.
     cells = read(path.read_text(encoding="utf-8") if path.exists() else "")["cells"]
-    kept = {cell["id"]: cell for cell in cells if cell["cell_type"] == "code"}
+    # By their order: a notebook of an older format has no ids.
+    kept = [cell for cell in cells if cell["cell_type"] == "code"]
     for cell in nb.cells:
-        known = kept.get(cell.get("id", ""))
+        known = next((one for one in kept if one.get("id") == cell.get("id") and one["source"] == cell.source), None)
         if not cells and cell.cell_type == "code":
             cell.outputs = []
-        if known and known["source"] == cell.source and known["execution_count"] is not None:
+        if known and known["execution_count"] is not None:
+            kept.remove(known)
             # What `_mark` said of a cell that was run; the kernel could not.
             ours = [out for out in cell.outputs if out.get("ename") in {"CellTimeoutError", "DeadKernelError"}]
             cell.outputs = [*from_dict(known["outputs"]), *ours]  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from jupyter_client.kernelspec import NoSuchKernel
 
-from runbooks_lib import errors, parameters, records, secrets
-from runbooks_lib.cluster import Cluster
+from runbooks_lib import errors, parameters, records
 from runbooks_lib.errors import Interrupted, OutcomeUnknown, RecordError, RunbookError, refused
 from runbooks_lib.headless.stopping import Stop
 from runbooks_lib.process import end_left_over
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE, RUN_VARIABLE
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.release.values import read_secret
+from runbooks_lib.release.values import register
 from runbooks_lib.results import Event, Json
 
 if TYPE_CHECKING:
@@ -83,6 +82,8 @@ class Session:
                 client.execute(env={**os.environ, **ours}, stdout=output, stderr=output, **started)
             except (RuntimeError, NoSuchKernel, OSError) as error:
                 sentence = _broken(name, error, ran=client.ran)
+                if self.stop.wanted and not client.ran:
+                    sentence = self._stopped(changed=False)
                 self._append(("error.raised", records.describe(sentence)))
                 raise sentence from error
             finally:
@@ -109,13 +110,18 @@ class Session:
         if client.failed is None:
             return None
         if self.stop.wanted and (told is None or told.get("type") == "Interrupted"):
-            name = signal.Signals(self.stop.signal).name
-            kept = "" if changed else " Nothing was changed."
-            stopped = Interrupted(f"The run was interrupted by {name}.{kept}", next_step=_LOOK if changed else _AGAIN)
-            return {**records.describe(stopped), "exit_code": 128 + self.stop.signal}
+            return records.describe(self._stopped(changed=changed))
         if client.died:
             return records.describe((OutcomeUnknown if changed else RunbookError)(_DIED, next_step=_LOOK))
         return told or described(*client.failed)
+
+    def _stopped(self, *, changed: bool) -> Interrupted:
+        """The sentence for a signal, with its own exit code."""
+        name = signal.Signals(self.stop.signal).name
+        kept = "" if changed else " Nothing was changed."
+        stopped = Interrupted(f"The run was interrupted by {name}.{kept}", next_step=_LOOK if changed else _AGAIN)
+        stopped.exit_code = 128 + self.stop.signal  # type: ignore[misc]  # this one's own
+        return stopped
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -172,27 +178,6 @@ def described(name: str, message: str) -> Json:
         summary, _, rest = message.partition("\nNext: ")
         return records.describe(kind(summary, next_step=rest.partition("\n")[0]))
     return {**records.describe(RunbookError(f"{name}: {message}")), "type": name}
-
-
-def register(folder: Path, redactor: Redactor) -> bool:
-    """Register every secret that a record's parameters refer to; whether each of them could be looked up."""
-    path = folder / "parameters.json"
-    if not path.exists():
-        # The run ended before it had read its parameters, so it has looked nothing up.
-        return True
-
-    def read(namespace: str, name: str) -> Mapping[str, str]:
-        target = settings.target
-        kubeconfig = parameters.resolve_path(target.kubeconfig) if target.kubeconfig else None
-        return read_secret(Cluster.connect(kubeconfig, target.context), namespace, name)
-
-    try:
-        settings = parameters.Parameters.model_validate_json(path.read_bytes())
-        for reference in parameters.references(settings):
-            secrets.resolve(reference.text, read_secret=read, redactor=redactor)
-    except (OSError, ValueError, RunbookError):
-        return False
-    return True
 
 
 @contextmanager

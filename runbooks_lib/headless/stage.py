@@ -44,7 +44,7 @@ def run_stage(
         UsageError: There is no such stage, or its notebook does not take what was given.
         RecordError: The record could not be made or closed.
     """
-    from runbooks_lib.headless.session import register
+    from runbooks_lib.release.values import register
 
     if not isinstance(overrides, str):
         # As JSON, since they become a parameter of the notebook.
@@ -57,7 +57,8 @@ def run_stage(
     check_taken(notebook, given)
     root = parameters.resolve_path(output_directory or "records")
     with Stop() as stop:
-        records.sweep(root, register)
+        for swept in records.sweep(root, register):
+            observe(swept)
         folder = records.create(root, target=settings.target.name, stage=stage)
         with _following(folder, observe):
             records.write_text(folder, "input.ipynb", notebook.read_text(encoding="utf-8"), Redactor())

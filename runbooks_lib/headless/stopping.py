@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class Stop:
-    """SIGINT and SIGTERM while notebooks run: taken as a wish, answered between two steps.
+    """SIGINT, SIGTERM and SIGHUP (a terminal that is gone) while notebooks run: a wish, answered between two steps.
 
     Nothing is raised from the handler: the cell's own program would outlive an exception here. Outside the
     main thread signals can't be taken, and the caller's handling stays.
@@ -38,8 +38,10 @@ class Stop:
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._take)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                # Ignored (nohup) it stays ignored.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._take)
         return self
 
     def __exit__(self, *_raised: object) -> None:

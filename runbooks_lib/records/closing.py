@@ -2,24 +2,36 @@
 
 import json
 import os
-import platform
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from runbooks_lib.errors import Outcome, RecordClosed
-from runbooks_lib.process import Started, end_left_over
-from runbooks_lib.records.folder import MANIFEST, PART, RUN_VARIABLE, is_closed, locked, replace, writing
+from runbooks_lib.errors import Outcome, RecordClosed, RecordError
+from runbooks_lib.process import end_left_over, proved_gone
+from runbooks_lib.records.folder import (
+    MANIFEST,
+    PART,
+    RUN_VARIABLE,
+    is_closed,
+    locked,
+    replace,
+    run_id,
+    stage_of,
+    writing,
+)
 from runbooks_lib.records.journal import append, now, read_events
 from runbooks_lib.records.notebook import write_notebook
 from runbooks_lib.records.outcome import outcome_of
 from runbooks_lib.records.shelf import files_of, folders, summary_of
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.results import Json, RunSummary, digest_bytes
+from runbooks_lib.results import Event, Json, RunSummary, digest_bytes
 
 #: Registers the secrets of a record that somebody else wrote; False when one of them can't be looked up.
 Resolve = Callable[[Path, Redactor], bool]
 
+#: Seconds after which a record in which nobody has written, on a full disk perhaps, has no writer any more.
+_STILLBORN_SECONDS = 600
 _REMOVED = "This file held a secret that could not be taken out of it, and was removed when the record was closed.\n"
 
 
@@ -71,30 +83,51 @@ def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, resolve: R
     return close(folder, redactor, outcome=outcome, exit_code=exit_code, summary=summary, closer=closer)
 
 
-def sweep(records_root: Path, resolve: Resolve) -> list[RunSummary]:
+def sweep(records_root: Path, resolve: Resolve) -> list[Event]:
     """Close the records whose every writer is proved gone; a running one is left alone.
 
     What is left of a run whose maker is gone, its kernel and its helm, is ended first. An error in the journal
-    stays the outcome; otherwise it is ``abandoned``.
+    stays the outcome; otherwise it is ``abandoned``. A record that can't be closed keeps nobody from working.
+
+    Returns:
+        What was done, as events for the person whose command found it: ``run.swept``.
     """
-    left = [folder for folder in folders(records_root) if not is_closed(folder) and _writers_gone(folder, first=1)]
-    for folder in left:
-        end_left_over(RUN_VARIABLE, str(folder))
-    # One redactor a record: what is secret in one may be a plain word in another.
-    return [
-        close_as_proved(folder, Redactor(), closer="sweep", resolve=resolve) for folder in left if _writers_gone(folder)
-    ]
+    left = [folder for folder in folders(records_root) if not is_closed(folder) and _unattended(folder, first=1)]
+    ended = {folder: end_left_over(RUN_VARIABLE, str(folder)) for folder in left}
+    return [_swept(folder, ended[folder], resolve) for folder in left if _unattended(folder)]
 
 
-def _writers_gone(folder: Path, first: int | None = None) -> bool:
-    """Whether there are writers, each ran on this machine, and they (or the ``first`` ones) have ended."""
-    writers = [event["data"] for event in read_events(folder) if event["kind"] == "writer.joined"]
+def _swept(folder: Path, ended: list[str], resolve: Resolve) -> Event:
+    told: Json = {"run": run_id(folder), "stage": stage_of(folder), "folder": str(folder)}
+    told["ended"] = f"; what it had left at work was ended: {', '.join(ended)}" if ended else ""
     try:
-        started = [Started(int(writer["pid"]), float(writer["start_time"])) for writer in writers]
-    except (KeyError, TypeError, ValueError):
+        # One redactor a record: what is secret in one may be a plain word in another.
+        with suppress(RecordClosed), locked(folder) as handle:
+            if ended:
+                append(
+                    handle,
+                    folder,
+                    writer=f"closer:{os.getpid()}",
+                    sequence=0,
+                    kind="left.ended",
+                    data={"programs": ended},
+                )
+        closed = close_as_proved(folder, Redactor(), closer="sweep", resolve=resolve)
+        return Event(kind="run.swept", data={**told, "outcome": f"is closed as {closed.outcome}: {closed.summary}"})
+    except RecordError as error:
+        return Event(kind="run.swept", data={**told, "outcome": f"can't be closed: {error.summary}"})
+
+
+def _unattended(folder: Path, first: int | None = None) -> bool:
+    """Whether all who write a record (or the ``first`` ones) are proved gone, or nobody has ever written in it."""
+    try:
+        writers = [event["data"] for event in read_events(folder) if event["kind"] == "writer.joined"]
+        if not writers:
+            return time.time() - folder.stat().st_mtime > _STILLBORN_SECONDS
+    except (RecordError, OSError):
+        # Whoever may read it closes it.
         return False
-    here = {writer.get("host") for writer in writers} == {platform.node()}
-    return here and not any(one.alive for one in started[:first])
+    return all(map(proved_gone, writers[:first]))
 
 
 def _search(folder: Path, redactor: Redactor) -> list[str]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,9 +30,7 @@ class Journal:
         self._redactor = redactor
         self._writer = f"{role}:{os.getpid()}"
         self._sequence = 0
-        myself = process.identify()
-        identity = {"pid": myself.pid, "start_time": myself.start_time, "host": platform.node()}
-        self(Event(kind="writer.joined", data={"role": role, **identity}))
+        self(Event(kind="writer.joined", data={"role": role, **process.introduce()}))
 
     def __call__(self, event: Event) -> None:
         """Append one event; when this returns it is on the disk."""

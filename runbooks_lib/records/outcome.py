@@ -28,7 +28,7 @@ def describe(error: BaseException) -> Json:
     told = error if isinstance(error, RunbookError) else RunbookError(words(error), next_step=step)
     if isinstance(error, SystemExit):
         call = f"sys.exit({'' if error.code is None else repr(error.code)})"
-        told = OutcomeUnknown(f"A cell ended the notebook with {call} before its Seal cell.")
+        told = OutcomeUnknown(f"A cell ended the notebook with {call} before its Seal cell.", next_step=step)
     return {"type": name, **told.data()}
 
 
@@ -52,10 +52,17 @@ def outcome_of(events: Sequence[Json]) -> tuple[Outcome, int, str]:
     if error is None:
         return _PROVED[change]
     told = _told(error)
-    if not change or (change != "change.started" and told[1] not in NOTHING_CHANGED):
+    if not change:
         return told
+    if change != "change.started" and told[1] not in NOTHING_CHANGED:
+        return told if change == "change.failed" or "change was made" in told[2] else _after_a_change(told)
     proved = _CHECK_AFTER if (change, told[1]) == ("change.ended", 3) else _PROVED[change]
     return (*proved[:2], f"{proved[2]} {told[2]}")
+
+
+def _after_a_change(told: tuple[Outcome, int, str]) -> tuple[Outcome, int, str]:
+    """How a run ends whose change was made and told, and that ended early in a later cell."""
+    return told[0], max(told[1], 5), f"The change was made. {told[2]}"
 
 
 def _told(data: Json) -> tuple[Outcome, int, str]:

@@ -1,7 +1,7 @@
 """One run at a time changes a release: a Kubernetes Lease with an owner, renewed while the change lasts."""
 
 import getpass
-import platform
+import os
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from runbooks_lib import process
 from runbooks_lib.cluster import Conflict
 from runbooks_lib.errors import RunbookError
+from runbooks_lib.records.folder import RUN_VARIABLE
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation
 from runbooks_lib.release.refusals import refused
@@ -40,26 +41,34 @@ class Lease:
         found = self._boundaries.cluster.get(_API, *self._where)
         if found is None:
             return None
-        spec, run = found.get("spec") or {}, annotation(found, f"{_MARK}run")
-        silent = (datetime.now(UTC) - _time(spec.get("renewTime"))).total_seconds()
+        spec = found.get("spec") or {}
+        run = annotation(found, f"{_MARK}run") or str(spec.get("holderIdentity") or "somebody")
         who = f"{spec.get('holderIdentity', 'somebody')} since {spec.get('acquireTime', 'an unknown time')}"
-        # One from the future is of a clock that was set, and proves nothing.
+        renewed = _time(spec.get("renewTime"))
+        silent = (datetime.now(UTC) - renewed).total_seconds() if renewed else float("inf")
         if -SECONDS < silent < int(spec.get("leaseDurationSeconds") or SECONDS):
             raise refused("held", release=self._boundaries.release, who=who)
-        if _gone(found) or (run and self._boundaries.parameters.policy.take_over == run):
+        if _gone(found) or self._boundaries.parameters.policy.take_over == run:
             return found
-        words = {"who": who, "silent": silent, "run": run or "ITS-RUN-ID"}
-        raise refused("perhaps held", release=self._boundaries.release, **words)
+        # One from the future is of a clock that was set, and proves nothing.
+        heard = (
+            f"last heard of {silent:.0f} s ago" if silent > 0 else "whose last sign is of a time that is yet to come"
+        )
+        heard = heard if renewed else "which does not say when it was last heard of"
+        raise refused("perhaps held", release=self._boundaries.release, who=who, heard=heard, run=run)
 
     def take(self) -> None:
         """Take it, and renew it until it is given back; raises TargetRefused: somebody else was faster, or holds it."""
         former, cluster, (kind, name, namespace) = self.require_free(), self._boundaries.cluster, self._where
-        me, run = process.identify(), self._boundaries.note.removeprefix("run ")
-        told = {"run": run, "host": platform.node(), "pid": str(me.pid), "start-time": repr(me.start_time)}
-        self._holder = f"run {run} of {self._stage} by {getpass.getuser()}@{platform.node()} (process {me.pid})"
+        if former is not None and (record := annotation(former, f"{_MARK}record")):
+            # Its process is gone, but a helm that it started may be at work still.
+            process.end_left_over(RUN_VARIABLE, record)
+        run = self._boundaries.note.removeprefix("run ")
+        told = {"run": run, "record": os.environ.get(RUN_VARIABLE, ""), **process.introduce()}
+        self._holder = f"run {run} of {self._stage} by {getpass.getuser()}@{told['host']} (process {told['pid']})"
         spec: Json = {"holderIdentity": self._holder, "leaseDurationSeconds": SECONDS}
         spec |= dict.fromkeys(("acquireTime", "renewTime"), _now())
-        metadata: Json = {"annotations": {f"{_MARK}{key}": value for key, value in told.items()}}
+        metadata: Json = {"annotations": {f"{_MARK}{key}": str(value) for key, value in told.items()}}
         try:
             if former is None:
                 metadata |= {"name": name, "namespace": namespace}
@@ -102,20 +111,18 @@ def name_of(release: str) -> str:
 
 
 def _gone(found: Json) -> bool:
-    """Whether the owner ran on this machine and has ended."""
-    try:
-        pid, start = int(annotation(found, f"{_MARK}pid")), float(annotation(found, f"{_MARK}start-time"))
-    except ValueError:
-        return False
-    return annotation(found, f"{_MARK}host") == platform.node() and not process.Started(pid, start).alive
+    """Whether the owner has ended for sure."""
+    told = (found["metadata"].get("annotations") or {}).items()
+    return process.proved_gone({key.removeprefix(_MARK): value for key, value in told if key.startswith(_MARK)})
 
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _time(text: object) -> datetime:
-    try:
-        return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    except ValueError:
-        return datetime.now(UTC)
+def _time(text: object) -> datetime | None:
+    """A time in the cluster's spelling; None where it is none."""
+    with suppress(ValueError):
+        found = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return None

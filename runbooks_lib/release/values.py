@@ -1,11 +1,15 @@
 """The values that Helm is given: the parameters' own, the files', and secrets resolved from references."""
 
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from runbooks_lib import secrets
+from runbooks_lib import parameters, secrets
 from runbooks_lib.cluster import Cluster
+from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters import Reference, chart_values, fill_references
+from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
 
@@ -27,3 +31,24 @@ def given(boundaries: Boundaries) -> dict[str, Any]:
         return secrets.resolve(reference.text, read_secret=read, redactor=boundaries.redactor).get_secret_value()
 
     return dict(fill_references(chart_values(boundaries.parameters), resolved))
+
+
+def register(folder: Path, redactor: Redactor) -> bool:
+    """Register every secret that a record's parameters refer to; whether each of them could be looked up."""
+    path = folder / "parameters.json"
+    if not path.exists():
+        # The run ended before it had read its parameters, so it has looked nothing up.
+        return True
+
+    def read(namespace: str, name: str) -> Mapping[str, str]:
+        target = settings.target
+        kubeconfig = parameters.resolve_path(target.kubeconfig) if target.kubeconfig else None
+        return read_secret(Cluster.connect(kubeconfig, target.context), namespace, name)
+
+    try:
+        settings = parameters.Parameters.model_validate_json(path.read_bytes())
+        for reference in parameters.references(settings):
+            secrets.resolve(reference.text, read_secret=read, redactor=redactor)
+    except (OSError, ValueError, RunbookError):
+        return False
+    return True

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from runbooks_lib import process, records
@@ -206,10 +207,20 @@ def gone(folder: Path, **changes: Any) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def closed_by_sweep(root: Path, resolve: Any = lambda folder, redactor: True) -> RunSummary:
+    """How the only record that a sweep closed ended, which it has told."""
+    (event,) = records.sweep(root, resolve)
+    summary = records.summary_of(Path(event.data["folder"]))
+    assert event.kind == "run.swept"
+    assert event.data["run"] == summary.run_id
+    assert event.data["outcome"] == f"is closed as {summary.outcome}: {summary.summary}"
+    return summary
+
+
 def test_a_run_whose_writers_are_gone_is_abandoned(tmp_path: Path, folder: Path) -> None:
     gone(folder)
 
-    (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
+    swept = closed_by_sweep(tmp_path)
 
     assert (swept.outcome, swept.exit_code) == ("abandoned", 6)
     assert swept.summary == "The run was killed. Not every cell of the notebook was run."
@@ -221,7 +232,7 @@ def test_a_killed_run_that_had_begun_a_change_says_so(tmp_path: Path, folder: Pa
     tell(folder, "change.started")
     gone(folder)
 
-    (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
+    swept = closed_by_sweep(tmp_path)
 
     assert swept.outcome == "abandoned"
     assert "A change was begun, and it is not known how it ended." in swept.summary
@@ -231,7 +242,7 @@ def test_a_run_that_told_its_error_before_it_was_killed_keeps_it(tmp_path: Path,
     tell(folder, "error.raised", records.describe(CheckFailed("Too old.")))
     gone(folder)
 
-    (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
+    swept = closed_by_sweep(tmp_path)
 
     assert (swept.outcome, swept.exit_code, swept.summary) == ("failed", 3, "Too old.")
 
@@ -246,16 +257,21 @@ def test_what_a_killed_run_left_running_is_ended_before_its_record_is_closed(tmp
     lines = [line for line in lines if line["data"].get("pid") != os.getpid() or line["data"]["start_time"] == 1.0]
     (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    (swept,) = records.sweep(tmp_path, lambda folder, redactor: True)
+    swept = closed_by_sweep(tmp_path)
 
     assert swept.outcome == "abandoned"
     assert not left.alive
+    (told,) = (event["data"] for event in records.read_events(folder) if event["kind"] == "left.ended")
+    assert told == {"programs": [f"{psutil.Process().name()} ({left.pid})"]}
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"host": "another-machine"},
+        # Another container that has its host's name, or shares its records.
+        {"pids": "pid:[1]"},
+        {"machine": "0123456789abcdef0123456789abcdef"},
         {"start_time": process.identify().start_time, "pid": os.getpid()},
         {"pid": "not a number"},
     ],
@@ -274,16 +290,44 @@ def test_one_living_writer_keeps_a_record_open(tmp_path: Path, folder: Path) -> 
     assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 
 
-def test_a_record_without_any_writer_is_left_alone(tmp_path: Path, folder: Path) -> None:
+def test_a_record_without_any_writer_is_left_alone_at_first(tmp_path: Path, folder: Path) -> None:
+    """It is being made; or its disk was full."""
     (folder / "events.jsonl").unlink()
 
+    assert records.sweep(tmp_path, lambda folder, redactor: True) == []
+
+    os.utime(folder, (1, 1))
+    assert closed_by_sweep(tmp_path).outcome == "abandoned"
+
+
+def test_after_a_reboot_all_writers_are_gone(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = process._place() | {"machine": "0123456789abcdef0123456789abcdef"}
+    monkeypatch.setattr(process, "_place", lambda: here)
+    gone(folder, start_time=process.identify().start_time, pid=os.getpid(), machine=here["machine"], boot="another")
+    assert closed_by_sweep(tmp_path).outcome == "abandoned"
+
+
+def test_a_record_that_cannot_be_closed_is_told_and_keeps_nobody_from_working(tmp_path: Path, folder: Path) -> None:
+    gone(folder)
+    other = records.create(tmp_path, target="other", stage="verify")
+    gone(other)
+    (folder / "manifest.json.d").mkdir()
+    (folder / f".{'manifest.json'}.part").mkdir()
+    told = {event.data["run"]: event.data["outcome"] for event in records.sweep(tmp_path, lambda *_: True)}
+    assert told[records.run_id(folder)].startswith("can't be closed: The record could not be written:")
+    assert told[records.run_id(other)].startswith("is closed as abandoned")
+
+
+def test_a_journal_that_cannot_be_read_keeps_nobody_from_working(tmp_path: Path, folder: Path) -> None:
+    (folder / "events.jsonl").unlink()
+    (folder / "events.jsonl").mkdir()
     assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 
 
 def test_a_record_whose_secrets_cannot_be_looked_up_again_is_quarantined(tmp_path: Path, folder: Path) -> None:
     gone(folder)
 
-    (swept,) = records.sweep(tmp_path, lambda folder, redactor: False)
+    swept = closed_by_sweep(tmp_path, lambda folder, redactor: False)
 
     assert (swept.outcome, swept.exit_code) == ("quarantined", 8)
     assert "its secrets can't be looked up" in swept.summary
@@ -297,7 +341,7 @@ def test_a_sweep_searches_each_record_for_the_secrets_of_its_own_run(tmp_path: P
         redactor.register(SECRET, "password")
         return True
 
-    (swept,) = records.sweep(tmp_path, resolve)
+    swept = closed_by_sweep(tmp_path, resolve)
 
     assert swept.outcome == "quarantined"
     assert (folder / "evidence.txt").read_text() == "«redacted:password»"

@@ -58,7 +58,7 @@ def test_a_line_says_when_who_and_what(folder: Path) -> None:
     assert event["writer"] == joined["writer"] == f"kernel:{os.getpid()}"
     assert (joined["seq"], event["seq"]) == (1, 2)
     assert event["data"] == {"argv": ["helm", "version"]}
-    assert joined["data"].keys() == {"role", "pid", "start_time", "host"}
+    assert joined["data"].keys() == {"role", "pid", "start_time", "host", "machine", "boot", "pids"}
     assert joined["data"]["pid"] == os.getpid()
 
 

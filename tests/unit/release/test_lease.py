@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ def held(world: Any, *, silent: float, pid: int | None = None, host: str = "", s
     when = (datetime.now(UTC) - timedelta(seconds=silent)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     me = process.identify()
     told = {"run": "5ca1ab1e", "host": host or platform.node(), "pid": str(pid or os.getpid())}
-    told["start-time"] = repr(me.start_time if start is None else start)
+    told["start_time"] = repr(me.start_time if start is None else start)
     world.cluster.add(
         {
             "apiVersion": "coordination.k8s.io/v1",
@@ -91,7 +93,7 @@ def test_a_silent_owner_that_may_be_at_work_elsewhere_is_not_pushed_aside(world:
     held(world, silent=3600, host="another-machine")
     with pytest.raises(TargetRefused, match="can't be seen from here whether that run is still at work") as told:
         Lease(world.boundaries, stage="upgrade").take()
-    assert "--set policy.take_over=5ca1ab1e" in told.value.next_step
+    assert '--set "policy.take_over=5ca1ab1e", and approve that plan' in told.value.next_step
     assert found(world)["spec"]["holderIdentity"].startswith("run 5ca1ab1e")
 
 
@@ -99,6 +101,37 @@ def test_a_silent_owner_whose_process_lives_is_not_pushed_aside(world: Any) -> N
     held(world, silent=3600)
     with pytest.raises(TargetRefused, match="last heard of 3600 s ago"):
         Lease(world.boundaries, stage="upgrade").take()
+
+
+@pytest.mark.parametrize("renewed", [None, "yesterday"])
+def test_a_lease_that_does_not_say_when_it_was_renewed_is_followed_on_consent(world: Any, renewed: Any) -> None:
+    held(world, silent=0, host="another-machine")
+    found(world)["spec"]["renewTime"] = renewed
+    with pytest.raises(TargetRefused, match="which does not say when it was last heard of"):
+        Lease(world.boundaries, stage="install").require_free()
+    world.settings["policy"]["take_over"] = "5ca1ab1e"
+    assert Lease(world.boundaries, stage="install").require_free() is not None
+
+
+def test_somebody_elses_lease_is_followed_by_the_holders_name(world: Any) -> None:
+    held(world, silent=3600)
+    found(world)["metadata"]["annotations"] = {}
+    with pytest.raises(TargetRefused) as told:
+        Lease(world.boundaries, stage="install").require_free()
+    holder = "run 5ca1ab1e of upgrade by ann@desk (process 1)"
+    assert f'--set "policy.take_over={holder}"' in told.value.next_step
+    world.settings["policy"]["take_over"] = holder
+    assert Lease(world.boundaries, stage="install").require_free() is not None
+
+
+def test_a_helm_that_a_dead_owner_has_left_is_ended_before_its_lease_is_taken(world: Any, tmp_path: Path) -> None:
+    record = str(tmp_path / "20261125T120000Z-upgrade-5ca1ab1e")
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    left = process.start(sleeper, log=tmp_path / "log", env={**os.environ, "RUNBOOKS_RUN": record})
+    held(world, silent=31, start=-1.0)
+    found(world)["metadata"]["annotations"]["runbooks/record"] = record
+    Lease(world.boundaries, stage="uninstall").take()
+    assert not left.alive
 
 
 def test_a_dead_owner_is_followed_only_when_its_time_is_over(world: Any) -> None:
