@@ -7,10 +7,12 @@ from runbooks_lib import probes
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.storage import shared_storage
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
+from runbooks_lib.helm import Release
 from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation, hook_objects, objects_of
-from runbooks_lib.release.plan import Proposal, propose
+from runbooks_lib.release.plan import STUCK, Proposal, propose, state_of
+from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json
 from runbooks_lib.tables import table
 
@@ -38,10 +40,24 @@ class Subject:
         self.csghub = ThreadPoolExecutor(1).submit(probes.http.answer, boundaries.parameters.csghub.external_url)
 
     @once
+    def stored(self) -> Release | None:
+        """The release as Helm stored it; None where there is none yet."""
+        return self.boundaries.helm.status(self.boundaries.release)
+
+    @once
+    def namespace(self) -> Json | None:
+        """The release's namespace; None while it is still to be made."""
+        return self.boundaries.cluster.get("v1", "Namespace", self.boundaries.namespace)
+
+    @once
     def _proposal(self) -> Proposal | RunbookError:
-        exists = self.boundaries.helm.status(self.boundaries.release) is not None
         try:
-            return propose(self.boundaries, upgrade=exists)
+            if self.stored is not None and self.stored.pending:
+                # Helm would refuse it in words that don't say why.
+                raise refused(
+                    "stuck", release=self.boundaries.release, told=state_of(self.boundaries, self.stored), stuck=STUCK
+                )
+            return propose(self.boundaries, upgrade=self.stored is not None)
         except RunbookError as error:
             return error
 
@@ -129,7 +145,7 @@ def _permissions(subject: Subject) -> Answer:
 
 def _namespace(subject: Subject) -> Answer:
     name = subject.boundaries.namespace
-    found = subject.boundaries.cluster.get("v1", "Namespace", name)
+    found = subject.namespace
     if found is None:
         return Answer("pass", f"{name} is not there yet; the install makes it")
     phase = (found.get("status") or {}).get("phase", "")
@@ -156,6 +172,18 @@ def _gateway(subject: Subject) -> Answer:
     return Answer("pass", f"Gateway API bundle {bundle}, channel {channel}")
 
 
+def _state(subject: Subject) -> Answer:
+    stored = subject.stored
+    if stored is None:
+        return Answer(
+            "pass", f"no release {subject.boundaries.release} in namespace {subject.boundaries.namespace} yet"
+        )
+    told = state_of(subject.boundaries, stored)
+    if stored.pending:
+        return Answer("fail", told, remedy=STUCK)
+    return Answer("pass" if stored.status == "deployed" else "warn", told)
+
+
 def _chart(subject: Subject) -> Answer:
     refusal = subject.refusal
     if refusal is not None:
@@ -178,6 +206,7 @@ CHECKS: tuple[Check[Subject], ...] = catalogue(
         "kubernetes.version": _kubernetes,
         "helm.version": _helm,
         "target.pin": _pin,
+        "release.state": _state,
         "chart.render": _chart,
         "permissions": _permissions,
         "namespace": _namespace,

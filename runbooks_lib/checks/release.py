@@ -64,7 +64,7 @@ def _present(subject: Subject) -> Answer:
     stored = subject.stored
     if stored is None:
         return Answer("fail", "there is none")
-    return Answer("pass" if stored.status == "deployed" else "warn", f"revision {stored.revision} is {stored.status}")
+    return Answer("pass" if stored.status == "deployed" else "warn", state_of(subject.boundaries, stored))
 
 
 def _chart(subject: Subject) -> Answer:

@@ -123,11 +123,18 @@ class Cluster(AbstractContextManager["Cluster"]):
             return False
         return True
 
-    def dry_run_apply(self, obj: Json, namespace: str | None = None) -> Json:
-        """What an object would become if it were applied, whoever owns its fields; nothing is changed."""
-        query = {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
-        # JSON is YAML, and 1.33 knows this name only.
-        return self._send("patch", obj, namespace, query=query, content_type="application/apply-patch+yaml")
+    def dry_run(self, how: str, obj: Json, namespace: str | None = None) -> Json:
+        """What the API server would make of an object; nothing is changed.
+
+        Args:
+            how: ``create``; ``apply`` it, whoever owns its fields; or ``merge`` it into the one that is there, lists by
+                their keys where the server knows them, ``replace`` lists where it does not (custom resources).
+        """
+        # JSON is YAML, and 1.33 knows the first of these by this name only.
+        types = {"apply": "apply-patch+yaml", "merge": "strategic-merge-patch+json", "replace": "merge-patch+json"}
+        query = {"dryRun": "All", "fieldManager": "dataflow-runbooks"} | ({"force": "true"} if how == "apply" else {})
+        verb, content_type = ("patch", types[how]) if how in types else (how, "json")
+        return self._send(verb, obj, namespace, query=query, content_type=f"application/{content_type}")
 
     def watch(
         self, api_version: str, kind: str, namespace: str | None, *, timeout: float

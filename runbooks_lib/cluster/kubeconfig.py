@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import cache
 from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from runbooks_lib import process
 from runbooks_lib.cluster.failures import LOOPBACK, told
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ def load(kubeconfig: Path | None, context: str) -> Configuration:
     return settings
 
 
+@cache
+def _keys() -> Path:
+    """Where the client keeps the kubeconfig's keys as files; one for each process, which removes it when it ends."""
+    return process.private_folder()
+
+
 def _contexts(files: str) -> tuple[str, list[str]]:
     """The current context and all of them."""
     from kubernetes.config.kube_config import KubeConfigMerger
@@ -68,7 +76,8 @@ def _apply(settings: Configuration, files: str, name: str) -> None:
     logging.getLogger().addHandler(heard)
     try:
         # persist_config: the user's file is never written, not even with a fresh token.
-        load_file(config_file=files, context=name, client_configuration=settings, persist_config=False)
+        how = {"client_configuration": settings, "persist_config": False, "temp_file_path": str(_keys())}
+        load_file(config_file=files, context=name, **how)
     except Exception as error:  # noqa: BLE001 (as above)
         missing = str(error).partition("File does not exist: ")[2]
         what = f"names the file {missing}, which is not there" if missing else "is incomplete or malformed"

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from jupyter_client.kernelspec import NoSuchKernel
 
-from runbooks_lib import errors, parameters, records
+from runbooks_lib import errors, parameters, process, records
 from runbooks_lib.errors import Interrupted, OutcomeUnknown, RecordError, RunbookError, refused
 from runbooks_lib.headless.stopping import Stop
 from runbooks_lib.process import end_left_over
@@ -182,16 +181,10 @@ def described(name: str, message: str) -> Json:
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A short, private folder for the kernel's sockets, which others could read as network ports, and its files.
-
-    The Kubernetes client keeps the kubeconfig's key in a file until its process ends by itself. What killed
-    commands have left is removed.
-    """
+    """A short, private folder for the kernel's sockets, which others could read as network ports, and its files."""
     usual = tempfile.gettempdir()
-    place = usual if len(usual) < _LONGEST_FOLDER - 20 else "/tmp"  # noqa: S108 - mkdtemp makes it private
-    for left in Path(place).glob("rb-*-*"):
-        pid = left.name.split("-")[1]
-        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"rb-{os.getpid()}-", dir=place) as folder:
-        yield Path(folder)
+    place = process.private_folder(usual if len(usual) < _LONGEST_FOLDER - 20 else "/tmp")  # noqa: S108 - it is private
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)

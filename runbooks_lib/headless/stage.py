@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ def run_stage(
     wanted: Json = {"parameters_file": parameters_file, "overrides": overrides}
     wanted |= {"approve": approve, "output_directory": output_directory}
     given = {name: value for name, value in wanted.items() if value}
+    check_readable(notebook)
     check_taken(notebook, given)
     root = parameters.resolve_path(output_directory or "records")
     with Stop() as stop:
@@ -90,6 +92,19 @@ def preview(stage: str, parameters_file: str, *, overrides: Overrides = ()) -> P
     run.require(look(run))
     plan: Plan = make(run)
     return plan
+
+
+def check_readable(notebook: Path) -> None:
+    """Refuse a file that is no notebook as we and papermill read them."""
+    try:
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        cells, version = content["cells"], content["nbformat"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise refused("no notebook", path=notebook, error="it is not the JSON of a notebook with cells") from error
+    if version != 4 or not isinstance(cells, list):
+        raise refused("no notebook", path=notebook, error=f"its format is {version}, and 4 is needed")
+    if not ((content.get("metadata") or {}).get("kernelspec") or {}).get("name"):
+        raise refused("no notebook", path=notebook, error="it names no kernel (metadata.kernelspec.name)")
 
 
 def check_taken(notebook: Path, given: Json) -> None:

@@ -109,9 +109,9 @@ def test_a_dry_run_names_what_is_wrong_without_changing_anything(
     cluster: Cluster, namespace: str, told: list[Event], spec: dict[str, Any], expected: str
 ) -> None:
     told.clear()
-    assert cluster.dry_run_apply(_deployment(), namespace)["spec"]["strategy"]["type"] == "RollingUpdate"
+    assert cluster.dry_run("apply", _deployment(), namespace)["spec"]["strategy"]["type"] == "RollingUpdate"
     with pytest.raises(Invalid) as caught:
-        cluster.dry_run_apply(_deployment(**spec), namespace)
+        cluster.dry_run("apply", _deployment(**spec), namespace)
     assert expected in caught.value.summary
     assert "hunter2" not in str(caught.value)
     assert cluster.list("apps/v1", "Deployment", namespace) == []
@@ -122,12 +122,12 @@ def test_a_dry_run_finds_the_null_that_a_gateways_schema_rejects(cluster: Cluste
     provider = {"type": "Kubernetes", "kubernetes": None}
     proxy = {"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyProxy", "metadata": {"name": "p"}}
     with pytest.raises(Invalid, match=r"spec\.provider\.kubernetes"):
-        cluster.dry_run_apply(proxy | {"spec": {"provider": provider}}, namespace)
+        cluster.dry_run("apply", proxy | {"spec": {"provider": provider}}, namespace)
 
 
 def test_a_dry_run_in_a_namespace_that_is_not_there_says_so(cluster: Cluster) -> None:
     with pytest.raises(NotFound, match='namespaces "not-there" not found'):
-        cluster.dry_run_apply(_deployment(), "not-there")
+        cluster.dry_run("apply", _deployment(), "not-there")
 
 
 def test_a_watch_tells_a_roll_out_as_it_happens(cluster: Cluster, namespace: str) -> None:

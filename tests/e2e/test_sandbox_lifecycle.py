@@ -240,7 +240,7 @@ def test_an_envoy_proxy_with_a_null_provider_is_refused_by_a_dry_run(cluster: Cl
         "spec": {"provider": provider},
     }
     with pytest.raises(Invalid, match=r"spec\.provider\.kubernetes"):
-        cluster.dry_run_apply(proxy, "default")
+        cluster.dry_run("apply", proxy, "default")
 
 
 def test_nodes_keep_their_leases_renewed(cluster: Cluster) -> None:

@@ -1,5 +1,6 @@
 """Headless runs, as far as no kernel is needed; the rest is in tests/integration/test_headless_kernels.py."""
 
+import json
 import os
 import shutil
 import signal
@@ -85,15 +86,20 @@ def test_what_a_killed_command_has_left_is_removed_and_what_a_running_one_uses_i
 ) -> None:
     tmp_path = Path(tempfile.mkdtemp(dir="/tmp"))  # short, else another is taken
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    me = process.introduce()
     # No process has such a number: the highest that Linux gives is 4194304.
-    left, used, other = (tmp_path / name for name in ("rb-4194305-x", f"rb-{os.getpid()}-x", "rb-other-x"))
-    for folder in (left, used, other):
-        folder.mkdir()
+    owners = {"rb-4194305-x": me | {"pid": 4194305}, "rb-1-x": me, "rb-2-x": me | {"pid": 4194305, "pids": "pid:[1]"}}
+    for name, who in owners.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "who.json").write_text(json.dumps(who))
+    left, used, container, other = (tmp_path / name for name in (*owners, "rb-other-x"))
+    other.mkdir()
     (left / "key").write_text("a key of a kubeconfig")
 
     with workplace() as place:
         assert place.name.startswith(f"rb-{os.getpid()}-")
-        assert (left.exists(), used.exists(), other.exists()) == (False, True, True)
+        assert [folder.exists() for folder in (left, used, container, other)] == [False, True, True, True]
+    assert not place.exists()
     shutil.rmtree(tmp_path)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from runbooks_lib import process
 from runbooks_lib.errors import UsageError
-from runbooks_lib.process import Started, identify, run, start, stop
+from runbooks_lib.process import Started, identify, programs, run, start, stop
 
 MEGABYTES = 10_000_000
 
@@ -36,7 +36,7 @@ def ended(pid: int) -> bool:
 
 @pytest.fixture
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(programs, "GRACE_SECONDS", 0.3)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_daemon_that_left_the_group_and_holds_the_pipes_is_not_waited_for() ->
     daemon = identify(int(completed.stdout))
     try:
         assert completed.ok
-        assert completed.seconds < 0.5 + 10 * process.SILENCE_SECONDS
+        assert completed.seconds < 0.5 + 10 * programs.SILENCE_SECONDS
         assert daemon.alive
     finally:
         stop(daemon)
@@ -176,7 +176,7 @@ def test_an_interrupt_ends_the_whole_group() -> None:
 def test_an_interrupt_before_the_caller_knows_its_child_ends_it_all_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    class Slow(process.ThreadPoolExecutor):
+    class Slow(programs.ThreadPoolExecutor):
         """Leaves its caller waiting inside of ``submit``, as a busy machine does."""
 
         def submit(self, *asked: Any, **more: Any) -> Any:
@@ -187,7 +187,7 @@ def test_an_interrupt_before_the_caller_knows_its_child_ends_it_all_the_same(
                 raise KeyboardInterrupt
             return made
 
-    monkeypatch.setattr(process, "ThreadPoolExecutor", Slow)
+    monkeypatch.setattr(programs, "ThreadPoolExecutor", Slow)
     with pytest.raises(KeyboardInterrupt):
         run(shell("echo $$ > new; mv new pid; exec sleep 60"), timeout=60, cwd=tmp_path)
     assert ended(int((tmp_path / "pid").read_text()))

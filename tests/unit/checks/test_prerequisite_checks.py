@@ -374,3 +374,36 @@ def test_csghub_answers_unless_it_says_that_it_is_broken(
 def test_csghub_that_does_not_answer_fails_with_the_reason(world: Any) -> None:
     answer = finding(world, "csghub.external-url")
     assert (answer.status, answer.observed) == ("fail", "http://127.0.0.1:1: connection refused")
+
+
+# ---- the release as it is
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "observed"),
+    [
+        ("deployed", "pass", "revision 1 is deployed: done"),
+        ("failed", "warn", "revision 1 is failed since 2026-11-22 (done), left by run abc"),
+        ("uninstalling", "fail", "revision 1 is uninstalling since 2026-11-22 (done), left by run abc"),
+        ("pending-upgrade", "fail", "revision 1 is pending-upgrade since 2026-11-22 (done), left by run abc"),
+    ],
+)
+def test_how_the_release_is_and_which_run_has_left_it_so(world: Any, status: str, expected: str, observed: str) -> None:
+    world.stored("", info={"status": status})
+    answer = finding(world, "release.state")
+    assert (answer.status, answer.observed) == (expected, observed)
+    assert "05_uninstall" in answer.remedy
+
+
+def test_before_an_install_there_is_no_release(world: Any) -> None:
+    answer = finding(world, "release.state")
+    assert (answer.status, answer.observed) == ("pass", "no release dataflow in namespace csghub yet")
+
+
+def test_a_stuck_release_is_never_met_with_helms_bare_error(world: Any) -> None:
+    world.stored("", info={"status": "pending-install"})
+    world.renders(SECRET)
+    answer = finding(world, "chart.render")
+    assert answer.status == "fail"
+    assert "was begun and has not ended, or was killed: revision 1 is pending-install" in answer.observed
+    assert not [call for call in world.program.calls if "--dry-run=server" in call.argv]

@@ -301,12 +301,17 @@ def test_a_workload_that_selects_by_expressions_does_not_take_the_tables_away(
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [("deployed", "pass"), ("failed", "warn"), ("pending-install", "warn")]
+    ("status", "expected", "observed"),
+    [
+        ("deployed", "pass", "revision 1 is deployed: done"),
+        ("failed", "warn", "revision 1 is failed since 2026-11-22 (done), left by run abc"),
+        ("pending-install", "warn", "revision 1 is pending-install since 2026-11-22 (done), left by run abc"),
+    ],
 )
-def test_a_release_in_any_state_can_be_removed(world: Any, status: str, expected: str) -> None:
+def test_a_release_in_any_state_can_be_removed(world: Any, status: str, expected: str, observed: str) -> None:
     world.stored("", info={"status": status})
     (answer,) = report("uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append).findings
-    assert (answer.status, answer.observed) == (expected, f"revision 1 is {status}")
+    assert (answer.status, answer.observed) == (expected, observed)
 
 
 def test_what_is_not_there_can_not_be_removed(world: Any) -> None:

@@ -243,7 +243,7 @@ class TestPassingFaults:
     ) -> None:
         api.script("PATCH", f"{PODS}/a", status(503, "not now"), Answer(body=thing("a")))
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
-        assert cluster.dry_run_apply(pod, "ns")["metadata"]["name"] == "a"
+        assert cluster.dry_run("apply", pod, "ns")["metadata"]["name"] == "a"
         assert told == []
         asked = api.requests(f"{PODS}/a")[-1]
         assert asked.query == {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
@@ -253,7 +253,7 @@ class TestPassingFaults:
         fault = "failed to create typed patch object (ns/a; v1, Kind=Pod): .spec.foo: field not declared in schema"
         api.script("PATCH", f"{PODS}/a", status(500, fault))
         with pytest.raises(Invalid, match="field not declared in schema"):
-            cluster.dry_run_apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}, "ns")
+            cluster.dry_run("apply", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}, "ns")
 
 
 def test_a_kubeconfig_that_skips_the_verification_does_not_warn_at_every_request(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from runbooks_lib import process, records
 from runbooks_lib.errors import CheckFailed, RecordError, UsageError
+from runbooks_lib.process import identity
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, RunSummary, digest_bytes
 
@@ -301,8 +302,8 @@ def test_a_record_without_any_writer_is_left_alone_at_first(tmp_path: Path, fold
 
 
 def test_after_a_reboot_all_writers_are_gone(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = process._place() | {"machine": "0123456789abcdef0123456789abcdef"}
-    monkeypatch.setattr(process, "_place", lambda: here)
+    here = identity._place() | {"machine": "0123456789abcdef0123456789abcdef"}
+    monkeypatch.setattr(identity, "_place", lambda: here)
     gone(folder, start_time=process.identify().start_time, pid=os.getpid(), machine=here["machine"], boot="another")
     assert closed_by_sweep(tmp_path).outcome == "abandoned"
 

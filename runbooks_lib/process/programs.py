@@ -3,12 +3,9 @@
 ``run`` is for a program that answers and ends, ``start`` for the sandbox's daemons, which outlive their command.
 """
 
-import hashlib
 import os
-import platform
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +19,7 @@ from typing import Any
 import psutil
 
 from runbooks_lib.errors import refused
+from runbooks_lib.process.identity import Started, identify, runs
 
 #: Seconds a program has to end after SIGTERM before it is killed. Helm needs under 0.1 s to mark its
 #: release `failed`; a killed helm leaves it `pending-…`, so patience is cheap here.
@@ -55,67 +53,6 @@ class Completed:
 
 #: What boundaries call to run a program: :func:`run`, or in tests a fake of it.
 Runner = Callable[..., Completed]
-
-
-@dataclass(frozen=True)
-class Started:
-    """A program that runs on its own: its pid, and the time it started, since pids are used again.
-
-    Attributes:
-        start_time: Seconds since the machine's boot on Linux, since 1970 elsewhere; only good for comparing.
-    """
-
-    pid: int
-    start_time: float
-
-    @property
-    def alive(self) -> bool:
-        """Whether this very process still runs; a zombie does not."""
-        # Floats that went through JSON may differ in a last digit.
-        return _runs(self.pid) and abs(_start_time(self.pid) - self.start_time) < 0.005
-
-
-def identify(pid: int | None = None) -> Started:
-    """The identity of a running process, by default of this one."""
-    pid = os.getpid() if pid is None else pid
-    return Started(pid, _start_time(pid))
-
-
-def introduce() -> dict[str, str | int | float]:
-    """Who this process is, for others to tell later whether it is gone (:func:`proved_gone`): plain data."""
-    me = identify()
-    return {"pid": me.pid, "start_time": me.start_time, **_place()}
-
-
-def proved_gone(introduced: Mapping[str, object]) -> bool:
-    """Whether a process that introduced itself has ended for sure.
-
-    On another machine, or in another container of this one (which may share its host's name), nobody can tell. After
-    a reboot of the same machine all are gone.
-    """
-    here = _place()
-    told = {key: str(introduced.get(key, here[key])) for key in here}
-    try:
-        started = Started(int(str(introduced["pid"])), float(str(introduced["start_time"])))
-    except (KeyError, ValueError):
-        return False
-    if (told["host"], told["machine"]) != (here["host"], here["machine"]):
-        return False
-    rebooted = bool(here["machine"]) and told["boot"] != here["boot"]
-    return rebooted or (told == here and not started.alive)
-
-
-def _place() -> dict[str, str]:
-    """This machine, its boot, and the container whose processes can be seen; empty where the system does not say."""
-    found = {"host": platform.node(), "machine": "", "boot": "", "pids": ""}
-    with suppress(OSError):
-        found["pids"] = str(Path("/proc/self/ns/pid").readlink())
-    for key, path in (("machine", "/etc/machine-id"), ("boot", "/proc/sys/kernel/random/boot_id")):
-        with suppress(OSError):
-            # Digested, since machine-id(5) asks not to spread it.
-            content = Path(path).read_bytes().strip()
-            found[key] = hashlib.sha256(b"dataflow-runbooks:" + content).hexdigest()[:16] if content else ""
-    return found
 
 
 def run(
@@ -311,30 +248,6 @@ def _group_alive(group: int) -> bool:
     """Whether a group has a process that runs."""
     for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(pid) == group and _runs(pid):
+            if os.getpgid(pid) == group and runs(pid):
                 return True
     return False
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process runs; a zombie, which may never be collected, does not."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _start_time(pid: int) -> float:
-    """When a process started, by a clock that nobody sets; 0 when it does not run.
-
-    On Linux psutil adds the boot time to it, which jumps by a second whenever the clock is corrected: a
-    daemon that was started before would then be taken for another process.
-    """
-    try:
-        if sys.platform != "linux":
-            return psutil.Process(pid).create_time()
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
-        return 0.0
-    # The second field is the program's name in brackets, which may hold anything; the 22nd is the start.
-    return int(fields.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
