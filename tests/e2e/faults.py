@@ -17,7 +17,7 @@ import yaml
 
 from runbooks_lib import headless, parameters, process, records
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.records.folder import FOLDER_VARIABLE
+from runbooks_lib.records.folder import RUN_VARIABLE
 from runbooks_lib.results import Json, Plan
 from runbooks_lib.run import Run
 from runbooks_lib.stages import install, uninstall, upgrade
@@ -90,12 +90,17 @@ class Scene:
             ]
             self.helm("install", self.release, str(self.charts[0]), *values)
 
-    def begin(self, stage: str) -> Moment:
+    def begin(self, stage: str, front_end: str = "runbooks") -> Moment:
         """Start the command, and wait until it is in the step that does not end."""
         given = self.given(stage)
         digest = headless.preview(stage, self.sandbox.parameters_file, overrides=given).digest
         words = ["-m", "runbooks_lib", "run", stage, "-p", self.sandbox.parameters_file, "--approve", digest]
         words += ["--output-directory", str(self.root), *(f"--set={key}={text(given[key])}" for key in given)]
+        if front_end == "papermill":
+            taken = {"parameters_file": self.sandbox.parameters_file, "approve": digest, "overrides": given}
+            taken |= {"output_directory": str(self.root)}
+            notebook = parameters.notebook_path(stage)
+            words = ["-m", "papermill", str(notebook), str(self.log.with_suffix(".ipynb")), "-y", yaml.safe_dump(taken)]
         command = process.start([sys.executable, *words], log=self.log, cwd=parameters.project_root())
 
         def at_work() -> Moment | None:
@@ -163,7 +168,7 @@ def left_of(moment: Moment) -> list[str]:
     found = [
         one
         for one in psutil.process_iter(["environ"])
-        if (one.info["environ"] or {}).get(FOLDER_VARIABLE) == str(moment.folder)
+        if (one.info["environ"] or {}).get(RUN_VARIABLE) == str(moment.folder)
     ]
     return [f"{one.pid} {one.name()}" for one in found if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
@@ -189,10 +194,15 @@ def interrupt(moment: Moment) -> None:
     os.kill(moment.command.pid, signal.SIGINT)
 
 
+def hang_up(moment: Moment) -> None:
+    os.kill(moment.command.pid, signal.SIGHUP)
+
+
 FAULTS = {
     "kill -9 helm": kill_helm,
     "kill -9 kernel": kill_kernel,
     "kill -9 command": kill_command,
     "SIGTERM": terminate,
     "SIGINT": interrupt,
+    "SIGHUP": hang_up,
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import FAULTS, STAGES, Moment, Scene, ended, left_of, until
+from faults import FAULTS, STAGES, Moment, Scene, ended, kill_kernel, left_of, until
 
 from runbooks_lib import headless, records
 from runbooks_lib.cluster import Cluster
@@ -40,6 +40,7 @@ SIGNALLED = [
     ("SIGTERM", "install", 6, "unknown", STOPPED, "failed", False),
     ("SIGTERM", "upgrade", 6, "unknown", STOPPED, "failed", False),
     ("SIGTERM", "uninstall", 6, "unknown", STOPPED, "uninstalling", False),
+    ("SIGHUP", "upgrade", 6, "unknown", STOPPED, "failed", False),
     ("SIGINT", "install", 6, "unknown", STOPPED, "failed", False),
     ("SIGINT", "upgrade", 6, "unknown", STOPPED, "failed", False),
     ("SIGINT", "uninstall", 6, "unknown", STOPPED, "uninstalling", False),
@@ -133,6 +134,29 @@ def test_what_is_stopped_while_the_roll_out_is_awaited_leaves_a_release_that_goe
         run, plan = scene.change("upgrade")
         assert plan.empty == (stage == "upgrade")
         until(lambda: upgrade.confirm(run).verdict == "pass" or None)
+
+
+def test_the_helm_of_a_kernel_that_a_person_ran_and_that_was_killed_does_not_outlive_the_next_run(scene: Scene) -> None:
+    """Plain papermill stands for every front end that knows nothing of runs."""
+    scene.have("upgrade")
+    moment = scene.begin("upgrade", "papermill")
+    assert moment.helm is not None
+    # It would go on only when somebody says so.
+    moment.helm.suspend()
+    kill_kernel(moment)
+    ended(moment.command)
+    assert left_of(moment) != []
+    assert not records.is_closed(moment.folder)
+
+    run = scene.opens("uninstall")
+
+    closed = told(moment, "kill -9 kernel (plain papermill)", 0, "abandoned", COMMAND)
+    assert f"found run {closed.run_id} of upgrade, whose process is gone: it is closed as abandoned" in repr(run)
+    assert "what it had left at work was ended: helm (" in repr(run)
+    scene.expire()
+    with scene.opened():
+        assert uninstall.confirm(*scene.change("uninstall")).verdict == "pass"
+    assert scene.helm("list", "--all", "--short") == ""
 
 
 def stopped(scene: Scene, stage: str, fault: str, exit_code: int) -> Moment:

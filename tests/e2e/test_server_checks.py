@@ -14,7 +14,12 @@ from runbooks_lib.results import Finding
 from runbooks_lib.run import Run
 from runbooks_lib.stages import install
 
-QUOTA = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"configmaps": "0"}}}
+QUOTA = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "few"},
+    "spec": {"hard": {"configmaps": "0"}},
+}
 
 
 def accepted(run: Run) -> Finding:

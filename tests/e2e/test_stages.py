@@ -430,7 +430,7 @@ def test_a_lease_is_renewed_and_followed_when_its_owner_is_dead(
     assert renewed() > first
     # Its process dies: nobody renews it, and its start time is no running process's.
     held._ended.set()
-    dead = {"metadata": {"annotations": {"runbooks/start-time": "-1.0"}}, "spec": {"renewTime": first}}
+    dead = {"metadata": {"annotations": {"runbooks/start_time": "-1.0"}}, "spec": {"renewTime": first}}
     cluster.patch("coordination.k8s.io/v1", "Lease", where, dead, namespace)
     with pytest.raises(TargetRefused, match="is being changed"):
         other.take()

@@ -58,6 +58,10 @@ os.environ["RUNBOOKS_RUN_FOLDER"] = str(folder)
 
 SECRET = "Grünkohl-7!pässword"
 
+#: What names the kernel of a notebook.
+SPEC = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+BARE: dict[str, Any] = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
+
 DIED = "The notebook's kernel ended while a cell ran"
 
 Write = Callable[..., Path]
@@ -344,16 +348,39 @@ def test_a_kernel_that_never_answers_is_given_up_and_ended(
     assert not psutil.pid_exists(int((project / "silent.pid").read_text()))
 
 
+def test_a_signal_while_the_kernel_starts_ends_it_at_once(
+    project: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", str(project / "jupyter"))
+    code = "open('silent.new', 'w').write(str(__import__('os').getpid())); "
+    code += "__import__('os').rename('silent.new', 'child.pid'); __import__('time').sleep(600)"
+    kernel(project, "silent", code)
+    of_kernel(write(OPEN, SEAL), "silent")
+    log = project / "command.log"
+    command = process.start([sys.executable, "-c", COMMAND], log=log, cwd=project)
+    child = child_of(project, log, command)
+
+    os.kill(command.pid, signal.SIGTERM)
+    _, status = os.waitpid(command.pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 143, log.read_text()
+    assert not psutil.pid_exists(child)
+    (ended,) = records.listing(project / "records")
+    assert ended.summary == "The run was interrupted by SIGTERM. Nothing was changed."
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "can't be read as a notebook"),
-        ('{"cells": [', "can't be read as a notebook"),
-        ("[]", "can't be read as a notebook"),
-        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}', "takes no parameters_file"),
-        ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "can't be read as a notebook"),
+        ("", "can't be read as a notebook: it is not the JSON of a notebook with cells"),
+        ('{"cells": [', "can't be read as a notebook: it is not the JSON of a notebook with cells"),
+        ("[]", "can't be read as a notebook: it is not the JSON of a notebook with cells"),
+        (json.dumps(BARE | {"metadata": SPEC}), "takes no parameters_file"),
+        (json.dumps(BARE), "it names no kernel"),
+        ('{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "cells": []}', "its format is 3, and 4 is needed"),
+        ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "its format is 99, and 4 is needed"),
     ],
-    ids=["empty", "half", "no notebook", "no parameters cell", "of a later format"],
+    ids=["empty", "half", "no notebook", "no parameters cell", "no kernel", "of an old format", "of a later format"],
 )
 def test_what_is_no_notebook_of_ours_opens_no_run(project: Path, write: Write, content: str, said: str) -> None:
     write(OPEN, SEAL).write_text(content)
@@ -376,6 +403,21 @@ def test_a_notebook_of_an_older_format_is_run_all_the_same(write: Write) -> None
 
     assert ended.exit_code == 0, ended.summary
     assert "seen" in (Path(ended.folder) / "notebook.ipynb").read_text()
+
+
+def test_a_notebook_of_an_older_format_is_run_by_papermills_own_command_with_our_engine(
+    project: Path, write: Write
+) -> None:
+    path = write(OPEN_ITSELF, OPEN, "print('seen')", SEAL)
+    notebook = json.loads(path.read_text()) | {"nbformat_minor": 4}
+    for cell in notebook["cells"]:
+        del cell["id"]
+    path.write_text(json.dumps(notebook))
+
+    ended = papermill(project, "--engine", "runbooks")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "seen" in (project / "out.ipynb").read_text()
 
 
 def test_a_huge_output_and_one_that_is_no_text_are_kept(write: Write) -> None:
@@ -441,6 +483,7 @@ def child_of(project: Path, log: Path, command: process.Started) -> int:
     [
         (signal.SIGTERM, "", 143, "failed"),
         (signal.SIGINT, "", 130, "failed"),
+        (signal.SIGHUP, "", 129, "failed"),
         (signal.SIGTERM, "journal(Event(kind='change.started'))\n", 6, "unknown"),
     ],
 )
@@ -496,6 +539,17 @@ def test_papermills_own_command_with_our_engine_overwrites_no_output(project: Pa
     assert "The output out.ipynb is there already, and is never overwritten; the notebook was not run." in ended.stderr
     assert "it ran" not in ended.stdout + ended.stderr
     assert (project / "out.ipynb").read_text() == "evidence of another run"
+
+
+def test_papermills_own_command_with_our_engine_needs_the_folder_of_its_output_before_it_runs(
+    project: Path, write: Write
+) -> None:
+    write("print('it ran')")
+    argv = ["-m", "papermill", "notebooks/03_verify.ipynb", "no/such/out.ipynb", "--engine", "runbooks"]
+    ended = process.run([sys.executable, *argv], timeout=120, cwd=project)
+    assert ended.returncode == 2
+    assert "The output no/such/out.ipynb can't be written, since the folder no/such does not exist" in ended.stderr
+    assert "it ran" not in ended.stdout + ended.stderr
 
 
 def papermill(project: Path, *flags: str) -> process.Completed:
