@@ -1,6 +1,6 @@
 """A parameters file: one target and everything its stages need to know, typed."""
 
-from runbooks_lib.parameters.helm_values import chart_values, references
+from runbooks_lib.parameters.helm_values import chart_values, named_as, references
 from runbooks_lib.parameters.loading import dump, load
 from runbooks_lib.parameters.model import Parameters, Waiver
 from runbooks_lib.parameters.places import notebook_path, project_root, resolve_path
@@ -14,6 +14,7 @@ __all__ = [
     "dump",
     "fill_references",
     "load",
+    "named_as",
     "notebook_path",
     "parse_reference",
     "project_root",

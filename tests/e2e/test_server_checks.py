@@ -6,7 +6,7 @@ import pytest
 from releases import change
 from runs import Open
 
-from runbooks_lib.checks import server
+from runbooks_lib.checks import server, values
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.cluster import Cluster
@@ -25,6 +25,11 @@ QUOTA = {
 def accepted(run: Run) -> Finding:
     (finding,) = report("t", "T", server.CHECKS, Subject(run.boundaries), observe=run.observe).findings
     return finding
+
+
+def looked(run: Run) -> dict[str, Finding]:
+    made = report("t", "T", values.CHECKS, Subject(run.boundaries), observe=run.observe)
+    return {finding.id: finding for finding in made.findings}
 
 
 def test_before_the_namespace_is_there_another_one_is_asked(opened: Open, target: dict[str, str]) -> None:
@@ -69,3 +74,42 @@ def test_a_null_that_helm_4_cannot_apply_is_named(
     assert found.status == "fail"
     assert "EnvoyProxy" in found.observed
     assert "spec.provider.kubernetes" in found.observed
+
+
+# ---- what the values do
+
+
+def test_values_that_the_chart_reads_are_not_even_tried(opened: Open) -> None:
+    found = looked(opened("install"))["values.effect"]
+    assert (found.status, found.observed) == (
+        "pass",
+        "5 values, 0 of them tried by leaving them out of dataflow 1.16.0",
+    )
+
+
+def test_values_without_an_effect_are_told_with_what_was_meant_and_the_others_are_not(opened: Open) -> None:
+    found = looked(
+        opened(
+            "install",
+            edition="ce",
+            images__tag="v9",
+            images__envoy_registry="registry.example.com/x",
+            values__dataflow__persistance__size="20Gi",
+            values__envoy__imag__tag="v9",
+            values__labelStudio__securityContext__fsGroup=7,
+        )
+    )["values.effect"]
+    assert found.status == "warn"
+    assert found.observed.splitlines() == [
+        "edition (global.edition) changes nothing in dataflow 1.16.0",
+        "images.tag (global.image.tag) changes nothing in dataflow 1.16.0",
+        "values.dataflow.persistance.size changes nothing in dataflow 1.16.0; did you mean dataflow.persistence.size?",
+        "values.envoy.imag.tag changes nothing in dataflow 1.16.0; did you mean envoy.image.tag?",
+    ]
+
+
+def test_where_the_chart_differs_from_the_guide_the_chart_wins_and_it_is_told(opened: Open) -> None:
+    found = looked(opened("install"))["chart.guide"]
+    assert found.status == "pass"
+    assert "labelStudio.image.tag: the guide says v1.15.0, the chart has v1.16.0" in found.observed
+    assert "labelStudio.persistence.size: the guide says 100Gi, the chart has nothing" in found.observed

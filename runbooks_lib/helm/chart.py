@@ -1,0 +1,111 @@
+"""What a chart's files say, subcharts and their aliases included: its own values, and the words of its templates."""
+
+import io
+import json
+import re
+import tarfile
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from runbooks_lib.helm.values import yaml_mapping
+from runbooks_lib.results import Json
+
+Files = Mapping[str, bytes]
+
+
+class ChartSource(NamedTuple):
+    """A chart as its author wrote it.
+
+    Attributes:
+        defaults: ``values.yaml``, with those of each subchart under its name or alias.
+        schema: ``values.schema.json``, empty where there is none.
+        words: Every word of every template.
+    """
+
+    defaults: Json
+    schema: Json
+    words: frozenset[str]
+
+    def knows(self, path: tuple[str, ...]) -> bool:
+        """Whether the chart's own values or its schema have this value."""
+        return at(self.defaults, path) is not None or _in_schema(self.schema, self.schema, path)
+
+
+def source_of(chart: Path) -> ChartSource:
+    """Read a chart's archive or folder; what is no YAML in it counts as empty."""
+    if chart.is_dir():
+        return _source(
+            {path.relative_to(chart).as_posix(): path.read_bytes() for path in chart.rglob("*.*") if path.is_file()}
+        )
+    return _source(_unpacked(chart.read_bytes()))
+
+
+def at(data: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path, or None."""
+    for step in path:
+        data = data.get(step) if isinstance(data, Mapping) else None
+    return data
+
+
+def _source(files: Files) -> ChartSource:
+    own: Json = yaml_mapping(_text(files, "values.yaml"))
+    named: defaultdict[str, list[str]] = defaultdict(list)
+    for dependency in yaml_mapping(_text(files, "Chart.yaml")).get("dependencies") or ():
+        named[str(dependency.get("name"))].append(str(dependency.get("alias") or dependency.get("name")))
+    words = {word for name in files if name.startswith("templates/") for word in re.findall(r"\w+", _text(files, name))}
+    for name, inner in _subcharts(files).items():
+        sub = _source(inner)
+        words |= sub.words
+        for alias in named.get(name, [name]):
+            own[alias] = _over(sub.defaults, own.get(alias))
+        own["global"] = _over(sub.defaults.get("global") or {}, own.get("global"))
+    schema = json.loads(_text(files, "values.schema.json") or "{}")
+    return ChartSource(own, schema, frozenset(words))
+
+
+def _subcharts(files: Files) -> dict[str, Files]:
+    """The files of each subchart by its name: a folder or an archive below ``charts/``."""
+    found: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+    for name, content in files.items():
+        parts = name.split("/", 2)
+        if parts[0] == "charts" and len(parts) == 3:
+            found[parts[1]][parts[2]] = content
+        elif parts[0] == "charts" and name.endswith(".tgz"):
+            inner = _unpacked(content)
+            found[str(yaml_mapping(_text(inner, "Chart.yaml")).get("name"))] = inner
+    return dict(found)
+
+
+def _unpacked(archive: bytes) -> dict[str, bytes]:
+    """The files of an archive that matter here, without its first folder; nothing is written to the disk."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as opened:
+        for member in opened:
+            name = member.name.partition("/")[2]
+            content = opened.extractfile(member) if member.isfile() and "crds/" not in name else None
+            if content:
+                found[name] = content.read()
+    return found
+
+
+def _text(files: Files, name: str) -> str:
+    return files.get(name, b"").decode("utf-8", "replace")
+
+
+def _over(under: Any, over: Any) -> Json:
+    """Defaults with those laid over them that an outer chart gives."""
+    merged = dict(under) if isinstance(under, Mapping) else {}
+    for key, value in over.items() if isinstance(over, Mapping) else ():
+        merged[key] = _over(merged.get(key), value) if isinstance(value, Mapping) else value
+    return merged
+
+
+def _in_schema(schema: Any, part: Any, path: tuple[str, ...]) -> bool:
+    while isinstance(part, Mapping) and str(part.get("$ref", "")).startswith("#/"):
+        part = at(schema, tuple(str(part["$ref"])[2:].split("/")))
+    if not path:
+        return part is not None
+    inner = (part.get("properties") or {}).get(path[0]) if isinstance(part, Mapping) else None
+    return inner is not None and _in_schema(schema, inner, path[1:])
