@@ -14,7 +14,6 @@ from runbooks_lib.release.manifest import annotation, hook_objects, objects_of
 from runbooks_lib.release.plan import STUCK, Proposal, propose, state_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json
-from runbooks_lib.tables import table
 
 KUBERNETES = (1, 33)
 HELM = (3, 12)
@@ -23,12 +22,6 @@ HELM_TO_PLAN = (3, 13)
 
 #: Asked for when the chart can't be rendered, and so can't say what it uses.
 _GATEWAY_KINDS = tuple(("gateway.networking.k8s.io/v1", kind) for kind in ("GatewayClass", "Gateway", "HTTPRoute"))
-
-#: What Helm and the roll-out watch need beside the rendered kinds.
-_BESIDES: dict[tuple[str, str], tuple[str, ...]] = {
-    (version, kind): tuple(verbs) for version, kind, verbs in table(__package__, "permissions.yaml")
-}
-_VERBS: tuple[str, ...] = ("get", "list", "create", "update", "patch", "delete")
 
 
 class Subject:
@@ -113,36 +106,6 @@ def _pin(subject: Subject) -> Answer:
     return Answer("fail", f"{cluster.server} has the UID {uid}, the pin is {pin}")
 
 
-def _permissions(subject: Subject) -> Answer:
-    cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
-    rendered = [] if subject.refusal else subject.objects
-    wanted = dict.fromkeys(sorted((str(obj["apiVersion"]), str(obj["kind"])) for obj in rendered), _VERBS)
-    wanted |= _BESIDES
-    known = {what: cluster.resource(*what) for what in wanted}
-    unknown = [f"{kind} ({version})" for (version, kind), resource in known.items() if resource is None]
-
-    def refused(what: tuple[str, str]) -> list[str]:
-        resource = known[what]
-        if resource is None:
-            return []
-        where = namespace if resource.namespaced else None
-        # One question answers for most accounts; verb by verb only where it is refused.
-        if cluster.can_i("*", resource.group, resource.plural, where):
-            return []
-        name = f"{resource.plural}.{resource.group}".removesuffix(".")
-        verbs = wanted[what]
-        return [f"{verb} {name}" for verb in verbs if not cluster.can_i(verb, resource.group, resource.plural, where)]
-
-    with ThreadPoolExecutor(8) as pool:
-        missing = [line for lines in pool.map(refused, wanted) for line in lines]
-    if missing:
-        return Answer("fail", f"not allowed: {', '.join(missing[:12])}{' …' if len(missing) > 12 else ''}")
-    if subject.refusal:
-        return Answer("unknown", f"{len(wanted)} kinds, all allowed; which others the chart uses is not known")
-    told = f"{len(wanted) - len(unknown)} kinds, all allowed"
-    return Answer("pass", f"{told}; not known to this cluster yet: {', '.join(unknown)}" if unknown else told)
-
-
 def _namespace(subject: Subject) -> Answer:
     name = subject.boundaries.namespace
     found = subject.namespace
@@ -208,7 +171,6 @@ CHECKS: tuple[Check[Subject], ...] = catalogue(
         "target.pin": _pin,
         "release.state": _state,
         "chart.render": _chart,
-        "permissions": _permissions,
         "namespace": _namespace,
         "storage.shared": lambda subject: shared_storage(subject.boundaries.cluster, subject.objects),
         "gateway.definitions": _gateway,

@@ -76,8 +76,13 @@ class Cluster(AbstractContextManager["Cluster"]):
             return {}
 
     def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None) -> bool:
-        """Whether we may do something; None as namespace: in all of them, or to a cluster-scoped resource."""
-        asked = {"verb": verb, "group": group, "resource": plural, "namespace": namespace or ""}
+        """Whether we may do something to a resource (``pods``, ``pods/log``).
+
+        None as namespace: in all of them, or to a cluster-scoped resource.
+        """
+        resource, _, sub = plural.partition("/")
+        asked = {"verb": verb, "group": group, "resource": resource, "namespace": namespace or ""}
+        asked |= {"subresource": sub} if sub else {}
         spec = {"resourceAttributes": asked}
         return bool(self._review("authorization.k8s.io", "SelfSubjectAccessReview", spec).get("allowed"))
 

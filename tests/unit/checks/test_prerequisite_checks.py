@@ -8,11 +8,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+import yaml
 
+from runbooks_lib.checks import permissions
+from runbooks_lib.checks import prerequisites as catalogued
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.checks.prerequisites import CHECKS, Subject, version_of
+from runbooks_lib.checks.prerequisites import Subject, version_of
 from runbooks_lib.results import Finding, Json
 
+CHECKS = (*catalogued.CHECKS, *permissions.CHECKS)
 GATEWAY = "gateway.networking.k8s.io/v1"
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 
@@ -136,7 +140,7 @@ def test_a_chart_that_can_not_be_rendered_fails_with_helms_reason(world: Any) ->
 @pytest.mark.parametrize(
     ("ident", "said"),
     [
-        ("permissions", "5 kinds, all allowed; which others the chart uses is not known"),
+        ("permissions", "7 kinds, all allowed; which others the chart uses is not known"),
         ("storage.shared", "the chart could not be rendered"),
     ],
 )
@@ -169,17 +173,17 @@ def test_every_kind_and_verb_is_asked(world: Any) -> None:
     world.renders(f"{SECRET}---\n{DEPLOYMENT}")
     answer = finding(world, "permissions")
     assert answer.status == "pass"
-    assert answer.observed == "6 kinds, all allowed"
-    kinds = {"secrets", "deployments", "namespaces", "pods", "events", "leases"}
+    assert answer.observed == "8 kinds, all allowed"
+    kinds = {"secrets", "deployments", "namespaces", "pods", "pods/log", "pods/portforward", "events", "leases"}
     assert set(world.cluster.asked) == {("*", kind) for kind in kinds}
 
 
 def test_an_account_without_every_verb_is_asked_verb_by_verb(world: Any) -> None:
     world.renders(f"{SECRET}---\n{DEPLOYMENT}")
-    world.cluster.refused = {("escalate", "deployments"), ("watch", "pods")}
+    world.cluster.refused = {("escalate", "deployments"), ("delete", "pods")}
     assert finding(world, "permissions").status == "pass"
     asked = {verb for verb, kind in world.cluster.asked if kind == "deployments"}
-    assert asked == {"*", "get", "list", "create", "update", "patch", "delete"}
+    assert asked == {"*", "get", "list", "create", "update", "patch", "delete", "watch"}
     assert {verb for verb, kind in world.cluster.asked if kind == "pods"} == {"*", "get", "list"}
 
 
@@ -188,6 +192,13 @@ def test_a_refused_permission_is_named(world: Any) -> None:
     world.cluster.refused = {("patch", "deployments"), ("delete", "secrets")}
     answer = finding(world, "permissions")
     assert (answer.status, answer.observed) == ("fail", "not allowed: patch deployments.apps, delete secrets")
+    role, cluster_role = yaml.safe_load_all(answer.evidence)
+    assert (role["kind"], role["metadata"]) == ("Role", {"name": "runbooks-dataflow", "namespace": "csghub"})
+    verbs = ["get", "list", "create", "update", "patch", "delete"]
+    assert {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs} in role["rules"]
+    assert {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]} in role["rules"]
+    assert {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": [*verbs, "watch"]} in role["rules"]
+    assert cluster_role["rules"] == [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "create"]}]
 
 
 def test_a_kind_of_the_whole_cluster_is_asked_about_too(world: Any) -> None:
