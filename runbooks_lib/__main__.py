@@ -131,6 +131,22 @@ def parameters_check(file: Annotated[str, typer.Argument(help="The parameters fi
     say(f"{file} is good: {chart} as release {made.target.release} in namespace {made.target.namespace}.")
 
 
+@parameters_app.command("from-release")
+def parameters_from_release(
+    release: Annotated[str, typer.Argument(help="The release that Helm has.")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")] = "csghub",
+    kubeconfig: Annotated[str, typer.Option(help="The user's own when left out.")] = "",
+    context: Annotated[str, typer.Option(help="The current one when left out.")] = "",
+    helm: Annotated[str, typer.Option(help="A name on PATH, or a path.")] = "helm",
+    repository: Annotated[str, typer.Option(help="Where its chart comes from.")] = "https://charts.opencsg.com/csghub",
+) -> None:
+    """Print a parameters file of a release that was installed by hand; passwords become references."""
+    from runbooks_lib.headless.existing import from_release
+
+    target = {"kubeconfig": kubeconfig, "context": context, "namespace": namespace, "release": release}
+    say(from_release(target, helm=helm, repository=repository).rstrip("\n"))
+
+
 @checks_app.command("list")
 def checks_list() -> None:
     """All checks: the stage that asks each, its id (which waivers name), and what should be seen."""

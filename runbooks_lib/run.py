@@ -106,6 +106,13 @@ class Run:
             raise
         return run
 
+    @classmethod
+    def looking(cls, settings: parameters.Parameters, redactor: Redactor) -> Run:
+        """A run without a record, to look at a target that no parameters file describes yet."""
+        run = cls("parameters", settings, folder=None, redactor=redactor, approve="")
+        run._reach()
+        return run
+
     def _begin(self) -> None:
         if self.folder is None or self._capture is None:
             return

@@ -1,7 +1,7 @@
 """Do the given values mean anything to this chart, and does the chart do what the deployment guide says?"""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,14 @@ from typing import Any
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.helm.chart import ChartSource, at, source_of
+from runbooks_lib.helm.chart import ChartSource, source_of
 from runbooks_lib.parameters import named_as
-from runbooks_lib.parameters.reference import is_reference
+from runbooks_lib.parameters.documents import Path as Keys
+from runbooks_lib.parameters.documents import at, dotted, leaves
 from runbooks_lib.release import passwords
 from runbooks_lib.release.plan import fingerprint
 from runbooks_lib.results import Json
 from runbooks_lib.tables import table
-
-Keys = tuple[str, ...]
 
 _GUIDE: list[tuple[str, Any]] = [(path, default) for path, default in table(__package__, "guide.yaml")]
 #: Given, they are looked at though the chart has them: in 1.16.0 each service has a tag of its own.
@@ -27,7 +26,7 @@ _DOUBTFUL = {("global", "image", "tag")}
 def _effect(subject: Subject) -> Answer:
     proposal = subject.proposal
     chart = source_of(Path(proposal.chart.path))
-    given = dict(_leaves(proposal.values))
+    given = dict(leaves(proposal.values))
     suspects = [path for path in given if path in _DOUBTFUL or not chart.knows(path) or path[-1] not in chart.words]
     idle = _idle(subject, suspects)
     named = f"{proposal.chart.name} {proposal.chart.version}"
@@ -62,37 +61,28 @@ def _idle(subject: Subject, suspects: list[Keys]) -> list[Keys]:
 
 
 def _sentence(subject: Subject, chart: ChartSource, path: Keys, named: str) -> str:
-    dotted = ".".join(path)
-    known = [".".join(one) for one, _ in _leaves(chart.defaults)]
-    near = difflib.get_close_matches(dotted, [one for one in known if one != dotted], n=1, cutoff=0.75)
+    known = [dotted(one) for one, _ in leaves(chart.defaults)]
+    near = difflib.get_close_matches(dotted(path), [one for one in known if one != dotted(path)], n=1, cutoff=0.75)
     meant = f"; did you mean {near[0]}?" if near and not chart.knows(path) else ""
     return f"{named_as(subject.boundaries.parameters, path)} changes nothing in {named}{meant}"
 
 
-def _without(values: Mapping[str, Any], path: Keys) -> Json:
+def _without(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
     rest = {key: value for key, value in values.items() if key != path[0]}
     inner = _without(values[path[0]], path[1:]) if len(path) > 1 else {}
     # Nothing is left of a mapping that was made for this value.
     return {**rest, path[0]: inner} if inner else rest
 
 
-def _leaves(data: Any, above: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    if isinstance(data, Mapping) and data and not is_reference(data):
-        for key, value in data.items():
-            yield from _leaves(value, (*above, str(key)))
-    elif above:
-        yield above, data
-
-
 def _guide(subject: Subject) -> Answer:
     chart = subject.proposal.chart
     defaults = source_of(Path(chart.path)).defaults
     told = []
-    for dotted, said in _GUIDE:
-        has = at(defaults, tuple(dotted.split(".")))
+    for name, said in _GUIDE:
+        has = at(defaults, tuple(name.split(".")))
         if has != said:
             # An empty mapping is the chart's way to leave it to another value.
-            told.append(f"{dotted}: the guide says {said}, the chart has {'nothing' if has is None else has}")
+            told.append(f"{name}: the guide says {said}, the chart has {'nothing' if has is None else has}")
     named = f"{chart.name} {chart.version}"
     if not told:
         return Answer("pass", f"{len(_GUIDE)} defaults of the guide are those of {named}")

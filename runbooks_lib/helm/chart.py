@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runbooks_lib.helm.values import yaml_mapping
+from runbooks_lib.parameters.documents import Path as Keys
+from runbooks_lib.parameters.documents import at
 from runbooks_lib.results import Json
 
 Files = Mapping[str, bytes]
@@ -28,7 +30,7 @@ class ChartSource(NamedTuple):
     schema: Json
     words: frozenset[str]
 
-    def knows(self, path: tuple[str, ...]) -> bool:
+    def knows(self, path: Keys) -> bool:
         """Whether the chart's own values or its schema have this value."""
         return at(self.defaults, path) is not None or _in_schema(self.schema, self.schema, path)
 
@@ -40,13 +42,6 @@ def source_of(chart: Path) -> ChartSource:
             {path.relative_to(chart).as_posix(): path.read_bytes() for path in chart.rglob("*.*") if path.is_file()}
         )
     return _source(_unpacked(chart.read_bytes()))
-
-
-def at(data: Any, path: tuple[str, ...]) -> Any:
-    """The value at a path, or None."""
-    for step in path:
-        data = data.get(step) if isinstance(data, Mapping) else None
-    return data
 
 
 def _source(files: Files) -> ChartSource:
@@ -102,7 +97,7 @@ def _over(under: Any, over: Any) -> Json:
     return merged
 
 
-def _in_schema(schema: Any, part: Any, path: tuple[str, ...]) -> bool:
+def _in_schema(schema: Any, part: Any, path: Keys) -> bool:
     while isinstance(part, Mapping) and str(part.get("$ref", "")).startswith("#/"):
         part = at(schema, tuple(str(part["$ref"])[2:].split("/")))
     if not path:

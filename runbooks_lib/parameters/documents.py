@@ -83,6 +83,26 @@ def typed(text: str) -> Any:
     return text if may_lose and text not in {str(value), "null", "~"} else value
 
 
+def at(data: Any, path: Path) -> Any:
+    """The value at a path of plain data; None where there is none."""
+    for step in path:
+        if isinstance(data, Mapping):
+            data = data.get(step)
+        else:
+            there = isinstance(data, list) and isinstance(step, int) and step < len(data)
+            data = data[step] if there else None
+    return data
+
+
+def leaves(data: Any, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value that is no mapping with something in it, by its path; a reference is one value, and so is a list."""
+    if isinstance(data, Mapping) and data and set(data) != {"from"}:
+        for key, value in data.items():
+            yield from leaves(value, (*above, key))
+    elif above:
+        yield above, data
+
+
 def dotted(path: Path) -> str:
     """A path as people write it: ``values.env[0].name``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")

@@ -46,11 +46,8 @@ def _plain(value: Any) -> Any:
 def named_as(parameters: Parameters, path: Path) -> str:
     """Where the parameters set a value of the chart: their own key with the chart's path, or the path below ``values``."""
     dotted, rows = documents.dotted(path), [(key, tuple(flag.split("."))) for key, flag, _ in FLAGS]
-    own: Any = parameters.values
-    for step in path:
-        own = own.get(step) if isinstance(own, Mapping) else None
     row = max((row for row in rows if path[: len(row[1])] == row[1]), key=lambda row: len(row[1]), default=None)
-    if own is not None or row is None:
+    if documents.at(parameters.values, path) is not None or row is None:
         return f"values.{dotted}"
     key = ".".join([row[0], *(to_snake(str(step)) for step in path[len(row[1]) :])])
     return f"{key} ({dotted})"

@@ -61,13 +61,13 @@ class PostgreSQLAddress(MongoAddress):
 class DataflowDatabase(PostgreSQLAddress):
     """What Dataflow is told of PostgreSQL otherwise than everybody."""
 
-    database: str = Field(default="csghub_dataflow", min_length=1)
+    database: str = "csghub_dataflow"
 
 
 class LabelStudioDatabase(PostgreSQLAddress):
     """What Label Studio is told of PostgreSQL otherwise than everybody."""
 
-    database: str = Field(default="csghub_label_studio", min_length=1)
+    database: str = "csghub_label_studio"
 
 
 class Dataflow(Section):
