@@ -259,22 +259,22 @@ class Run:
 
         Raises RecordError: It was carried out, or failed, as the sentence says, but the journal could not be written.
         """
-
-        def save(relative: str, text: str) -> None:
-            if self.folder is not None:
-                records.write_text(self.folder, relative, text, self.redactor)
-
         self._accepted = self._carried = False
         self._require_unchanged()
         self._changing = not plan.empty
         try:
-            result = carry_out(self.boundaries, plan, approval, replan=replan, save=save)
+            result = carry_out(self.boundaries, plan, approval, replan=replan, save=self.save)
         except RunbookError as error:
             self._require_written(error.summary)
             raise
         self._require_written(f"The change was made: {'; '.join(result.done)}.")
         self._carried = True
         return result
+
+    def save(self, relative: str, text: str) -> None:
+        """Keep a text as a file of the record, secrets replaced; a preview keeps none."""
+        if self.folder is not None:
+            records.write_text(self.folder, relative, text, self.redactor)
 
     def _require_unchanged(self) -> None:
         source = self.parameters.source

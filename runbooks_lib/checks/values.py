@@ -15,7 +15,6 @@ from runbooks_lib.parameters.documents import Path as Keys
 from runbooks_lib.parameters.documents import at, dotted, leaves
 from runbooks_lib.release import passwords
 from runbooks_lib.release.plan import fingerprint
-from runbooks_lib.results import Json
 from runbooks_lib.tables import table
 
 _GUIDE: list[tuple[str, Any]] = [(path, default) for path, default in table(__package__, "guide.yaml")]

@@ -19,7 +19,7 @@ from runbooks_lib.helm.values import ChartFile, Release, Revision, chart_digest,
 from runbooks_lib.once import once
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.results import Event, Observe, digest_of, unobserved
+from runbooks_lib.results import Event, Json, Observe, digest_of, unobserved
 
 #: Seconds for a call that asks the cluster or a repository one question.
 QUESTION_SECONDS = 60.0
@@ -64,6 +64,11 @@ class Helm:
     def history(self, release: str) -> tuple[Revision, ...]:
         """The stored revisions, oldest first; empty when there is no release."""
         return self._ask(["history", release, "--output", "json", "--max", "20"], revisions_of) or ()
+
+    def values(self, release: str, revision: int) -> Json:
+        """The values that a revision was given; empty where there is no such revision."""
+        argv = ["get", "values", release, "--revision", str(revision), "--output", "json"]
+        return self._ask(argv, lambda data: dict(data or {})) or {}
 
     def fetch(self, *, repository: str, name: str, version: str) -> ChartFile:
         """Fetch one version of a chart from a Helm repository or an OCI registry."""

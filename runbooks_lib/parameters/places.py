@@ -41,6 +41,6 @@ def notebook_path(stage: str) -> Path:
     stages = {path.stem[3:]: path for path in sorted(folder.glob("[0-9][1-9]_*.ipynb"))}  # 00 is no stage
     if stage in stages:
         return stages[stage]
-    near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.55)
     step = f"Did you mean {near[0]}?" if near else f"Stages are: {', '.join(stages) or 'none'}."
     raise UsageError(f"There is no stage {stage!r}: {folder} holds no notebook NN_{stage}.ipynb.", next_step=step)

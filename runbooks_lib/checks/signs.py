@@ -1,0 +1,156 @@
+"""What a release that does not work shows of it: containers, events, logs, claims, findings, values that were lost."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from runbooks_lib.checks.release import Subject, conditions
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.parameters.documents import dotted, leaves
+from runbooks_lib.release.manifest import claim_names, hook_objects
+from runbooks_lib.release.passwords import learn_secret
+from runbooks_lib.release.rollout import progress_of
+from runbooks_lib.results import Finding, Json
+
+#: Lines of a log that are looked at.
+_TAIL = 30
+#: Of a container that is on its way.
+_BENIGN = {"PodInitializing", "ContainerCreating", ""}
+
+
+class Sign(NamedTuple):
+    """One thing that was seen.
+
+    Attributes:
+        kind: ``container``, ``exit``, ``init``, ``pod``, ``scheduling``, ``event``, ``log``, ``claim``, ``release``,
+            ``dropped``, or a check's id: alone where it failed, else with its status, ``nodes.room (warn)``.
+        about: What it was seen of, ``Kind name``.
+        text: In the words of who said it, secrets replaced.
+    """
+
+    kind: str
+    about: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.text}"
+
+
+def signs_of(subject: Subject, findings: Iterable[Finding]) -> list[Sign]:
+    """Everything that was seen of a release; nothing that can't be read keeps the rest from being seen."""
+    redact, found = subject.boundaries.redactor.redact, list[Sign]()
+    for finding in (each for each in findings if each.status in {"fail", "unknown", "warn"}):
+        kind = finding.id if finding.status == "fail" else f"{finding.id} ({finding.status})"
+        found += [Sign(kind, finding.title, line) for line in finding.observed.splitlines()]
+    if subject.stored is not None:
+        pods = [*subject.pods, *_hook_pods(subject)]
+        for look in (_release(subject), _pods(pods), _claims(subject), _events(subject, pods), _logs(subject, pods)):
+            try:
+                found += look
+            except RunbookError as error:
+                found.append(Sign("unseen", "the cluster", error.summary))
+    return [sign._replace(text=redact(" ".join(sign.text.split()))) for sign in found]
+
+
+def _release(subject: Subject) -> Iterator[Sign]:
+    stored, boundaries = subject.stored, subject.boundaries
+    if stored is None:
+        return
+    yield Sign("release", f"revision {stored.revision}", f"{stored.status}: {stored.description}")
+    if stored.revision > 1:
+        now = {path for path, _ in leaves(stored.values)}
+        before = boundaries.helm.values(boundaries.release, stored.revision - 1)
+        lost = [dotted(path) for path, value in leaves(before) if path not in now and value not in ({}, [])]
+        yield from (
+            Sign("dropped", f"revision {stored.revision}", f"{path} was set before and is no longer") for path in lost
+        )
+
+
+def _hook_pods(subject: Subject) -> list[Json]:
+    """The pods of the Jobs that Helm's hooks made."""
+    stored = subject.stored
+    jobs = {obj["metadata"].get("name") for obj in (hook_objects(stored) if stored else ()) if obj["kind"] == "Job"}
+    pods = subject.boundaries.cluster.list("v1", "Pod", subject.boundaries.namespace) if jobs else []
+    return [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name") in jobs]
+
+
+def _pods(pods: list[Json]) -> Iterator[Sign]:
+    for pod in pods:
+        status, about = pod.get("status") or {}, f"Pod {pod['metadata']['name']}"
+        if status.get("reason"):
+            yield Sign("pod", about, f"{status['reason']}: {status.get('message', '')}")
+        for condition in status.get("conditions") or ():
+            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+                yield Sign("scheduling", about, str(condition.get("message") or condition.get("reason")))
+        for name, container, init in _containers(pod):
+            state, last = container.get("state") or {}, container.get("lastState") or {}
+            waiting, whose = state.get("waiting") or {}, f"{about}, container {name}"
+            if waiting.get("reason", "") not in _BENIGN:
+                yield Sign("container", whose, f"{waiting['reason']}: {waiting.get('message', '')}")
+            for ended in (state.get("terminated"), last.get("terminated")):
+                if ended and ended.get("exitCode"):
+                    yield Sign("exit", whose, f"exit {ended['exitCode']} {ended.get('reason', '')}")
+            if init and "running" in state:
+                yield Sign("init", whose, f"init container {name} has not ended: what it waits for does not answer")
+
+
+def _containers(pod: Json) -> Iterator[tuple[str, Json, bool]]:
+    """Name, status, and whether it is an init container."""
+    for key in ("initContainerStatuses", "containerStatuses"):
+        for container in (pod.get("status") or {}).get(key) or ():
+            yield container["name"], container, key.startswith("init")
+
+
+def _claims(subject: Subject) -> Iterator[Sign]:
+    wanted = {name for obj in subject.objects for name in claim_names(obj)}
+    wanted |= {obj["metadata"]["name"] for obj in subject.rendered("PersistentVolumeClaim")}
+    for claim in subject.boundaries.cluster.list("v1", "PersistentVolumeClaim", subject.boundaries.namespace):
+        name, phase = claim["metadata"]["name"], (claim.get("status") or {}).get("phase")
+        if name in wanted and phase != "Bound":
+            spec = claim.get("spec") or {}
+            asks = (
+                f"class {spec.get('storageClassName') or 'of the default'}, {', '.join(spec.get('accessModes') or ())}"
+            )
+            yield Sign("claim", f"PersistentVolumeClaim {name}", f"{phase}, {asks}")
+
+
+def _events(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
+    """The warnings about what is not as it should be now: a cluster keeps those of a rough start for an hour."""
+    troubled = {
+        pod["metadata"]["name"]
+        for pod in pods
+        if conditions((pod.get("status") or {}).get("conditions")).get("Ready") != "True"
+    }
+    live = {obj["metadata"]["name"]: subject.boundaries.live(obj) for obj in subject.workloads}
+    troubled |= {name for name, found in live.items() if found is None or not progress_of(found).done}
+    troubled |= {sign.about.rpartition(" ")[2] for sign in _claims(subject)}
+    for event in subject.boundaries.cluster.list("v1", "Event", subject.boundaries.namespace):
+        of = event.get("involvedObject") or {}
+        name = str(of.get("name", ""))
+        # A ReplicaSet is its Deployment's, with a hash at its end.
+        ours = name in troubled or (of.get("kind") == "ReplicaSet" and name.rpartition("-")[0] in troubled)
+        if event.get("type") == "Warning" and ours:
+            yield Sign("event", f"{of.get('kind')} {name}", f"{event.get('reason')}: {event.get('message')}")
+
+
+def _logs(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
+    """The last lines of what crashed, or of what still waits; the release's Secrets are known before."""
+    boundaries = subject.boundaries
+    troubled = [
+        (pod["metadata"]["name"], name, bool(status.get("restartCount")))
+        for pod in pods
+        for name, status, init in _containers(pod)
+        if status.get("restartCount")
+        or (status.get("state") or {}).get("terminated", {}).get("exitCode")
+        or (init and not status.get("ready"))
+    ]
+    if troubled:
+        for secret in boundaries.cluster.list("v1", "Secret", boundaries.namespace):
+            learn_secret(boundaries.redactor, secret)
+    for pod, name, previous in troubled:
+        try:
+            text = boundaries.cluster.logs(boundaries.namespace, pod, name, previous=previous, tail=_TAIL)
+        except RunbookError:
+            continue
+        yield from (
+            Sign("log", f"Pod {pod}, container {name}", line[:300]) for line in text.splitlines() if line.strip()
+        )

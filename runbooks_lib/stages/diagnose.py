@@ -1,0 +1,21 @@
+"""06_diagnose: why does the release not work? Reads only; what it saw is kept in the record."""
+
+from runbooks_lib.checks import prerequisites, release
+from runbooks_lib.checks.diagnosis import causes_of
+from runbooks_lib.checks.families import PREREQUISITES, VERIFY
+from runbooks_lib.checks.signs import signs_of
+from runbooks_lib.release.evidence import collect
+from runbooks_lib.results import Report
+from runbooks_lib.run import Run
+
+
+def look(run: Run) -> Report:
+    """Save what can be seen, ask every check, and name the causes that it speaks for, the likeliest first."""
+    subject = release.Subject(run.boundaries)
+    collect(run.boundaries, run.save)
+    asked = [
+        run.ask("Release", VERIFY, subject),
+        run.ask("Prerequisites", PREREQUISITES, prerequisites.Subject(run.boundaries)),
+    ]
+    findings = [finding for report in asked for finding in report.findings]
+    return run.ask("Causes", causes_of(signs_of(subject, findings)), None)
