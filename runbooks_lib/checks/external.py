@@ -17,7 +17,7 @@ from runbooks_lib.cluster.environment import Missing, Read, environment
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import COMPONENTS, Access, component_of
 from runbooks_lib.parameters.helm_values import contradictions
-from runbooks_lib.probes.asking import PREFIX, Answered, NotReached
+from runbooks_lib.probes.asking import PREFIX, Answered, NotFromHere
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of, secret_values
 from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.results import SEVERITY, Json, Status, worst
@@ -129,7 +129,7 @@ def _told(subject: Subject, store: Store, clients: list[str], write: str) -> Lin
         found = ASKS[store.protocol]((access.host, access.port), access, write)
     except CheckFailed as error:
         says = f"{who} at {store.place}: {error.summary}".removesuffix(".")
-        if isinstance(error, NotReached):
+        if isinstance(error, NotFromHere):
             where = {"namespace": subject.boundaries.namespace, "host": access.host, "port": access.port}
             return Line("fail", f"{says} (asked from here, not from a node)", _FROM_A_POD.format(**where))
         if "none is given" not in error.summary:

@@ -41,8 +41,8 @@ class Answered(Value):
         return "; ".join((f"{self.product} {self.version}{lets}", *self.facts, *self.doubts, *self.lacks, *wrote))
 
 
-class NotReached(CheckFailed):
-    """Nothing answered at that address: from elsewhere it may."""
+class NotFromHere(CheckFailed):
+    """Nothing answered at that address, or whoever asks from this one is not let in: from elsewhere it may differ."""
 
 
 @cache
@@ -62,15 +62,15 @@ def clause(table: str, error: BaseException, other: str) -> str:
 
 @contextmanager
 def asking(product: str, access: Access, *errors: type[Exception]) -> Iterator[None]:
-    """What a driver raises in this block, as one of these or as the operating system's, becomes a ``CheckFailed``; a ``NotReached`` where nothing answered."""
+    """What a driver raises in this block, as one of these or as the operating system's, becomes a ``CheckFailed``; a ``NotFromHere`` where another place may matter."""
     try:
         yield
     except Exception as error:
         if not isinstance(error, (*errors, OSError)):
             raise
         said, kind = clause("services", error, ""), CheckFailed
-        if not said and (said := clause("unreached", error, "")):
-            kind = NotReached
+        if not said and (said := clause("from_here", error, "")):
+            kind = NotFromHere
         said = said or f"{{product}} failed in a way that is not known ({type(error).__name__})"
         user, database = access.user or "a user without a name", access.database or "it"
         summary = f"{said.format(product=product, user=user, database=database)}."

@@ -41,7 +41,7 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
         product="MongoDB",
         version=version,
         facts=tuple(facts),
-        doubts=(*doubts, *_members(hello, address)),
+        doubts=(*doubts, *members(hello, address)),
         lacks=tuple(lacks),
         wrote="a document" if write else "",
     )
@@ -71,8 +71,11 @@ def _covers(resource: Mapping[str, Any], database: str) -> bool:
     return bool(resource.get("anyResource")) or (whole and (not database or named in ("", database)))
 
 
-def _members(hello: Mapping[str, Any], address: tuple[str, int]) -> Iterator[str]:
-    """What a client that asks for the whole replica set meets besides: this probe talks to one server alone."""
+def members(hello: Mapping[str, Any], address: tuple[str, int]) -> Iterator[str]:
+    """What a client that asks for the whole replica set meets besides, by the answer to ``hello``.
+
+    A probe talks to one server alone; the chart's URL says nothing of that, so that a client does not.
+    """
     if not (hello.get("isWritablePrimary") or hello.get("ismaster")):
         yield "a secondary, which takes no writes: clients are led to its primary"
     others = [name for name in hello.get("hosts") or () if name != "{}:{}".format(*address)]

@@ -1,7 +1,6 @@
 """Does a PostgreSQL let a user in, and may they work there? The only importer of ``psycopg``, loaded when it asks."""
 
 import os
-import ssl
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -56,6 +55,8 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     # Nothing of the environment of whoever asks: no stricter TLS, no Kerberos, no password file, no certificate.
     login |= dict.fromkeys(("passfile", "sslcert", "sslrootcert"), f"{os.devnull}/none")
     login |= {"sslmode": access.sslmode or "prefer", "gssencmode": "disable", "row_factory": namedtuple_row}
+    # Without it the texts of a database in SQL_ASCII would come as bytes.
+    login |= {"client_encoding": "utf8"}
     login |= {"sslrootcert": _trusted()} if access.sslmode.startswith("verify") else {}
     login |= {"password": access.password, "connect_timeout": max(2, round(seconds))}
     with asking("PostgreSQL", access, psycopg.Error, LookupError), closing(Impatient.connect(**login)) as connection:
@@ -105,6 +106,8 @@ def _lacks(seen: Any) -> Iterator[str]:
 
 def _trusted() -> str:
     """The file of the authorities that this machine trusts."""
+    import ssl
+
     import certifi
 
     return ssl.get_default_verify_paths().cafile or certifi.where()
