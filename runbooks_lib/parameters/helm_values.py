@@ -35,7 +35,7 @@ def chart_values(parameters: Parameters) -> dict[str, Any]:
 
 def _layers(parameters: Parameters) -> list[tuple[str, Mapping[str, Any]]]:
     """What wins over the flags, the strongest last, and how it is called."""
-    files = [(f"{name}:", _values_file(name)) for name in parameters.values_files]
+    files = [(f"{name}: ", _values_file(name)) for name in parameters.values_files]
     return [*files, ("values.", parameters.values)]
 
 
