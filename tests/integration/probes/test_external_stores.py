@@ -27,7 +27,7 @@ from sandbox import charts
 pytestmark = pytest.mark.xdist_group("probes")
 
 CHART = Path(charts.__file__).parent / "dataflow"
-CLIENTS = "StatefulSet dataflow-dataflow, Deployment dataflow-celery-worker"
+CLIENTS = "Deployment dataflow-celery-worker, StatefulSet dataflow-dataflow"
 Ask = Callable[..., Finding]
 
 
