@@ -87,7 +87,7 @@ def _stores(subject: Subject, protocol: str) -> tuple[dict[Store, list[str]], li
     stores: dict[Store, list[str]] = {}
     lines: list[Line] = []
     read = _reader(subject)
-    services = {obj["metadata"]["name"] for obj in subject.objects if obj["kind"] == "Service"}
+    services = {key_of(obj).name for obj in subject.objects if obj["kind"] == "Service"}
     for unit in _clients(subject.objects, protocol):
         try:
             access = unit.login.read(environment(unit.container, unit.workload["spec"]["template"], read))

@@ -21,20 +21,25 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     knows the user.
     """
     from pymongo import MongoClient
-    from pymongo.errors import PyMongoError
+    from pymongo.errors import OperationFailure, PyMongoError
 
+    host, port = (f"[{address[0]}]" if ":" in address[0] else address[0]), address[1]
     login = {"username": access.user, "password": access.password, "authSource": access.database or "admin"}
     limits = dict.fromkeys(("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), round(seconds * 1000))
     how: dict[str, Any] = limits | (login if access.user else {})
     how |= {"directConnection": True, "retryReads": False, "retryWrites": False}
     # The client's threads, which watch the server, end by themselves half a second later.
-    with asking("MongoDB", access, PyMongoError, LookupError), closing(MongoClient[Any](*address, **how)) as client:
+    with asking("MongoDB", access, PyMongoError, LookupError), closing(MongoClient[Any](host, port, **how)) as client:
         hello = client.admin.command("hello")
         # The first question that nobody answers who has not logged in.
         databases = client.list_database_names()
         removed = list(_remember(client, write, databases)) if write else []
         version = client.server_info()["version"]
-        status = client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
+        try:
+            status = client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
+        except OperationFailure:
+            # What only resembles a MongoDB may not know the command.
+            status = {}
     facts = [f"left by an earlier run, and removed: {', '.join(removed)}"] if removed else []
     doubts, lacks = ([], []) if write or not access.user else rights(status, access)
     return Answered(

@@ -278,6 +278,12 @@ def test_a_name_that_does_not_resolve_here_may_do_so_elsewhere(ask: Any) -> None
 
 
 @pytest.mark.parametrize("ask", [postgresql.ask, redis_server.ask, mongodb.ask])
+def test_an_address_may_have_colons(ask: Any, nobody_listens: Address) -> None:
+    with pytest.raises(NotFromHere):
+        ask(("::1", nobody_listens[1]), ANYBODY, seconds=1)
+
+
+@pytest.mark.parametrize("ask", [postgresql.ask, redis_server.ask, mongodb.ask])
 @pytest.mark.parametrize("there", ["nobody_listens", "never_answers"])
 def test_what_does_not_answer_here_may_do_so_elsewhere(ask: Any, there: str, request: pytest.FixtureRequest) -> None:
     with pytest.raises(NotFromHere):
