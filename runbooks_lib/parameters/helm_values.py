@@ -72,17 +72,19 @@ def contradictions(parameters: Parameters) -> Iterator[Contradiction]:
 
 def _named(section: Any, steps: Path, unless: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     """What is named below a key, as paths below it; nothing where a default stands for what nobody has named."""
+    own = True
     for step in steps:
         # What is no field is worked out from others, and said by them when it is not the chart's own.
-        if step in type(section).model_fields and step not in section.model_fields_set:
+        own = step in type(section).model_fields
+        if own and step not in section.model_fields_set:
             return
         section = getattr(section, str(step))
     if isinstance(section, Section):
         for name in sorted(section.model_fields_set):
             for inner, value in _named(section, (name,), None):
                 yield (name, *inner), value
-    elif _plain(section) not in (unless, None):
-        yield (), _plain(section)
+    elif (said := _plain(section)) not in ("", None, [], {}) and (own or said != unless):
+        yield (), said
 
 
 def _at(layer: Any, path: Path) -> Iterator[Any]:

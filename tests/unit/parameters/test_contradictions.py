@@ -21,6 +21,7 @@ MINIMAL = {
     "csghub": {"external_url": "https://a"},
     "gateway": {"domain": "example.com"},
 }
+GATEWAY = {"domain": "example.com", "service_type": "LoadBalancer", "tls": {"enabled": False}}
 EXTERNAL = {"postgresql": {"external": {"host": "h", "password": {"from": "env:P"}}}}
 
 
@@ -50,6 +51,9 @@ def within(path: str, value: Any) -> dict[str, Any]:
         ),
         ({"edition": "ce"}, "global.edition", "ee", "edition", "ce"),
         ({"edition": "ce"}, "global.edition", None, "edition", "ce"),
+        # Named, though it is the default.
+        ({"gateway": GATEWAY}, "global.gateway.service.type", "NodePort", "gateway.service_type", "LoadBalancer"),
+        ({"gateway": GATEWAY}, "global.gateway.tls.enabled", True, "gateway.tls.enabled", False),
         ({"label_studio": {"image": {"tag": "a"}}}, "labelStudio.image.tag", "b", "label_studio.image.tag", "a"),
         (
             {"label_studio": {"security_context": {"run_as_user": 5}}},
@@ -82,6 +86,9 @@ def test_a_value_that_wins_over_a_key_is_told_with_both_places(
         ({}, "global.postgresql.enabled", False),
         ({}, "dataflow.postgresql.database", "mine"),
         ({}, "global.gateway.service.type", "NodePort"),
+        # Empty: left to the chart.
+        ({"edition": ""}, "global.edition", "ce"),
+        ({"postgresql": {"external": None}}, "global.postgresql.enabled", False),
         (EXTERNAL, "global.postgresql.enabled", False),
         (EXTERNAL, "global.postgresql.external.port", 6432),
         (EXTERNAL, "global.redis.enabled", False),
@@ -110,6 +117,12 @@ def test_files_and_values_are_told_by_the_one_that_wins(write: Write) -> None:
         'values.global.gateway.external.domain is "d.com", though gateway.domain is "example.com": the former wins',
         'two.yaml: externalUrl is "https://c", though csghub.external_url is "https://csghub.example.com": the former wins',
     ]
+
+
+def test_a_file_that_values_put_right_again_is_no_contradiction(write: Write) -> None:
+    write(b"externalUrl: https://b\n", "one.yaml")
+    chosen = {"values_files": ["one.yaml"], "values.externalUrl": "https://csghub.example.com"}
+    assert list(contradictions(parameters.load(write(), chosen))) == []
 
 
 TEXT = st.sampled_from(["a", "b"])
