@@ -2,13 +2,23 @@
 
 from typing import Any
 
-from runbooks_lib.checks import absence, install, permissions, prerequisites, release, server, services, values
+from runbooks_lib.checks import (
+    absence,
+    external,
+    install,
+    permissions,
+    prerequisites,
+    release,
+    server,
+    services,
+    values,
+)
 from runbooks_lib.checks.catalogue import Check
 from runbooks_lib.results import Row
 
 Checks = tuple[Check[Any], ...]
 
-PREREQUISITES: Checks = (*prerequisites.CHECKS, *permissions.CHECKS, *server.CHECKS, *values.CHECKS)
+PREREQUISITES: Checks = (*prerequisites.CHECKS, *permissions.CHECKS, *server.CHECKS, *values.CHECKS, *external.CHECKS)
 #: What is looked at besides before a change.
 INSTALL: Checks = install.CHECKS
 UPGRADE: Checks = (*install.CHECKS, *services.PASSWORDS)

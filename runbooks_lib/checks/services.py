@@ -121,11 +121,15 @@ def _access(subject: Subject, unit: Unit) -> Access:
     return access
 
 
+def service_names(host: str, namespace: str) -> list[str]:
+    """What a Service of the namespace is called that a host may mean: itself, or one pod behind it."""
+    parts = host.split(".")
+    return [rest[0] for rest in (parts, parts[1:]) if rest and rest[1:2] in ([], [namespace])]
+
+
 def _behind(subject: Subject, access: Access) -> tuple[Json, int] | None:
     """The workload that a host and port lead to, and which port that is there; None: it is not in this release."""
-    parts, namespace = access.host.split("."), subject.boundaries.namespace
-    # A Service, or one pod behind it.
-    names = [rest[0] for rest in (parts, parts[1:]) if rest and rest[1:2] in ([], [namespace])]
+    names = service_names(access.host, subject.boundaries.namespace)
     service = next((each for each in subject.rendered("Service") if each["metadata"]["name"] in names), None)
     if service is None or not service["spec"].get("selector"):
         return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from runbooks_lib.tables import table
 
@@ -18,13 +19,17 @@ class Row(BaseModel):
 
 
 class Access(Row):
-    """How a container reaches a service: what its variables say. The host is empty when they name none."""
+    """How a container reaches a service: what its variables say. The host is empty when they name none.
+
+    ``sslmode`` is PostgreSQL's word for how much TLS is asked for; empty: its clients' own, ``prefer``.
+    """
 
     host: str = ""
     port: int = 0
     user: str = ""
     password: str = Field(default="", repr=False)
     database: str = ""
+    sslmode: str = ""
 
 
 class Login(Row):
@@ -36,11 +41,13 @@ class Login(Row):
     user: str = ""
     password: str = ""
     database: str = ""
+    sslmode: str = ""
     url: str = ""
 
     def read(self, variables: Mapping[str, str]) -> Access:
         """What the variables say; raises ValueError where they hold no address, without repeating it."""
         keys = {"host": self.host, "user": self.user, "password": self.password, "database": self.database}
+        keys |= {"sslmode": self.sslmode}
         found = {name: variables.get(key, "") for name, key in keys.items()}
         port = variables.get(self.port, "")
         try:
@@ -73,6 +80,11 @@ class Component(Row):
     public_keys: frozenset[str] = frozenset()
     pages: tuple[Page, ...] = ()
     uses: tuple[Login, ...] = ()
+
+    @property
+    def values_key(self) -> str:
+        """Where the chart's values speak of it."""
+        return to_camel(self.name.replace("-", "_"))
 
 
 COMPONENTS = tuple(map(Component.model_validate, table(__package__, "components.yaml")))

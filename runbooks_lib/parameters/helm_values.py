@@ -1,10 +1,11 @@
 """What the parameters mean as values of the Helm chart, by the table in ``flags.yaml``."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import reduce
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic.alias_generators import to_camel, to_snake
 
@@ -29,8 +30,78 @@ def chart_values(parameters: Parameters) -> dict[str, Any]:
     """
     chosen = [(path, _plain(attrgetter(key)(parameters)), unless) for key, path, unless in FLAGS]
     flags = [nested(tuple(path.split(".")), value) for path, value, unless in chosen if value != unless]
-    files = [_values_file(name) for name in parameters.values_files]
-    return reduce(merge, [*flags, *files, parameters.values], {})
+    return reduce(merge, [*flags, *(layer for _, layer in _layers(parameters))], {})
+
+
+def _layers(parameters: Parameters) -> list[tuple[str, Mapping[str, Any]]]:
+    """What wins over the flags, the strongest last, and how it is called."""
+    files = [(f"{name}: ", _values_file(name)) for name in parameters.values_files]
+    return [*files, ("values.", parameters.values)]
+
+
+class Contradiction(NamedTuple):
+    """A value of the chart that wins over what a key of the parameters says: both places, and what stands there."""
+
+    place: str
+    value: Any
+    key: str
+    said: Any
+
+    def __str__(self) -> str:
+        """As a clause."""
+        # Nobody writes the key `built_in`: an external store is given, or not.
+        store, _, own = self.key.rpartition(".")
+        said = f"{store}.external is given" if own == "built_in" else f"{self.key} is {_shown(self.said)}"
+        return f"{self.place} is {_shown(self.value)}, though {said}: the former wins"
+
+
+def contradictions(parameters: Parameters) -> Iterator[Contradiction]:
+    """Where ``values`` or a values file says otherwise than a key that the parameters name themselves.
+
+    Raises ParametersError: A values file can't be used.
+    """
+    layers = _layers(parameters)
+    for key, path, unless in FLAGS:
+        for inner, said in _named(parameters, tuple(key.split(".")), unless):
+            where = (*path.split("."), *map(to_camel, inner))
+            found = [(place, value) for place, layer in layers for value in _at(layer, where)]
+            if found and found[-1][1] != said:
+                place, value = found[-1]
+                yield Contradiction(f"{place}{'.'.join(where)}", value, ".".join((key, *inner)), said)
+
+
+def _named(section: Any, steps: Path, unless: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What is named below a key, as paths below it; nothing where a default stands for what nobody has named."""
+    own = True
+    for step in steps:
+        # What is no field is worked out from others, and said by them when it is not the chart's own.
+        own = step in type(section).model_fields
+        if own and step not in section.model_fields_set:
+            return
+        section = getattr(section, str(step))
+    if isinstance(section, Section):
+        for name in sorted(section.model_fields_set):
+            for inner, value in _named(section, (name,), None):
+                yield (name, *inner), value
+    elif (said := _plain(section)) not in ("", None, [], {}) and (own or said != unless):
+        yield (), said
+
+
+def _at(layer: Any, path: Path) -> Iterator[Any]:
+    """The value at a path, or what stands above it in its way, if either is there."""
+    for step in path:
+        if not isinstance(layer, Mapping) or is_reference(layer):
+            break
+        if step not in layer:
+            return
+        layer = layer[step]
+    yield layer
+
+
+def _shown(value: Any) -> str:
+    return (
+        "something else" if isinstance(value, Mapping) and not is_reference(value) else json.dumps(value, default=str)
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,8 @@ class Answered(Value):
 
     Attributes:
         facts: What else was seen, in clauses.
+        doubts: What is not as it should be, or could not be seen, though the user may work there.
+        lacks: Why the user can't work there.
         wrote: What was written, read and removed, if anything.
     """
 
@@ -27,6 +29,8 @@ class Answered(Value):
     user: str = ""
     database: str = ""
     facts: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     wrote: str = ""
 
     @property
@@ -34,7 +38,11 @@ class Answered(Value):
         """All of it, for people."""
         lets = f" lets {self.user} into {self.database}" if self.user and self.database else " answers"
         wrote = (f"{self.wrote} was written, read and removed",) if self.wrote else ()
-        return "; ".join((f"{self.product} {self.version}{lets}", *self.facts, *wrote))
+        return "; ".join((f"{self.product} {self.version}{lets}", *self.facts, *self.doubts, *self.lacks, *wrote))
+
+
+class NotFromHere(CheckFailed):
+    """Nothing answered at that address, or whoever asks from this one is not let in: from elsewhere it may differ."""
 
 
 @cache
@@ -54,13 +62,16 @@ def clause(table: str, error: BaseException, other: str) -> str:
 
 @contextmanager
 def asking(product: str, access: Access, *errors: type[Exception]) -> Iterator[None]:
-    """What a driver raises in this block, as one of these or as the operating system's, becomes a ``CheckFailed``."""
+    """What a driver raises in this block, as one of these or as the operating system's, becomes a ``CheckFailed``; a ``NotFromHere`` where another place may matter."""
     try:
         yield
     except Exception as error:
         if not isinstance(error, (*errors, OSError)):
             raise
-        said = clause("services", error, f"{{product}} failed in a way that is not known ({type(error).__name__})")
+        said, kind = clause("services", error, ""), CheckFailed
+        if not said and (said := clause("from_here", error, "")):
+            kind = NotFromHere
+        said = said or f"{{product}} failed in a way that is not known ({type(error).__name__})"
         user, database = access.user or "a user without a name", access.database or "it"
         summary = f"{said.format(product=product, user=user, database=database)}."
-        raise CheckFailed(summary, next_step="Look at the pod's log, and at what its clients were given.") from error
+        raise kind(summary, next_step="Look at the pod's log, and at what its clients were given.") from error

@@ -1,6 +1,6 @@
 """Does a MongoDB let its users in? The only importer of ``pymongo``, loaded when it asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,8 @@ from runbooks_lib.probes.asking import PREFIX, Answered, asking
 
 #: What is left of a probe that was killed in the middle is removed by a later one, when it is this old.
 FORGOTTEN = timedelta(hours=1)
+#: What a privilege must allow whoever works with documents: the core of the role readWrite.
+_NEEDED = {"find", "insert", "remove", "update"}
 
 
 def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
@@ -19,22 +21,71 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     knows the user.
     """
     from pymongo import MongoClient
-    from pymongo.errors import PyMongoError
+    from pymongo.errors import OperationFailure, PyMongoError
 
+    host, port = (f"[{address[0]}]" if ":" in address[0] else address[0]), address[1]
     login = {"username": access.user, "password": access.password, "authSource": access.database or "admin"}
     limits = dict.fromkeys(("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), round(seconds * 1000))
     how: dict[str, Any] = limits | (login if access.user else {})
     how |= {"directConnection": True, "retryReads": False, "retryWrites": False}
     # The client's threads, which watch the server, end by themselves half a second later.
-    with asking("MongoDB", access, PyMongoError, LookupError), closing(MongoClient[Any](*address, **how)) as client:
+    with asking("MongoDB", access, PyMongoError, LookupError), closing(MongoClient[Any](host, port, **how)) as client:
         hello = client.admin.command("hello")
         # The first question that nobody answers who has not logged in.
         databases = client.list_database_names()
         removed = list(_remember(client, write, databases)) if write else []
         version = client.server_info()["version"]
-    facts = [] if hello.get("isWritablePrimary") else ["a secondary, which takes no writes"]
-    facts += [f"left by an earlier run, and removed: {', '.join(removed)}"] if removed else []
-    return Answered(product="MongoDB", version=version, facts=tuple(facts), wrote="a document" if write else "")
+        try:
+            status = client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
+        except OperationFailure:
+            # What only resembles a MongoDB may not know the command.
+            status = {}
+    facts = [f"left by an earlier run, and removed: {', '.join(removed)}"] if removed else []
+    doubts, lacks = ([], []) if write or not access.user else rights(status, access)
+    return Answered(
+        product="MongoDB",
+        version=version,
+        facts=tuple(facts),
+        doubts=(*doubts, *members(hello, address)),
+        lacks=tuple(lacks),
+        wrote="a document" if write else "",
+    )
+
+
+def rights(status: Mapping[str, Any], access: Access) -> tuple[list[str], list[str]]:
+    """Doubts and lacks about what a user may do.
+
+    Args:
+        status: The ``authInfo`` of ``connectionStatus`` with privileges; servers that know no roles leave those out.
+        access: Its database is the one that is used; without one, any that the user may write to will do.
+    """
+    privileges = status.get("authenticatedUserPrivileges")
+    if privileges is None:
+        return [f"it does not tell what {access.user} may do"], []
+    roles = ", ".join(f"{role['role']} of {role['db']}" for role in status.get("authenticatedUserRoles") or ())
+    if any({*each["actions"]} >= _NEEDED and _covers(each["resource"], access.database) for each in privileges):
+        return [], []
+    where = access.database or "any database"
+    return [], [f"{access.user} may not read and write in {where} (roles: {roles or 'none'})"]
+
+
+def _covers(resource: Mapping[str, Any], database: str) -> bool:
+    """Whether a privilege is for all collections of a database; an empty name in it is every one."""
+    named = resource.get("db")
+    whole = named is not None and resource.get("collection") == ""
+    return bool(resource.get("anyResource")) or (whole and (not database or named in ("", database)))
+
+
+def members(hello: Mapping[str, Any], address: tuple[str, int]) -> Iterator[str]:
+    """What a client that asks for the whole replica set meets besides, by the answer to ``hello``.
+
+    A probe talks to one server alone; the chart's URL says nothing of that, so that a client does not.
+    """
+    if not (hello.get("isWritablePrimary") or hello.get("ismaster")):
+        yield "a secondary, which takes no writes: clients are led to its primary"
+    others = [name for name in hello.get("hosts") or () if name != "{}:{}".format(*address)]
+    if others:
+        yield f"in the replica set {hello.get('setName')}: the pods must reach {', '.join(others)}, too"
 
 
 def _remember(client: Any, name: str, databases: list[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -9,24 +10,35 @@ from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes.asking import Answered, asking
 
 _LOOK = """
-SELECT split_part(current_setting('server_version'), ' ', 1),
-       (SELECT string_agg(datname, ', ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate),
-       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
+       current_setting('server_version_num')::int / 10000 AS major,
+       (SELECT string_agg(datname, ', ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate) AS databases,
+       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
        (SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-         WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)'),
-       pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool
+         WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)') AS tables,
+       pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS closed,
+       (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()) AS encoding,
+       -- Only columns that everybody may see; a session without a user or a database takes no such connection.
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+         - coalesce(current_setting('reserved_connections', true)::int, 0)
+         - (SELECT count(*) FROM pg_stat_activity
+             WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid()) AS free
 """
 #: What everyone may enter, when no database is named.
 MAINTENANCE = "postgres"
+#: The oldest major version that is not doubted, and how many connections should be free.
+OLDEST, FREE = 14, 20
 
 
 def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
     """Log in and look; with ``write``, the name of a table, also create it with a row, read and drop it.
 
     All of that is one transaction: whenever and however it ends, nothing is left. ``seconds`` is for all of it
-    together; the login alone gets two at least.
+    together; the login alone gets two at least. A certificate is held against the authorities that this machine
+    trusts, those of ``SSL_CERT_FILE`` where that is set.
     """
     import psycopg
+    from psycopg.rows import namedtuple_row
     from psycopg.sql import SQL, Identifier
 
     deadline = time.monotonic() + seconds
@@ -40,20 +52,18 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     user, database = access.user or "postgres", access.database or MAINTENANCE
     access = access.model_copy(update={"user": user, "database": database})
     login: dict[str, Any] = {"host": address[0], "port": address[1], "user": user, "dbname": database}
-    # Nothing of the environment of whoever asks: no stricter TLS, no Kerberos, no password file.
-    login |= {"sslmode": "prefer", "gssencmode": "disable", "passfile": f"{os.devnull}/none"}
+    # Nothing of the environment of whoever asks: no stricter TLS, no Kerberos, no password file, no certificate.
+    login |= dict.fromkeys(("passfile", "sslcert", "sslrootcert"), f"{os.devnull}/none")
+    login |= {"sslmode": access.sslmode or "prefer", "gssencmode": "disable", "row_factory": namedtuple_row}
+    # Without it the texts of a database in SQL_ASCII would come as bytes.
+    login |= {"client_encoding": "utf8"}
+    login |= {"sslrootcert": _trusted()} if access.sslmode.startswith("verify") else {}
     login |= {"password": access.password, "connect_timeout": max(2, round(seconds))}
     with asking("PostgreSQL", access, psycopg.Error, LookupError), closing(Impatient.connect(**login)) as connection:
         # With `write` as the server has it for its clients: it may be read-only for them.
         connection.read_only = None if write else True
-        version, databases, may_create, tables, closed = connection.execute(_LOOK).fetchone() or (
-            "",
-            "",
-            False,
-            0,
-            False,
-        )
-        if closed:
+        seen: Any = connection.execute(_LOOK).fetchone()
+        if seen.closed:
             raise LookupError("read only")
         if write:
             table = Identifier(write)
@@ -61,10 +71,46 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
             connection.execute(SQL("TABLE {}").format(table))
             connection.execute(SQL("DROP TABLE {}").format(table))
             connection.commit()
-    seen = f"databases {databases}" if database == MAINTENANCE else f"{tables} tables"
-    facts = (seen,) if may_create else (seen, "they may create no tables there")
-    wrote = "a row" if write else ""
-    return Answered(product="PostgreSQL", version=version, user=user, database=database, facts=facts, wrote=wrote)
+        encrypted = connection.pgconn.ssl_in_use
+    facts = [f"databases {seen.databases}" if database == MAINTENANCE else f"{seen.tables} tables"]
+    facts += ["over TLS"] if encrypted else []
+    return Answered(
+        product="PostgreSQL",
+        version=seen.version,
+        user=user,
+        database=database,
+        facts=tuple(facts),
+        doubts=tuple(_doubts(seen, access)),
+        lacks=tuple(_lacks(seen)),
+        wrote="a row" if write else "",
+    )
+
+
+def _doubts(seen: Any, access: Access) -> Iterator[str]:
+    if seen.major < OLDEST:
+        yield f"older than {OLDEST}"
+    if access.database != MAINTENANCE and seen.encoding != "UTF8":
+        yield f"{access.database} has the encoding {seen.encoding}, not UTF8"
+    if 0 < seen.free < FREE:
+        yield f"only {seen.free} connections are free"
+    if access.sslmode.startswith("verify"):
+        yield "its certificate is trusted here; whether the pods know its authority could not be seen"
+
+
+def _lacks(seen: Any) -> Iterator[str]:
+    if not seen.may_create:
+        yield "they may create no tables there"
+    if seen.free <= 0:
+        yield "no connection is free"
+
+
+def _trusted() -> str:
+    """The file of the authorities that this machine trusts."""
+    import ssl
+
+    import certifi
+
+    return ssl.get_default_verify_paths().cafile or certifi.where()
 
 
 def _until(deadline: float, steps: Any) -> Any:

@@ -4,10 +4,12 @@ from contextlib import closing
 from typing import Any
 
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.probes.asking import Answered, asking
+from runbooks_lib.probes.asking import PREFIX, Answered, asking
 
 #: A key that a process killed in the middle leaves goes by itself after so many seconds.
 LASTS = 3600
+#: What the clients do, each with words that such a command takes.
+_NEEDED = {"GET": (f"{PREFIX}x",), "SET": (f"{PREFIX}x", "probe"), "PUBLISH": (f"{PREFIX}x", "probe")}
 
 
 def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
@@ -22,7 +24,11 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     client = redis.Redis(socket_timeout=seconds, socket_connect_timeout=seconds, **how)
     with asking("Redis", access, redis.RedisError, LookupError), closing(client):
         client.ping()
-        info = client.info()
+        try:
+            info = client.info()
+        except redis.exceptions.NoPermissionError:
+            info = {}
+        doubts, lacks = _rights(client, access)
         if write:
             try:
                 client.set(write, "probe", ex=LASTS)
@@ -30,5 +36,28 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
                     raise LookupError("read only: what was written did not come back")
             finally:
                 client.delete(write)
-    version, role = str(info["redis_version"]), str(info["role"])
-    return Answered(product="Redis", version=version, facts=(role,), wrote="a key" if write else "")
+    role = str(info.get("role", "its role is not told to this user"))
+    lacks += ["a replica, which takes no writes"] if role == "slave" else []
+    return Answered(
+        product="Redis",
+        version=str(info.get("redis_version", "of an unknown version")),
+        facts=(role,),
+        doubts=() if write else tuple(doubts),
+        lacks=tuple(lacks),
+        wrote="a key" if write else "",
+    )
+
+
+def _rights(client: Any, access: Access) -> tuple[list[str], list[str]]:
+    """Doubts and lacks about what a user may do, by the server's own dry run, which came with Redis 7."""
+    from redis.exceptions import NoPermissionError, ResponseError
+
+    user = access.user or "default"
+    try:
+        said = {word: client.execute_command("ACL", "DRYRUN", user, word, *more) for word, more in _NEEDED.items()}
+    except NoPermissionError:
+        return [f"whether {user} may {', '.join(_NEEDED)} is not told to this user"], []
+    except ResponseError:
+        return [], []
+    refused = [word for word, answer in said.items() if answer != "OK"]
+    return [], [f"{user} may not {', '.join(refused)}"] if refused else []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from pods import Pods, Running
-from servers import Address, Postgres, talking
+from servers import Address, Certificates, Postgres, login, talking
 
 from runbooks_lib.parameters.components import Access
 from sandbox.ports import free_port
@@ -23,6 +23,22 @@ def address_of(running: Running) -> Address:
 def postgres(pods: Pods) -> Postgres:
     env = {"POSTGRES_USER": "owner", "POSTGRES_PASSWORD": secrets.token_urlsafe(12)}
     return Postgres(address_of(pods.start(pods.container("postgres:15.10", env=env))), env["POSTGRES_PASSWORD"])
+
+
+@pytest.fixture
+def app(postgres: Postgres) -> Iterator[Access]:
+    """A user with a database of their own; both are new for each test."""
+    name, password = f"app_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
+    postgres.do(f"CREATE USER {name} PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
+    postgres.do("CREATE TABLE one (id int)", "CREATE SCHEMA other", "CREATE TABLE other.two (id int)", database=name)
+    yield login(name, password, name)
+    postgres.do(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"DROP USER {name}")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority that nobody trusts yet."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

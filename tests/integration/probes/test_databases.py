@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -11,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from servers import Address, Postgres
+from servers import Address, Postgres, login
 
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import Access
@@ -34,21 +33,7 @@ def refusal(ask: Ask, address: Address, access: Access, write: str = "", seconds
     return error.summary
 
 
-def login(user: str, password: str, database: str = "") -> Access:
-    return Access(host="db", port=1, user=user, password=password, database=database)
-
-
 # ---- PostgreSQL
-
-
-@pytest.fixture
-def app(postgres: Postgres) -> Any:
-    """A user with a database of their own; both are new for each test."""
-    name, password = f"app_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
-    postgres.do(f"CREATE USER {name} PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
-    postgres.do("CREATE TABLE one (id int)", "CREATE SCHEMA other", "CREATE TABLE other.two (id int)", database=name)
-    yield login(name, password, name)
-    postgres.do(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"DROP USER {name}")
 
 
 def tables(postgres: Postgres, database: str) -> list[Any]:
@@ -74,7 +59,7 @@ def test_postgresql_tells_of_a_user_who_may_create_nothing(postgres: Postgres, a
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC", "ALTER SCHEMA public OWNER TO owner", database=app.database
     )
     found = postgresql.ask(postgres.address, app)
-    assert found.facts[1] == "they may create no tables there"
+    assert found.lacks[0] == "they may create no tables there"
     said = refusal(postgresql.ask, postgres.address, app, f"{PREFIX}x")
     assert said == f"PostgreSQL does not let {app.user} do what is asked in {app.user}."
 

@@ -1,0 +1,176 @@
+"""Do data stores outside of the release let its clients in, asked from here as each client will ask them?
+
+Who the clients are, and what they are told, comes from the rendered chart.
+"""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.prerequisites import Subject
+from runbooks_lib.checks.services import ASKS, PRODUCTS, Unit, service_names
+from runbooks_lib.cluster.environment import Missing, Read, environment
+from runbooks_lib.errors import CheckFailed
+from runbooks_lib.parameters.components import COMPONENTS, Access, component_of
+from runbooks_lib.parameters.helm_values import contradictions
+from runbooks_lib.probes.asking import Answered, NotFromHere
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of, secret_values
+from runbooks_lib.release.passwords import learn_secret
+from runbooks_lib.results import SEVERITY, Json, Status, worst
+
+_FROM_A_POD = (
+    "Correct host and port in the parameters. If only pods can reach it, ask from one: kubectl -n {namespace} run ask --rm -i "
+    "--restart=Never --image=busybox -- nc -zv -w 5 {host} {port}; and where that succeeds, accept this by a waiver."
+)
+
+
+class Line(NamedTuple):
+    """What is told of one store; ``remedy`` replaces the check's own when given."""
+
+    status: Status
+    says: str
+    remedy: str = ""
+
+
+class Store(NamedTuple):
+    """A server outside of the release, as clients reach it.
+
+    Attributes:
+        protocol: How it is spoken to.
+        variable: Which of the client's variables holds the password, if any does.
+        given: Which value of the chart gives a password for it, whether or not the variable holds it.
+    """
+
+    protocol: str
+    access: Access
+    variable: str
+    given: str
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return f"{self.access.host}:{self.access.port}"
+
+
+def _clients(objects: list[Json], protocol: str) -> Iterator[Unit]:
+    """Each container that is a client of such a service."""
+    for workload in (obj for obj in objects if obj["kind"] in WORKLOAD_KINDS):
+        for container in workload["spec"]["template"]["spec"]["containers"]:
+            if component := component_of(str(container.get("image", ""))):
+                logins = (login for login in component.uses if login.protocol == protocol)
+                yield from (Unit(workload, container, component, login) for login in logins)
+
+
+def _reader(subject: Subject) -> Read:
+    """Reads what the chart renders and, where it renders none, what is in the cluster."""
+    boundaries = subject.boundaries
+    keys = ((key_of(obj, boundaries.namespace), obj) for obj in subject.objects)
+    rendered = {(key.kind, key.name): obj for key, obj in keys if key.namespace == boundaries.namespace}
+
+    def read(kind: str, name: str) -> Json | None:
+        found = rendered.get((kind, name)) or boundaries.cluster.get("v1", kind, name, boundaries.namespace)
+        if found is None or kind != "Secret":
+            return found
+        learn_secret(boundaries.redactor, found)
+        # A rendered one may hold its entries in clear.
+        return {"data": {key: base64.b64encode(text.encode()).decode() for key, text in secret_values(found)}}
+
+    return read
+
+
+def _stores(subject: Subject, protocol: str) -> tuple[dict[Store, list[str]], list[Line]]:
+    """The stores outside of the release with the names of their clients, and what is wrong with other clients."""
+    stores: dict[Store, list[str]] = {}
+    lines: list[Line] = []
+    read = _reader(subject)
+    services = {key_of(obj).name for obj in subject.objects if obj["kind"] == "Service"}
+    for unit in _clients(subject.objects, protocol):
+        try:
+            access = unit.login.read(environment(unit.container, unit.workload["spec"]["template"], read))
+        except Missing as missing:
+            lines.append(Line("unknown", f"{unit.name}: {missing}, so what it uses can't be told"))
+            continue
+        except ValueError as error:
+            lines.append(Line("fail", f"{unit.name} can't start: {error}"))
+            continue
+        variable = unit.login.password or unit.login.url
+        subject.boundaries.redactor.register(access.password, f"{unit.name}#{variable}")
+        if not access.host or services & {*service_names(access.host.rstrip("."), subject.boundaries.namespace)}:
+            continue
+        values = subject.proposal.values
+        if not access.sslmode:
+            access = access.model_copy(update={"sslmode": _setting(values, unit, "sslmode")[1]})
+        store = Store(protocol, access, variable, _setting(values, unit, "password")[0])
+        stores.setdefault(store, []).append(unit.name)
+    return stores, lines
+
+
+def _setting(values: Mapping[str, Any], unit: Unit, key: str) -> tuple[str, str]:
+    """Where the chart's values say something of a client's store, and what: its own before that for everybody."""
+    kinds = (component.values_key for component in COMPONENTS if component.itself.protocol == unit.login.protocol)
+    for kind in kinds:
+        for path in ((unit.component.values_key, kind, key), ("global", kind, "external", key)):
+            found: Any = values
+            for step in path:
+                found = found.get(step) if isinstance(found, Mapping) else None
+            if found:
+                return ".".join(path), str(found)
+    return "", ""
+
+
+def _told(subject: Subject, store: Store, clients: list[str]) -> Line:
+    """What one store says to its clients. Nothing is written, whatever ``probes`` says: this is a look before a change."""
+    who, access, product = ", ".join(dict.fromkeys(clients)), store.access, PRODUCTS[store.protocol]
+    try:
+        found = ASKS[store.protocol]((access.host, access.port), access)
+    except CheckFailed as error:
+        says = f"{who} at {store.place}: {error.summary}".removesuffix(".")
+        if isinstance(error, NotFromHere):
+            where = {"namespace": subject.boundaries.namespace, "host": access.host, "port": access.port}
+            return Line("fail", f"{says} (asked from here, not from a node)", _FROM_A_POD.format(**where))
+        if "none is given" not in error.summary:
+            return Line("fail", says)
+        # The commonest one, since the chart may know the password and not hand it on.
+        says = f"{product} at {store.place} asks for a password, and {store.variable} of {who} holds none"
+        return Line(
+            "fail", f"{says}: {store.given} gives one, which the chart does not put there" if store.given else says
+        )
+    return _judged(f"{who} at {store.place}", store, found)
+
+
+def _judged(who: str, store: Store, found: Answered) -> Line:
+    if store.given and not store.access.password:
+        unasked = f"{store.given} gives a password, and the server asks for none"
+        found = found.model_copy(update={"doubts": (*found.doubts, unasked)})
+    status: Status = "fail" if found.lacks else "warn" if found.doubts else "pass"
+    return Line(status, f"{who}: {found.says}")
+
+
+def _check(protocol: str) -> Callable[[Subject], Answer]:
+    def ask(subject: Subject) -> Answer:
+        stores, lines = _stores(subject, protocol)
+        with ThreadPoolExecutor(8) as pool:
+            lines += pool.map(partial(_told, subject), stores, stores.values())
+        if not lines:
+            return Answer("skip", f"the release uses no {PRODUCTS[protocol]} outside of it")
+        lines.sort(key=lambda line: -SEVERITY.index(line.status))
+        says = "\n".join(dict.fromkeys(line.says for line in lines))
+        return Answer(worst(line.status for line in lines), says, remedy=lines[0].remedy)
+
+    return ask
+
+
+def _contradictions(subject: Subject) -> Answer:
+    parameters = subject.boundaries.parameters
+    if not parameters.values and not parameters.values_files:
+        return Answer("skip", "the parameters have neither values nor values_files")
+    found = [str(each) for each in contradictions(parameters)]
+    return Answer("warn" if found else "pass", "\n".join(found) or "they say nothing against the other keys")
+
+
+CHECKS: tuple[Check[Subject], ...] = catalogue(
+    {f"external.{protocol}": _check(protocol) for protocol in ASKS} | {"stores.contradictions": _contradictions}
+)
