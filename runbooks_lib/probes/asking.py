@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import Access
@@ -37,19 +38,27 @@ class Answered(Value):
         return "; ".join((f"{self.product} {self.version}{lets}", *self.facts, *wrote))
 
 
+class Seen(LookupError):
+    """What a probe saw to be wrong: a pattern of the table ``services``, and what else its row is filled with."""
+
+    def __init__(self, pattern: str, **filling: object) -> None:
+        super().__init__(pattern)
+        self.filling = filling
+
+
 @cache
-def _clauses() -> dict[str, dict[str, str]]:
+def _clauses() -> dict[str, dict[str, Any]]:
     return dict(table(__package__, "clauses.yaml"))
 
 
-def clause(table: str, error: BaseException, other: str) -> str:
-    """The clause of a table for an exception and all that caused it."""
+def clause(table: str, error: BaseException) -> Any:
+    """What a table has for an exception and all that caused it; its last row is for any other."""
     said = ""
     each: BaseException | None = error
     while each is not None:
         said += f" {type(each).__name__} {each}".lower()
         each = each.__cause__ or each.__context__
-    return next((found for pattern, found in _clauses()[table].items() if re.search(pattern, said)), other)
+    return next(found for pattern, found in _clauses()[table].items() if re.search(pattern, said))
 
 
 @contextmanager
@@ -58,9 +67,9 @@ def asking(product: str, access: Access, *errors: type[Exception]) -> Iterator[N
     try:
         yield
     except Exception as error:
-        if not isinstance(error, (*errors, OSError)):
+        if not isinstance(error, (*errors, Seen, OSError)):
             raise
-        said = clause("services", error, f"{{product}} failed in a way that is not known ({type(error).__name__})")
-        user, database = access.user or "a user without a name", access.database or "it"
-        summary = f"{said.format(product=product, user=user, database=database)}."
-        raise CheckFailed(summary, next_step="Look at the pod's log, and at what its clients were given.") from error
+        filling = {"product": product, "user": access.user or "a user without a name"}
+        filling |= {"database": access.database or "it", "error": type(error).__name__} | getattr(error, "filling", {})
+        row = {key: text.format(**filling) for key, text in clause("services", error).items()}
+        raise CheckFailed(f"{row['says']}.", next_step=row["next"]) from error

@@ -86,5 +86,5 @@ def _get(url: str, timeout: float, *, whole: bool = False) -> tuple[HttpAnswer, 
                     raise TimeoutError
             return found, body
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        said = clause("http", error, f"the connection failed ({type(error).__name__})")
+        said = clause("http", error).format(error=type(error).__name__)
         return HttpAnswer(url=url, seconds=time.monotonic() - started, error=said), b""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.probes.asking import PREFIX, Answered, asking
+from runbooks_lib.probes.asking import PREFIX, Answered, Seen, asking
 
 #: What is left of a probe that was killed in the middle is removed by a later one, when it is this old.
 FORGOTTEN = timedelta(hours=1)
@@ -26,7 +26,7 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     how: dict[str, Any] = limits | (login if access.user else {})
     how |= {"directConnection": True, "retryReads": False, "retryWrites": False}
     # The client's threads, which watch the server, end by themselves half a second later.
-    with asking("MongoDB", access, PyMongoError, LookupError), closing(MongoClient[Any](*address, **how)) as client:
+    with asking("MongoDB", access, PyMongoError), closing(MongoClient[Any](*address, **how)) as client:
         hello = client.admin.command("hello")
         # The first question that nobody answers who has not logged in.
         databases = client.list_database_names()
@@ -43,7 +43,7 @@ def _remember(client: Any, name: str, databases: list[str]) -> Iterator[str]:
     try:
         client[name].probe.insert_one({"_id": name, "at": now})
         if client[name].probe.find_one({"_id": name}) is None:
-            raise LookupError("read only: what was written did not come back")
+            raise Seen("read only")
     finally:
         client.drop_database(name)
     for left in databases:

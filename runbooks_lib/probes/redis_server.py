@@ -4,7 +4,7 @@ from contextlib import closing
 from typing import Any
 
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.probes.asking import Answered, asking
+from runbooks_lib.probes.asking import Answered, Seen, asking
 
 #: A key that a process killed in the middle leaves goes by itself after so many seconds.
 LASTS = 3600
@@ -20,14 +20,14 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     how |= {"username": access.user or None, "password": access.password or None, "decode_responses": True}
     how |= {"db": int(access.database) if access.database.isdigit() else 0}
     client = redis.Redis(socket_timeout=seconds, socket_connect_timeout=seconds, **how)
-    with asking("Redis", access, redis.RedisError, LookupError), closing(client):
+    with asking("Redis", access, redis.RedisError), closing(client):
         client.ping()
         info = client.info()
         if write:
             try:
                 client.set(write, "probe", ex=LASTS)
                 if client.get(write) != "probe":
-                    raise LookupError("read only: what was written did not come back")
+                    raise Seen("read only")
             finally:
                 client.delete(write)
     version, role = str(info["redis_version"]), str(info["role"])

@@ -46,7 +46,8 @@ def app(postgres: Postgres) -> Any:
     """A user with a database of their own; both are new for each test."""
     name, password = f"app_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
     postgres.do(f"CREATE USER {name} PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
-    postgres.do("CREATE TABLE one (id int)", "CREATE SCHEMA other", "CREATE TABLE other.two (id int)", database=name)
+    mine = (f"CREATE TABLE {table} (id int); ALTER TABLE {table} OWNER TO {name}" for table in ("one", "two"))
+    postgres.do(*mine, "CREATE SCHEMA other", "CREATE TABLE other.three (id int)", database=name)
     yield login(name, password, name)
     postgres.do(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"DROP USER {name}")
 
@@ -69,14 +70,62 @@ def test_postgresql_tells_which_databases_there_are_when_none_is_named(postgres:
     assert app.database in found.facts[0].removeprefix("databases ").split(", ")
 
 
-def test_postgresql_tells_of_a_user_who_may_create_nothing(postgres: Postgres, app: Access) -> None:
+#: What was done in the client's database · what is said · what mends it.
+UNUSABLE = [
+    (
+        ["ALTER SCHEMA public OWNER TO owner", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"],
+        "create tables in schema public of {app}, which its clients do when they start.",
+        "GRANT CREATE ON SCHEMA public TO {app};",
+    ),
+    (
+        ["ALTER TABLE one OWNER TO owner", "GRANT SELECT, INSERT, UPDATE ON one TO {app}"],
+        "read and write 1 of the 2 tables in schema public of {app}, such as one.",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app};",
+    ),
+    (
+        ["ALTER SCHEMA public OWNER TO owner", "REVOKE ALL ON SCHEMA public FROM PUBLIC"],
+        "use schema public in {app}.",
+        "GRANT USAGE ON SCHEMA public TO {app};",
+    ),
+    (
+        ["ALTER SCHEMA public RENAME TO old"],
+        "PostgreSQL has no schema for {app} in {app}: of its search path ({app}, public) none is there; there is old, other.",
+        "ALTER ROLE {app} IN DATABASE {app} SET search_path",
+    ),
+]
+
+
+@pytest.mark.parametrize("write", ["", f"{PREFIX}x"])
+@pytest.mark.parametrize(("done", "said", "step"), UNUSABLE)
+def test_a_client_that_can_not_work_in_its_database_is_told_by_what_it_lacks(
+    postgres: Postgres, app: Access, done: list[str], said: str, step: str, write: str
+) -> None:
+    postgres.do(*(each.format(app=app.user) for each in done), database=app.database)
+    expected = said if said.startswith("PostgreSQL") else f"PostgreSQL does not let {{app}} {said}"
+    with pytest.raises(CheckFailed) as caught:
+        postgresql.ask(postgres.address, app, write)
+    assert caught.value.summary == expected.format(app=app.user)
+    assert step.format(app=app.user) in caught.value.next_step
+
+
+def test_what_others_have_elsewhere_and_what_an_extension_brought_is_not_asked_of_a_client(
+    postgres: Postgres, app: Access
+) -> None:
     postgres.do(
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC", "ALTER SCHEMA public OWNER TO owner", database=app.database
+        "CREATE TABLE parts (id int) PARTITION BY LIST (id)",
+        "CREATE TABLE part PARTITION OF parts DEFAULT",
+        f"GRANT ALL ON parts TO {app.user}",
+        "CREATE TABLE brought (id int)",
+        "ALTER EXTENSION plpgsql ADD TABLE brought",
+        database=app.database,
     )
-    found = postgresql.ask(postgres.address, app)
-    assert found.facts[1] == "they may create no tables there"
-    said = refusal(postgresql.ask, postgres.address, app, f"{PREFIX}x")
-    assert said == f"PostgreSQL does not let {app.user} do what is asked in {app.user}."
+    assert postgresql.ask(postgres.address, app).facts == ("3 tables",)
+
+
+def test_a_service_is_asked_as_its_own_user_whatever_became_of_the_schema(postgres: Postgres, app: Access) -> None:
+    postgres.do("ALTER SCHEMA public RENAME TO old", database=app.database)
+    own = Access(user="owner", password=postgres.password, database=app.database)
+    assert postgresql.ask(postgres.address, own).facts == ("3 tables",)
 
 
 @pytest.mark.parametrize("write", ["", f"{PREFIX}12ab34cd_0"])
