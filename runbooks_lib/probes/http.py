@@ -62,7 +62,7 @@ def _problem(found: HttpAnswer, body: bytes, page: Page) -> str:
         return f"is no JSON{said}"
     for key in filter(None, page.at.split(".")):
         value = value.get(key) if isinstance(value, dict) else None
-    if not value:
+    if value is None or not (value or page.empty):
         return f"has nothing in {page.at or 'it'}{said}"
     return f"says {page.at} is {value!r}, not {page.equals!r}" if page.equals and value != page.equals else ""
 

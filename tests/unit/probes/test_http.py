@@ -209,6 +209,7 @@ def address_of(site: str) -> tuple[str, int]:
         {"path": "/right.json", "at": "data.rows"},
         {"path": "/right.json", "at": ""},
         {"path": "/404", "at": "data", "optional": True},
+        {"path": "/list.json", "at": "", "empty": True},
     ],
 )
 def test_a_page_is_as_it_should_be(site: str, page: dict[str, Any]) -> None:
@@ -227,6 +228,7 @@ def test_a_page_is_as_it_should_be(site: str, page: dict[str, Any]) -> None:
             '/failed.json has nothing in data: {"code": 500, "msg": "no such table"}.',
         ),
         ({"path": "/list.json", "at": ""}, "/list.json has nothing in it: []."),
+        ({"path": "/failed.json", "at": "data", "empty": True}, "/failed.json has nothing in data: "),
         ({"path": "/broken.json", "at": ""}, '/broken.json is no JSON: {"info":.'),
         ({"path": "/nothing.json", "at": ""}, "/nothing.json is no JSON."),
         ({"path": "/welcome.html", "at": ""}, "/welcome.html is no JSON: Welcome to nginx! It works."),
