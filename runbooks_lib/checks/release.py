@@ -5,6 +5,7 @@ from runbooks_lib.helm import Release
 from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
+from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.plan import STUCK, state_of
 from runbooks_lib.release.rollout import progress_of, trouble_of
 from runbooks_lib.results import Json
@@ -12,6 +13,10 @@ from runbooks_lib.results import Json
 _ABSENT = "there is no release to look at"
 _LOST = (
     "Restore the Secret first: a volume keeps the password that `helm get manifest` still shows; then run 04_upgrade."
+)
+_SHARED = (
+    "Whoever upgrades or removes the other release changes or removes this object too: keep one of the two releases, or give "
+    "each an object of its own by a value of the chart; 04_upgrade takes it back, and its plan names it."
 )
 
 
@@ -79,10 +84,16 @@ def _chart(subject: Subject) -> Answer:
 
 
 def _objects(subject: Subject) -> Answer:
-    missing = subject.boundaries.missing(subject.objects)
-    if missing:
-        lost = any(name.startswith("Secret ") for name in missing)
-        return Answer("fail", f"not in the cluster: {', '.join(missing)}", remedy=_LOST if lost else "")
+    standing = standing_of(subject.boundaries, subject.objects)
+    bad, remedies = [], []
+    if standing.missing:
+        bad.append(f"not in the cluster: {', '.join(standing.missing)}")
+        remedies.append(_LOST if any(name.startswith("Secret ") for name in standing.missing) else "")
+    if standing.foreign:
+        bad.append(f"there, but of another release: {standing.told(standing.foreign)}")
+        remedies.append(_SHARED)
+    if bad:
+        return Answer("fail", "; ".join(bad), remedy=" ".join(filter(None, remedies)))
     return Answer("pass", f"{len(subject.objects)} objects, all there (those of hooks are not looked for)")
 
 

@@ -1,7 +1,6 @@
 """What a stage works with: the target's parameters, the two boundaries, and who watches."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from runbooks_lib.cluster import Cluster
@@ -64,13 +63,6 @@ class Boundaries:
         """A rendered object as it is in the cluster; None where it is not there."""
         key = key_of(obj, self.namespace)
         return self.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace)
-
-    def missing(self, objects: Iterable[Json]) -> list[str]:
-        """``Kind name`` of those of these objects that are not in the cluster."""
-        wanted = list(objects)
-        with ThreadPoolExecutor(8) as pool:
-            found = pool.map(self.live, wanted)
-            return [str(key_of(obj)) for obj, live in zip(wanted, found, strict=True) if not live]
 
     def require_pin(self) -> Json:
         """The target as a plan binds it.

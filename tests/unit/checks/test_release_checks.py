@@ -222,6 +222,19 @@ def test_what_is_missing_fails(world: Any, objects: dict[str, Json], ident: str,
     assert said in answer.observed
 
 
+def test_an_object_that_another_release_has_taken_over_fails(world: Any, objects: dict[str, Json]) -> None:
+    other = {"meta.helm.sh/release-name": "two", "meta.helm.sh/release-namespace": "elsewhere"}
+    set_at(objects, "route", "metadata.annotations", other)
+    del objects["outside"]
+    answer = finding(world, objects, "objects.present")
+    assert (answer.status, answer.observed) == (
+        "fail",
+        "not in the cluster: Service outside; "
+        "there, but of another release: HTTPRoute route (release two in namespace elsewhere)",
+    )
+    assert "keep one of the two releases" in answer.remedy
+
+
 @pytest.mark.parametrize("status", ["failed", "pending-upgrade", "uninstalling", "superseded"])
 def test_a_release_that_is_not_deployed_fails(world: Any, objects: dict[str, Json], status: str) -> None:
     world.stored(MANIFEST, info={"status": status, "description": "timed out"})
