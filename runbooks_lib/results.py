@@ -6,6 +6,7 @@ pandas frame of them.
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -50,7 +51,8 @@ _TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
 
 def telling(event: Event) -> str:
     """The line for a person about an event; empty for those that are for the journal only."""
-    told = _TOLD.get(event.kind, "").format_map(_Blanks(event.data)).removesuffix("\nNext: ")
+    told = _TOLD.get(event.kind, "").format_map(_Blanks(event.data))
+    told = re.sub(r"\n(Next|Evidence): (?=\n|$)", "", told)
     if event.kind == "check.answered":
         told = told.replace("\n", "\n" + " " * 8)  # below its title
     return "\n".join([*event.data.get("impact", ()), told]) if event.kind == "plan.made" else told
@@ -81,6 +83,7 @@ class Finding(Value):
         why: Why it matters to the operator.
         remedy: What to do about it: a notebook, a command, or a line to paste.
         evidence: Where to see it with one's own eyes.
+        symptom: Whether it mostly comes of something else: the remedies of other findings come first.
     """
 
     id: str
@@ -91,6 +94,7 @@ class Finding(Value):
     why: str = ""
     remedy: str = ""
     evidence: str = ""
+    symptom: bool = False
 
     def row(self) -> Row:
         """One line of the report's table."""

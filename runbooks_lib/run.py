@@ -208,15 +208,18 @@ class Run:
         self._accepted = bool(report.findings) and not failed and not unknown
         if self._accepted:
             return
-        bad = (*failed, *unknown)  # of what one saw the first line is the worst
+        # A cause before what comes of it; of what one saw the first line is the worst.
+        bad = [one for found in (failed, unknown) for one in sorted(found, key=lambda one: one.symptom)]
         told = "; ".join(f"{one.title}: {one.observed.partition(chr(10))[0].rstrip('.')}" for one in bad[:5])
         besides = f", {len(unknown)} could not be made" if unknown else ""
-        remedy = next((one.remedy for one in bad if one.remedy), "")
+        remedy, evidence = next(((one.remedy, one.evidence) for one in bad if one.remedy), ("", ""))
         number, what = (len(failed), f"failed{besides}") if failed else (len(unknown), "could not be made")
         error = OutcomeUnknown if not failed else ChangeFailed if self._changing else CheckFailed
         next_step = remedy or "See *If it fails* at the end of the notebook."
         checks = "check" if number == 1 else "checks"
-        raise error(f"{number} {checks} {what}. {told or 'No check was asked'}.", next_step=next_step)
+        raise error(
+            f"{number} {checks} {what}. {told or 'No check was asked'}.", next_step=next_step, evidence=evidence
+        )
 
     def propose(self, plan: Plan) -> Plan:
         """Keep a plan in the record; its digest is what can be approved."""

@@ -24,13 +24,14 @@ Look = Callable[[Subject], tuple[Table, ...]]
 
 
 class Answer(NamedTuple):
-    """What a check found out; ``remedy`` and ``evidence`` replace the check's own when given."""
+    """What a check found out; ``remedy``, ``evidence`` and ``symptom`` replace the check's own when given."""
 
     status: Status
     observed: str
     expected: str = ""
     remedy: str = ""
     evidence: str = ""
+    symptom: bool | None = None
 
 
 class Moot(Exception):
@@ -49,6 +50,7 @@ class Check(Generic[Subject]):
         remedy: What to do when it is not so.
         ask: Looks, and answers. It only reads, and several are asked at once.
         waivable: Whether a person may accept that it fails.
+        symptom: Whether what it sees mostly comes of something that another check sees, whose remedy then comes first.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Check(Generic[Subject]):
     remedy: str
     ask: Callable[[Subject], Answer]
     waivable: bool = True
+    symptom: bool = False
 
 
 def catalogue(asks: Mapping[str, Callable[[Subject], Answer]]) -> tuple[Check[Subject], ...]:
@@ -149,4 +152,5 @@ def _finding(check: Check[Subject], answer: Answer) -> Finding:
         why=check.why,
         remedy=answer.remedy or check.remedy,
         evidence=answer.evidence,
+        symptom=check.symptom if answer.symptom is None else answer.symptom,
     )

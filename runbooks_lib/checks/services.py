@@ -4,14 +4,15 @@ What there is to ask comes from the rendered chart: the images of its containers
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 from runbooks_lib import probes
 from runbooks_lib.checks import prerequisites
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
-from runbooks_lib.checks.release import Subject, conditions
+from runbooks_lib.checks.release import Subject, is_ready
 from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, units
 from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import CheckFailed, RunbookError
@@ -24,33 +25,46 @@ from runbooks_lib.results import SEVERITY, Json, Status, worst
 #: What a service of a kind is called; and those that have users, how they are asked.
 PRODUCTS = {"postgresql": "PostgreSQL", "redis": "Redis", "mongodb": "MongoDB", "http": "HTTP server"}
 ASKS = {"postgresql": probes.postgresql.ask, "redis": probes.redis_server.ask, "mongodb": probes.mongodb.ask}
+#: What to do where a container is given what is not there, or what makes no sense.
+_LOST = "Put it back: 04_upgrade makes again what the chart renders; a Secret whose password a volume keeps comes from a backup."
+_NONSENSE = "Correct the value or the parameter that this variable is made of, and run 04_upgrade."
 
 
-def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> tuple[Status, str] | None:
-    """One line about a service, seen by itself or by a client; nothing where the client names none."""
+class Line(NamedTuple):
+    """One line about a service, seen by itself or by a client; with a step of its own where one fits what was seen."""
+
+    status: Status
+    says: str
+    step: str = ""
+    symptom: bool = False
+    evidence: str = ""
+
+
+def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Line | None:
+    """What is to be said about a unit; nothing where a client names no service."""
     try:
         given = access(subject, unit, clients)
         if unit.client and not given.host:
             return None
         found = behind(subject, given) if unit.client else (unit.workload, _own_port(subject, unit))
         if found is None:
-            return "skip", f"{unit.name} uses {given.host}:{given.port}, no Service of this release: not asked"
+            return Line("skip", f"{unit.name} uses {given.host}:{given.port}, no Service of this release: not asked")
         workload, port = found
-        pod, why = _ready_pod(subject, workload)
+        pods = _pods_of(subject, workload)
+        pod = next((pod["metadata"]["name"] for pod in pods if is_ready(pod)), "")
         if not pod:
-            product = PRODUCTS[unit.login.protocol]
-            return "fail", f"{key_of(workload)} has no ready pod, so its {product} can't be asked{why}"
+            return _not_ready(subject, unit, workload, pods)
         where = f"{unit.name} at {key_of(workload)}" if unit.client else unit.name
         with subject.boundaries.cluster.forward(subject.boundaries.namespace, pod, port) as address:
-            return "pass", f"{where}: {_asked(subject, address, unit, given, write)}"
+            return Line("pass", f"{where}: {_asked(subject, address, unit, given, write)}")
     except (Missing, ValueError) as error:
-        return "fail", f"{unit.name} can't start: {error}"
+        return Line("fail", f"{unit.name} can't start: {error}", _LOST if isinstance(error, Missing) else _NONSENSE)
     except RunbookError as error:
         status: Status = "fail" if isinstance(error, CheckFailed) else "unknown"
-        return status, f"{unit.name}: {error.summary}".removesuffix(".")
+        return Line(status, f"{unit.name}: {error.summary}".removesuffix("."), error.next_step)
 
 
-def _all_told(subject: Subject, listed: list[Unit], names: list[str]) -> list[tuple[Status, str]]:
+def _all_told(subject: Subject, listed: list[Unit], names: list[str]) -> list[Line]:
     """The lines about some services, asked side by side; each writes under its name, or, without one, nothing."""
     clients = [unit for unit in listed if unit.client]
     with ThreadPoolExecutor(8) as pool:
@@ -63,15 +77,16 @@ def _own_port(subject: Subject, unit: Unit) -> int:
     return usual if usual in ports else ports[0]
 
 
-def _ready_pod(subject: Subject, workload: Json) -> tuple[str, str]:
-    """The name of a ready pod of a workload; or none, and why, where that is known."""
+def _pods_of(subject: Subject, workload: Json) -> list[Json]:
     wanted = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
-    pods = [pod for pod in subject.pods if wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
-    for pod in pods:
-        ready = conditions((pod.get("status") or {}).get("conditions")).get("Ready") == "True"
-        if ready and not pod["metadata"].get("deletionTimestamp"):
-            return pod["metadata"]["name"], ""
-    return "", next((f" ({pod['metadata']['name']}: {why})" for pod in pods if (why := trouble_of(pod))), "")
+    return [pod for pod in subject.pods if wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
+
+
+def _not_ready(subject: Subject, unit: Unit, workload: Json, pods: list[Json]) -> Line:
+    """Why nobody can be asked, where that is known; *Workloads* knows what to do about it."""
+    why = next((f" ({pod['metadata']['name']}: {why})" for pod in pods if (why := trouble_of(pod))), "")
+    says = f"{key_of(workload)} has no ready pod, so its {PRODUCTS[unit.login.protocol]} can't be asked{why}"
+    return Line("fail", says, symptom=True, evidence=subject.troubles(pods))
 
 
 def _asked(subject: Subject, address: tuple[str, int], unit: Unit, given: Access, write: str) -> str:
@@ -92,10 +107,21 @@ def _check(protocol: str) -> Callable[[Subject], Answer]:
         told = _all_told(subject, listed, names)
         if not told:
             return Answer("skip", f"the release has no {PRODUCTS[protocol]}")
-        told.sort(key=lambda line: -SEVERITY.index(line[0]))
-        return Answer(worst(status for status, _ in told), "\n".join(dict.fromkeys(says for _, says in told)))
+        told.sort(key=lambda line: -SEVERITY.index(line.status))
+        bad = [line for line in told if line.status in {"fail", "unknown"}]
+        return Answer(
+            worst(line.status for line in told),
+            "\n".join(dict.fromkeys(line.says for line in told)),
+            remedy=_joined(line.step for line in bad),
+            evidence=_joined(line.evidence for line in bad),
+            symptom=True if bad and all(line.symptom for line in bad) else None,
+        )
 
     return ask
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return " ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _own_passwords(wanted: prerequisites.Subject) -> Answer:
@@ -103,12 +129,12 @@ def _own_passwords(wanted: prerequisites.Subject) -> Answer:
     subject = Subject(wanted.boundaries)
     found = [unit for protocol in ASKS for unit in units(subject, protocol)] if subject.stored else []
     own = [unit for unit in found if not unit.client]
-    ready = [unit for unit in own if _ready_pod(subject, unit.workload)[0]]
+    ready = [unit for unit in own if any(map(is_ready, _pods_of(subject, unit.workload)))]
     if not ready:
         return Answer("skip", "no database of this release can be asked now")
     told = _all_told(subject, ready, [""] * len(ready))
     # Whatever else is wrong with one, an upgrade may mend it.
-    refused = [says for _, says in told if "refuses the password" in says]
+    refused = [line.says for line in told if "refuses the password" in line.says]
     return Answer("fail" if refused else "pass", "\n".join(refused) or f"{len(ready)} of {len(own)} asked")
 
 

@@ -131,8 +131,10 @@ def test_a_service_is_asked_as_its_own_user_whatever_became_of_the_schema(postgr
 @pytest.mark.parametrize("write", ["", f"{PREFIX}12ab34cd_0"])
 def test_a_postgresql_that_takes_no_writes_of_its_clients_is_told(postgres: Postgres, app: Access, write: str) -> None:
     postgres.do(f"ALTER DATABASE {app.database} SET default_transaction_read_only = on")
-    said = refusal(postgresql.ask, postgres.address, app, write)
-    assert said == "PostgreSQL takes no writes: it is read-only, or a replica."
+    with pytest.raises(CheckFailed) as caught:
+        postgresql.ask(postgres.address, app, write)
+    assert caught.value.summary == "PostgreSQL takes no writes: it is read-only, or a replica."
+    assert "Lead its clients to the primary" in caught.value.next_step
 
 
 def test_postgresql_writes_only_when_it_is_told_to_and_leaves_nothing(postgres: Postgres, app: Access) -> None:

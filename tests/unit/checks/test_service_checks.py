@@ -347,6 +347,27 @@ def test_a_database_without_a_ready_pod_fails_with_one_sentence_of_its_own(
     assert "postgresql" not in {question[0] for question in asked}
 
 
+def test_the_step_is_the_one_that_fits_what_was_seen(world: Any, asked: Asked) -> None:
+    asked.refusals["app"] = CheckFailed("PostgreSQL takes no writes.", next_step="Lead its clients to the primary.")
+    finding = found(world, "postgresql")
+    assert (finding.remedy, finding.symptom) == ("Lead its clients to the primary.", False)
+    configured(world, DATABASE_PORT="many")
+    assert found(world, "postgresql").remedy.startswith("Correct the value")
+    world.cluster.objects = [obj for obj in world.cluster.objects if obj["kind"] != "ConfigMap"]
+    assert found(world, "postgresql").remedy.startswith("Put it back")
+
+
+def test_a_database_whose_pod_is_not_ready_is_a_symptom_and_its_last_words_are_evidence(
+    world: Any, asked: Asked
+) -> None:
+    (own,) = (obj for obj in world.cluster.objects if obj["metadata"]["name"] == "db-0")
+    own["status"] = {"containerStatuses": [{"name": "main", "ready": False, "state": {"running": {}}}]}
+    world.cluster.texts["db-0/main", False] = f"FATAL: {PASSWORD} is not for me\n"
+    finding = found(world, "postgresql")
+    assert (finding.status, finding.symptom) == ("fail", True)
+    assert finding.evidence == "db-0: main said last: FATAL: «redacted:db#POSTGRES_PASSWORD» is not for me"
+
+
 def test_why_a_pod_is_not_ready_is_said_where_it_is_known(world: Any, asked: Asked) -> None:
     (own,) = (obj for obj in world.cluster.objects if obj["metadata"]["name"] == "db-0")
     waiting = {"name": "main", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "again"}}}
