@@ -128,9 +128,9 @@ class Run:
         who = {"cluster": cluster.who(), "system": getpass.getuser()}
         same = target.model_dump(mode="json", include={"cluster_uid", "namespace", "release"})
         last = partial(records.last_change, self.records_root, same)
-        self._boundaries = Boundaries(
-            self.parameters, helm, cluster, self.redactor, self.observe, note=f"run {self.id}", last_change=last
-        )
+        known: Json = {"last_change": last, "ended": partial(records.ended, self.records_root)}
+        note = f"run {self.id}"
+        self._boundaries = Boundaries(self.parameters, helm, cluster, self.redactor, self.observe, note, **known)
         opened: Json = {"run_id": self.id, "stage": self.stage, "who": who, "host": platform.node()}
         opened |= {"target": target.model_dump(mode="json") | {"server": cluster.server}, "versions": versions}
         self.observe(Event(kind="run.opened", data=opened))

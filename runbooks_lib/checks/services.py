@@ -3,7 +3,6 @@
 What there is to ask comes from the rendered chart: the images of its containers, their ports and their variables.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,14 +16,20 @@ from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, 
 from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import PORTS, Access
-from runbooks_lib.probes.asking import PREFIX
+from runbooks_lib.probes.asking import Answered, name_of
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.release.rollout import trouble_of
 from runbooks_lib.results import SEVERITY, Json, Status, worst
 
 #: What a service of a kind is called; and those that have users, how they are asked.
 PRODUCTS = {"postgresql": "PostgreSQL", "redis": "Redis", "mongodb": "MongoDB", "http": "HTTP server"}
-ASKS = {"postgresql": probes.postgresql.ask, "redis": probes.redis_server.ask, "mongodb": probes.mongodb.ask}
+#: Each with an address, credentials, a name to write under, and who knows whether a run is over: what a killed one has
+#: left goes by itself in PostgreSQL, with its transaction, and in Redis, with its key's time.
+ASKS: dict[str, Callable[[tuple[str, int], Access, str, Callable[[str], bool]], Answered]] = {
+    "postgresql": lambda address, given, write, _: probes.postgresql.ask(address, given, write),
+    "redis": lambda address, given, write, _: probes.redis_server.ask(address, given, write),
+    "mongodb": probes.mongodb.ask,
+}
 #: What to do where a container is given what is not there, or what makes no sense.
 _LOST = "Put it back: 04_upgrade makes again what the chart renders; a Secret whose password a volume keeps comes from a backup."
 _NONSENSE = "Correct the value or the parameter that this variable is made of, and run 04_upgrade."
@@ -92,7 +97,7 @@ def _not_ready(subject: Subject, unit: Unit, workload: Json, pods: list[Json]) -
 def _asked(subject: Subject, address: tuple[str, int], unit: Unit, given: Access, write: str) -> str:
     """What the service says, as one clause."""
     if ask := ASKS.get(unit.login.protocol):
-        return ask(address, given, write).says
+        return ask(address, given, write, subject.boundaries.ended).says
     pages = {page.path: probes.http.ask(address, page) for page in pages_of(subject, unit)}
     return f"as it should: {', '.join(path for path, found in pages.items() if found.status == 200)}"
 
@@ -101,9 +106,9 @@ def _check(protocol: str) -> Callable[[Subject], Answer]:
     def ask(subject: Subject) -> Answer:
         listed = list(units(subject, protocol))
         # A name for each, since they are asked side by side.
-        mark = re.sub(r"\W", "_", subject.boundaries.note.removeprefix("run "))
+        run = subject.boundaries.note.removeprefix("run ")
         writes = subject.boundaries.parameters.probes == "write"
-        names = [f"{PREFIX}{mark}_{number}" if writes else "" for number in range(len(listed))]
+        names = [name_of(run, number) if writes else "" for number in range(len(listed))]
         told = _all_told(subject, listed, names)
         if not told:
             return Answer("skip", f"the release has no {PRODUCTS[protocol]}")

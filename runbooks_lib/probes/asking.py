@@ -15,6 +15,17 @@ from runbooks_lib.tables import table
 PREFIX = "runbooks_probe_"
 
 
+def name_of(run: str, number: int) -> str:
+    """The name of what a run writes with one of its questions."""
+    mark = re.sub(r"\W", "_", run)
+    return f"{PREFIX}{mark}_{number}"
+
+
+def run_of(name: str) -> str:
+    """The run that has written what has this name."""
+    return name.removeprefix(PREFIX).rpartition("_")[0]
+
+
 class Answered(Value):
     """What a data service said to a user.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runbooks_lib.errors import Outcome, RecordClosed
 from runbooks_lib.process import Started, end_left_over
-from runbooks_lib.records.folder import MANIFEST, PART, RUN_VARIABLE, is_closed, locked, replace, writing
+from runbooks_lib.records.folder import MANIFEST, PART, RUN_VARIABLE, is_closed, locked, replace, run_id, writing
 from runbooks_lib.records.journal import append, now, read_events
 from runbooks_lib.records.notebook import write_notebook
 from runbooks_lib.records.outcome import outcome_of
@@ -84,6 +84,11 @@ def sweep(records_root: Path, resolve: Resolve) -> list[RunSummary]:
     return [
         close_as_proved(folder, Redactor(), closer="sweep", resolve=resolve) for folder in left if _writers_gone(folder)
     ]
+
+
+def ended(records_root: Path, run: str) -> bool:
+    """Whether the record of a run proves that it is over: it is closed, or whoever wrote it is gone."""
+    return any(is_closed(folder) or _writers_gone(folder) for folder in folders(records_root) if run_id(folder) == run)
 
 
 def _writers_gone(folder: Path, first: int | None = None) -> bool:

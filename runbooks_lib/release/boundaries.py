@@ -21,6 +21,7 @@ class Boundaries:
         note: What Helm stores as the description of a revision, without the plan: ``run <id>``.
         observe: The run's journal.
         last_change: Which run was the last to begin a change of this release until a time, if a record here tells.
+        ended: Whether a run, by its id, is proved to be over by its record here.
     """
 
     parameters: Parameters
@@ -30,6 +31,7 @@ class Boundaries:
     observe: Observe
     note: str
     last_change: Callable[[str], str] = lambda _: ""
+    ended: Callable[[str], bool] = lambda _: False
 
     @property
     def release(self) -> str:

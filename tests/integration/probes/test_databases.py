@@ -330,9 +330,30 @@ def test_what_a_dead_mongodb_probe_left_is_removed_when_it_is_old(
         patch.setattr(mongodb, "FORGOTTEN", mongodb.FORGOTTEN * (1 if not hours else 0))
         found = mongodb.ask(address, access, f"{PREFIX}alive")
     assert left_in(address, access) == ([f"{PREFIX}dead"] if stays else [])
-    assert (f"left by an earlier run, and removed: {PREFIX}dead" in found.facts) is not stays
+    assert (f"left by a run that was killed: {PREFIX}dead (removed now)" in found.facts) is not stays
     with client_of(address, access) as client:
         client.drop_database(f"{PREFIX}dead")
+
+
+def test_what_a_run_left_that_is_proved_to_be_over_is_removed_at_once_and_else_told(
+    ferretdb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pymongo
+
+    address, access = ferretdb
+    killed, alive = f"{PREFIX}12ab34cd_0", f"{PREFIX}56ef78ab_0"
+    with monkeypatch.context() as patch:
+        patch.setattr(pymongo.MongoClient, "drop_database", lambda *_: None)
+        for name in (killed, alive):
+            mongodb.ask(address, access, name)
+    reading = mongodb.ask(address, access, "", "12ab34cd".__eq__)
+    assert reading.facts == (f"left by a run that was killed: {killed} (03_verify with `probes: write` removes it)",)
+    assert left_in(address, access) == [killed, alive]
+    writing = mongodb.ask(address, access, f"{PREFIX}99cd99cd_0", "12ab34cd".__eq__)
+    assert writing.facts == (f"left by a run that was killed: {killed} (removed now)",)
+    assert left_in(address, access) == [alive]
+    with client_of(address, access) as client:
+        client.drop_database(alive)
 
 
 def test_a_mongodb_probe_that_is_interrupted_in_the_middle_leaves_nothing(

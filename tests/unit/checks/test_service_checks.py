@@ -114,7 +114,8 @@ def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
             raise asked.broken
 
     def prober(protocol: str) -> Any:
-        def ask(address: tuple[str, int], access: Access, write: str = "") -> Answered:
+        def ask(address: tuple[str, int], access: Access, write: str, ended: Any) -> Answered:
+            assert ended == world.boundaries.ended
             # What is known by now would be taken out of anything that is said.
             assert not access.password or world.redactor.redact(access.password) != access.password
             asked.append((protocol, *address, access, write))
