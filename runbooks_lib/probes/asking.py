@@ -69,6 +69,11 @@ def clause(table: str, error: BaseException) -> Any:
     while each is not None:
         said += f" {type(each).__name__} {each}".lower()
         each = each.__cause__ or each.__context__
+    return row(table, said)
+
+
+def row(table: str, said: str) -> Any:
+    """The first row of a table whose pattern is found."""
     return next(found for pattern, found in _clauses()[table].items() if re.search(pattern, said))
 
 
@@ -82,5 +87,5 @@ def asking(product: str, access: Access, *errors: type[Exception]) -> Iterator[N
             raise
         filling = {"product": product, "user": access.user or "a user without a name"}
         filling |= {"database": access.database or "it", "error": type(error).__name__} | getattr(error, "filling", {})
-        row = {key: text.format(**filling) for key, text in clause("services", error).items()}
-        raise CheckFailed(f"{row['says']}.", next_step=row["next"]) from error
+        told = {key: text.format(**filling) for key, text in clause("services", error).items()}
+        raise CheckFailed(f"{told['says']}.", next_step=told["next"]) from error

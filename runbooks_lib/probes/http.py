@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import Page
-from runbooks_lib.probes.asking import clause
+from runbooks_lib.probes.asking import clause, row
 from runbooks_lib.results import Value
 
 REDIRECTS = 5
@@ -42,7 +42,7 @@ def ask(address: tuple[str, int], page: Page, *, seconds: float = 5) -> HttpAnsw
     found, body = _get("http://{}:{}{}".format(*address, page.path), seconds, whole=True)
     problem = "" if found.status == 404 and page.optional else _problem(found, body, page)
     if problem:
-        raise CheckFailed(f"{page.path} {problem}.", next_step="Look at the pod's log.")
+        raise CheckFailed(f"{page.path} {problem}.", next_step=row("pages", problem))
     return found
 
 
