@@ -6,7 +6,6 @@ pandas frame of them.
 
 import hashlib
 import json
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -51,10 +50,9 @@ _TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
 
 def telling(event: Event) -> str:
     """The line for a person about an event; empty for those that are for the journal only."""
-    told = _TOLD.get(event.kind, "").format_map(_Blanks(event.data))
-    told = re.sub(r"\n(Next|Evidence): (?=\n|$)", "", told)
-    if event.kind == "check.answered":
-        told = told.replace("\n", "\n" + " " * 8)  # below its title
+    lines = _TOLD.get(event.kind, "").format_map(_Blanks(event.data)).split("\n")
+    indent = " " * 8 if event.kind == "check.answered" else ""  # below its title
+    told = f"\n{indent}".join(line for line in lines if line not in {"Next: ", "Evidence: "})
     return "\n".join([*event.data.get("impact", ()), told]) if event.kind == "plan.made" else told
 
 

@@ -208,8 +208,9 @@ class Run:
         self._accepted = bool(report.findings) and not failed and not unknown
         if self._accepted:
             return
-        # A cause before what comes of it; of what one saw the first line is the worst.
-        bad = [one for found in (failed, unknown) for one in sorted(found, key=lambda one: one.symptom)]
+        # A cause before what comes of it, and of that first what has evidence; of what one saw the first line is the worst.
+        ranks = {one.id: one.symptom * (1 if one.evidence else 2) for one in (*failed, *unknown)}
+        bad = [one for found in (failed, unknown) for one in sorted(found, key=lambda one: ranks[one.id])]
         told = "; ".join(f"{one.title}: {one.observed.partition(chr(10))[0].rstrip('.')}" for one in bad[:5])
         besides = f", {len(unknown)} could not be made" if unknown else ""
         remedy, evidence = next(((one.remedy, one.evidence) for one in bad if one.remedy), ("", ""))

@@ -23,6 +23,7 @@ UNKNOWN = Finding(id="b", title="Routes", status="unknown", observed="no answer"
 DOWN = Finding(
     id="d", title="Workloads", status="fail", observed="none there", remedy="See.", evidence="p: died", symptom=True
 )
+HALF = Finding(id="e", title="Release", status="fail", observed="failed", remedy="Again.", symptom=True)
 GOOD = Finding(id="c", title="Claims", status="pass", observed="3 claims")
 
 
@@ -50,6 +51,7 @@ def run(world: Any) -> Run:
             "Look.",
         ),
         ([DOWN], CheckFailed, "1 check failed. Workloads: none there.", "See."),
+        ([HALF, DOWN], CheckFailed, "2 checks failed. Workloads: none there; Release: failed.", "See."),
         (
             [UNKNOWN, UNKNOWN],
             OutcomeUnknown,
