@@ -36,12 +36,17 @@ _NONSENSE = "Correct the value or the parameter that this variable is made of, a
 
 
 class Line(NamedTuple):
-    """One line about a service, seen by itself or by a client; with a step of its own where one fits what was seen."""
+    """One line about a service, seen by itself or by a client.
+
+    Attributes:
+        step: What to do, where something fits just that.
+        symptom: Whether it is a symptom or a cause, where the line knows better than the check.
+    """
 
     status: Status
     says: str
     step: str = ""
-    symptom: bool = False
+    symptom: bool | None = None
     evidence: str = ""
 
 
@@ -63,7 +68,8 @@ def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Line
         with subject.boundaries.cluster.forward(subject.boundaries.namespace, pod, port) as address:
             return Line("pass", f"{where}: {_asked(subject, address, unit, given, write)}")
     except (Missing, ValueError) as error:
-        return Line("fail", f"{unit.name} can't start: {error}", _LOST if isinstance(error, Missing) else _NONSENSE)
+        step = _LOST if isinstance(error, Missing) else _NONSENSE
+        return Line("fail", f"{unit.name} can't start: {error}", step, symptom=False)
     except RunbookError as error:
         status: Status = "fail" if isinstance(error, CheckFailed) else "unknown"
         return Line(status, f"{unit.name}: {error.summary}".removesuffix("."), error.next_step)
@@ -114,12 +120,13 @@ def _check(protocol: str) -> Callable[[Subject], Answer]:
             return Answer("skip", f"the release has no {PRODUCTS[protocol]}")
         told.sort(key=lambda line: -SEVERITY.index(line.status))
         bad = [line for line in told if line.status in {"fail", "unknown"}]
+        marks = {line.symptom for line in bad}
         return Answer(
             worst(line.status for line in told),
             "\n".join(dict.fromkeys(line.says for line in told)),
             remedy=_joined(line.step for line in bad),
             evidence=_joined(line.evidence for line in bad),
-            symptom=True if bad and all(line.symptom for line in bad) else None,
+            symptom=False if False in marks else True if marks == {True} else None,
         )
 
     return ask

@@ -356,6 +356,7 @@ def test_the_step_is_the_one_that_fits_what_was_seen(world: Any, asked: Asked) -
     assert found(world, "postgresql").remedy.startswith("Correct the value")
     world.cluster.objects = [obj for obj in world.cluster.objects if obj["kind"] != "ConfigMap"]
     assert found(world, "postgresql").remedy.startswith("Put it back")
+    assert (found(world, "http").status, found(world, "http").symptom) == ("fail", False)
 
 
 def test_a_database_whose_pod_is_not_ready_is_a_symptom_and_its_last_words_are_evidence(
