@@ -113,7 +113,7 @@ TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
         'release: invalid ownership metadata; annotation validation error: key "meta.helm.sh/release-name" must equal "b"',
         TargetRefused,
         7,
-        "belongs to the whole cluster",
+        "one for the whole cluster, exists and does not belong to this release",
     ),
     ("UPGRADE FAILED: context canceled", OutcomeUnknown, 6, "stopped before it was done"),
     ("INSTALLATION FAILED: context deadline exceeded", OutcomeUnknown, 6, "time was up"),
