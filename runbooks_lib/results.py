@@ -50,9 +50,9 @@ _TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
 
 def telling(event: Event) -> str:
     """The line for a person about an event; empty for those that are for the journal only."""
-    told = _TOLD.get(event.kind, "").format_map(_Blanks(event.data)).removesuffix("\nNext: ")
-    if event.kind == "check.answered":
-        told = told.replace("\n", "\n" + " " * 8)  # below its title
+    lines = _TOLD.get(event.kind, "").format_map(_Blanks(event.data)).split("\n")
+    indent = " " * 8 if event.kind == "check.answered" else ""  # below its title
+    told = f"\n{indent}".join(line for line in lines if line not in {"Next: ", "Evidence: "})
     return "\n".join([*event.data.get("impact", ()), told]) if event.kind == "plan.made" else told
 
 
@@ -81,6 +81,7 @@ class Finding(Value):
         why: Why it matters to the operator.
         remedy: What to do about it: a notebook, a command, or a line to paste.
         evidence: Where to see it with one's own eyes.
+        symptom: Whether it mostly comes of something else: the remedies of other findings come first.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Finding(Value):
     why: str = ""
     remedy: str = ""
     evidence: str = ""
+    symptom: bool = False
 
     def row(self) -> Row:
         """One line of the report's table."""

@@ -15,9 +15,9 @@ from typing import Any
 
 import runbooks_lib
 from runbooks_lib import errors, parameters, records
-from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_known
+from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_known, unmet
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, RecordError, RunbookError, UsageError
+from runbooks_lib.errors import RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
 from runbooks_lib.records.folder import POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
@@ -142,9 +142,9 @@ class Run:
         who = {"cluster": cluster.who(), "system": getpass.getuser()}
         same = target.model_dump(mode="json", include={"cluster_uid", "namespace", "release"})
         last = partial(records.last_change, self.records_root, same)
-        self._boundaries = Boundaries(
-            self.parameters, helm, cluster, self.redactor, self.observe, note=f"run {self.id}", last_change=last
-        )
+        known: Json = {"last_change": last, "ended": partial(records.ended, self.records_root)}
+        note = f"run {self.id}"
+        self._boundaries = Boundaries(self.parameters, helm, cluster, self.redactor, self.observe, note, **known)
         opened: Json = {"run_id": self.id, "stage": self.stage, "who": who, "host": platform.node()}
         opened |= {"target": target.model_dump(mode="json") | {"server": cluster.server}, "versions": versions}
         self.observe(Event(kind="run.opened", data=opened))
@@ -218,19 +218,10 @@ class Run:
             ChangeFailed: A check failed after a change.
             OutcomeUnknown: A check that must be known could not be made.
         """
-        failed, unknown = report.with_status("fail"), report.with_status("unknown")
-        self._accepted = bool(report.findings) and not failed and not unknown
-        if self._accepted:
-            return
-        bad = (*failed, *unknown)  # of what one saw the first line is the worst
-        told = "; ".join(f"{one.title}: {one.observed.partition(chr(10))[0].rstrip('.')}" for one in bad[:5])
-        besides = f", {len(unknown)} could not be made" if unknown else ""
-        remedy = next((one.remedy for one in bad if one.remedy), "")
-        number, what = (len(failed), f"failed{besides}") if failed else (len(unknown), "could not be made")
-        error = OutcomeUnknown if not failed else ChangeFailed if self._changing else CheckFailed
-        next_step = remedy or "See *If it fails* at the end of the notebook."
-        checks = "check" if number == 1 else "checks"
-        raise error(f"{number} {checks} {what}. {told or 'No check was asked'}.", next_step=next_step)
+        error = unmet(report, changing=self._changing)
+        self._accepted = error is None
+        if error is not None:
+            raise error
 
     def propose(self, plan: Plan) -> Plan:
         """Keep a plan in the record; its digest is what can be approved."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from runbooks_lib.errors import ParametersError, RunbookError, words
+from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, ParametersError, RunbookError, words
 from runbooks_lib.parameters import Waiver
 from runbooks_lib.results import Event, Finding, Observe, Report, Status, Table
 from runbooks_lib.tables import table
@@ -24,13 +24,14 @@ Look = Callable[[Subject], tuple[Table, ...]]
 
 
 class Answer(NamedTuple):
-    """What a check found out; ``remedy`` and ``evidence`` replace the check's own when given."""
+    """What a check found out; ``remedy``, ``evidence`` and ``symptom`` replace the check's own when given."""
 
     status: Status
     observed: str
     expected: str = ""
     remedy: str = ""
     evidence: str = ""
+    symptom: bool | None = None
 
 
 class Moot(Exception):
@@ -49,6 +50,7 @@ class Check(Generic[Subject]):
         remedy: What to do when it is not so.
         ask: Looks, and answers. It only reads, and several are asked at once.
         waivable: Whether a person may accept that it fails.
+        symptom: Whether what it sees mostly comes of something that another check sees, whose remedy then comes first.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Check(Generic[Subject]):
     remedy: str
     ask: Callable[[Subject], Answer]
     waivable: bool = True
+    symptom: bool = False
 
 
 def catalogue(asks: Mapping[str, Callable[[Subject], Answer]]) -> tuple[Check[Subject], ...]:
@@ -149,4 +152,27 @@ def _finding(check: Check[Subject], answer: Answer) -> Finding:
         why=check.why,
         remedy=answer.remedy or check.remedy,
         evidence=answer.evidence,
+        symptom=check.symptom if answer.symptom is None else answer.symptom,
     )
+
+
+def unmet(report: Report, *, changing: bool) -> RunbookError | None:
+    """Why nobody may go on after a report: its sentence has the worst findings, the causes before what comes of them.
+
+    Args:
+        changing: A change was made before: then a failed check means that it failed.
+    """
+    failed, unknown = report.with_status("fail"), report.with_status("unknown")
+    if report.findings and not failed and not unknown:
+        return None
+    # Of symptoms first the one that has evidence; of what one saw the first line is the worst.
+    ranks = {one.id: one.symptom * (1 if one.evidence else 2) for one in (*failed, *unknown)}
+    bad = [one for found in (failed, unknown) for one in sorted(found, key=lambda one: ranks[one.id])]
+    told = "; ".join(f"{one.title}: {one.observed.partition(chr(10))[0].rstrip('.')}" for one in bad[:5])
+    besides = f", {len(unknown)} could not be made" if unknown else ""
+    remedy, evidence = next(((one.remedy, one.evidence) for one in bad if one.remedy), ("", ""))
+    number, what = (len(failed), f"failed{besides}") if failed else (len(unknown), "could not be made")
+    error = OutcomeUnknown if not failed else ChangeFailed if changing else CheckFailed
+    checks = "check" if number == 1 else "checks"
+    summary = f"{number} {checks} {what}. {told or 'No check was asked'}."
+    return error(summary, next_step=remedy or "See *If it fails* at the end of the notebook.", evidence=evidence)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.checks.services import ASKS, PRODUCTS, Unit, service_names
+from runbooks_lib.checks.services import ASKS, PRODUCTS
+from runbooks_lib.checks.units import Unit, service_names
 from runbooks_lib.cluster.environment import Missing, Read, environment
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import COMPONENTS, Access, component_of
@@ -125,14 +126,14 @@ def _told(subject: Subject, store: Store, clients: list[str]) -> Line:
     """What one store says to its clients. Nothing is written, whatever ``probes`` says: this is a look before a change."""
     who, access, product = ", ".join(dict.fromkeys(clients)), store.access, PRODUCTS[store.protocol]
     try:
-        found = ASKS[store.protocol]((access.host, access.port), access)
+        found = ASKS[store.protocol]((access.host, access.port), access, "", subject.boundaries.ended)
     except CheckFailed as error:
         says = f"{who} at {store.place}: {error.summary}".removesuffix(".")
         if isinstance(error, NotFromHere):
             where = {"namespace": subject.boundaries.namespace, "host": access.host, "port": access.port}
             return Line("fail", f"{says} (asked from here, not from a node)", _FROM_A_POD.format(**where))
         if "none is given" not in error.summary:
-            return Line("fail", says)
+            return Line("fail", says, error.next_step)
         # The commonest one, since the chart may know the password and not hand it on.
         says = f"{product} at {store.place} asks for a password, and {store.variable} of {who} holds none"
         return Line(

@@ -4,7 +4,9 @@ from runbooks_lib.checks.catalogue import Answer, Check, Moot, catalogue
 from runbooks_lib.helm import Release
 from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.evidence import last_words
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
+from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.plan import STUCK, state_of
 from runbooks_lib.release.rollout import progress_of, trouble_of
 from runbooks_lib.results import Json
@@ -12,6 +14,10 @@ from runbooks_lib.results import Json
 _ABSENT = "there is no release to look at"
 _LOST = (
     "Restore the Secret first: a volume keeps the password that `helm get manifest` still shows; then run 04_upgrade."
+)
+_SHARED = (
+    "Whoever upgrades or removes the other release changes or removes this object too: keep one of the two releases, or give "
+    "each an object of its own by a value of the chart; 04_upgrade takes it back, and its plan names it."
 )
 
 
@@ -47,6 +53,15 @@ class Subject:
         """The pods that belong to the release's workloads."""
         return self.boundaries.pods_of(self.objects) if self.stored else []
 
+    def troubles(self, pods: list[Json]) -> str:
+        """Why each of these pods is not ready, as far as is known, and what it said last."""
+        told = []
+        for pod in pods:
+            if not is_ready(pod):
+                known = filter(None, (trouble_of(pod), *last_words(self.boundaries, pod)))
+                told += [f"{pod['metadata']['name']}: {'; '.join(known)}"]
+        return "; ".join(line for line in told if not line.endswith(": "))
+
 
 def _release(subject: Subject) -> Answer:
     stored = subject.stored
@@ -56,7 +71,7 @@ def _release(subject: Subject) -> Answer:
     observed = state_of(subject.boundaries, stored)
     if stored.status != "deployed":
         remedy = STUCK if stored.pending else "Run 04_upgrade with the same parameters, or 05_uninstall to start anew."
-        return Answer("fail", observed, remedy=remedy)
+        return Answer("fail", observed, remedy=remedy, symptom=not stored.pending)
     return Answer("pass", observed)
 
 
@@ -79,10 +94,16 @@ def _chart(subject: Subject) -> Answer:
 
 
 def _objects(subject: Subject) -> Answer:
-    missing = subject.boundaries.missing(subject.objects)
-    if missing:
-        lost = any(name.startswith("Secret ") for name in missing)
-        return Answer("fail", f"not in the cluster: {', '.join(missing)}", remedy=_LOST if lost else "")
+    standing = standing_of(subject.boundaries, subject.objects)
+    bad, remedies = [], []
+    if standing.missing:
+        bad.append(f"not in the cluster: {', '.join(standing.missing)}")
+        remedies.append(_LOST if any(name.startswith("Secret ") for name in standing.missing) else "")
+    if standing.foreign:
+        bad.append(f"there, but of another release: {standing.told(standing.foreign)}")
+        remedies.append(_SHARED)
+    if bad:
+        return Answer("fail", "; ".join(bad), remedy=" ".join(filter(None, remedies)))
     return Answer("pass", f"{len(subject.objects)} objects, all there (those of hooks are not looked for)")
 
 
@@ -103,8 +124,10 @@ def _workloads(subject: Subject) -> Answer:
         elif not progress.done:
             late.append(f"{progress.name}: {progress.says}")
     if late:
-        troubles = [f"{pod['metadata']['name']}: {why}" for pod in subject.pods if (why := trouble_of(pod))]
-        return Answer("fail", "; ".join(late), remedy="; ".join(remedies), evidence="; ".join(troubles))
+        # One that somebody has scaled down is the cause of what is amiss behind it.
+        symptom = False if remedies else None
+        evidence = subject.troubles(subject.pods)
+        return Answer("fail", "; ".join(late), remedy="; ".join(remedies), evidence=evidence, symptom=symptom)
     return Answer("pass", f"{len(wanted)} workloads, all available")
 
 
@@ -138,10 +161,10 @@ def _gateways(subject: Subject) -> Answer:
     for obj in wanted:
         live = subject.boundaries.live(obj)
         status = (live or {}).get("status") or {}
-        programmed = conditions(status.get("conditions")).get("Programmed", "unset")
+        unmet = _unmet(status.get("conditions"), "Programmed", besides="Accepted")
         addresses = [str(item.get("value", "")) for item in status.get("addresses") or ()]
-        if programmed != "True" or not addresses:
-            state = f"Programmed={programmed}, addresses {addresses}" if live else "not there"
+        if unmet or not addresses:
+            state = f"{unmet or 'Programmed=True'}, addresses {addresses}" if live else "not there"
             return Answer("fail", f"{key_of(obj)}: {state}")
         told.append(f"{key_of(obj)} at {', '.join(addresses)}")
     return Answer("pass", "; ".join(told))
@@ -155,16 +178,31 @@ def _routes(subject: Subject) -> Answer:
     hosts: list[str] = []
     for obj in wanted:
         parents = ((subject.boundaries.live(obj) or {}).get("status") or {}).get("parents") or ()
-        accepted = [conditions(parent.get("conditions")) for parent in parents]
         hosts += (obj.get("spec") or {}).get("hostnames") or []
-        if not accepted or any({each.get("Accepted"), each.get("ResolvedRefs")} != {"True"} for each in accepted):
-            bad.append(f"{key_of(obj)}: {accepted or 'no parent has taken it'}")
+        for parent in parents:
+            if unmet := _unmet(parent.get("conditions"), "Accepted", "ResolvedRefs"):
+                at = parent.get("parentRef") or {}
+                bad.append(f"{key_of(obj)} at {at.get('kind', 'Gateway')} {at.get('name', 'without a name')}: {unmet}")
+        bad += [] if parents else [f"{key_of(obj)}: no parent has taken it"]
     return Answer("fail", "; ".join(bad)) if bad else Answer("pass", f"accepted for {', '.join(hosts)}")
 
 
-def conditions(listed: list[Json] | None) -> dict[str, str]:
-    """The status of each condition by its type."""
-    return {item["type"]: item["status"] for item in listed or ()}
+def is_ready(pod: Json) -> bool:
+    """Whether a pod is ready, and stays."""
+    listed = (pod.get("status") or {}).get("conditions") or ()
+    ready = any((item["type"], item["status"]) == ("Ready", "True") for item in listed)
+    return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+def _unmet(listed: list[Json] | None, *wanted: str, besides: str = "") -> str:
+    """Those of the wanted conditions that are not true, with their reason and message; ``besides`` may be unset."""
+    found = {item["type"]: item for item in listed or ()}
+    told = []
+    for name in (*wanted, *({besides} & {*found})):
+        item = found.get(name, {"status": "unset"})
+        why = ": ".join(str(item[key]) for key in ("reason", "message") if item.get(key))
+        told += [f"{name}={item['status']}{f' ({why})' if why else ''}"] if item["status"] != "True" else []
+    return ", ".join(told)
 
 
 CHECKS: tuple[Check[Subject], ...] = catalogue(

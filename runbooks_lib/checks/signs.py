@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from runbooks_lib.checks.release import Subject, conditions
+from runbooks_lib.checks.release import Subject, is_ready
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.manifest import claim_names, hook_objects
@@ -115,11 +115,7 @@ def _claims(subject: Subject) -> Iterator[Sign]:
 
 def _events(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
     """The warnings about what is not as it should be now: a cluster keeps those of a rough start for an hour."""
-    troubled = {
-        pod["metadata"]["name"]
-        for pod in pods
-        if conditions((pod.get("status") or {}).get("conditions")).get("Ready") != "True"
-    }
+    troubled = {pod["metadata"]["name"] for pod in pods if not is_ready(pod)}
     live = {obj["metadata"]["name"]: subject.boundaries.live(obj) for obj in subject.workloads}
     troubled |= {name for name, found in live.items() if found is None or not progress_of(found).done}
     troubled |= {sign.about.rpartition(" ")[2] for sign in _claims(subject)}

@@ -1,8 +1,9 @@
 """A container's environment, as the kubelet would give it."""
 
 import base64
+import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from runbooks_lib.results import Json
 
@@ -32,6 +33,39 @@ def environment(container: Json, pod: Json, read: Read) -> dict[str, str]:
         if value is not None:
             found[entry["name"]] = expand(value, found)
     return found
+
+
+def from_files(
+    names: Iterable[str], variables: Mapping[str, str], container: Json, pod: Json, read: Read
+) -> dict[str, str]:
+    """Those of these variables that an image takes from the file that ``NAME_FILE`` names, as the official ones do.
+
+    Raises Missing: The file's Secret or ConfigMap is not there.
+    """
+    paths = {name: variables[f"{name}_FILE"] for name in names if name not in variables and f"{name}_FILE" in variables}
+    texts = {name: _file(path, container, pod, read) for name, path in paths.items()}
+    return {name: text.rstrip("\n") for name, text in texts.items() if text is not None}
+
+
+def _file(path: str, container: Json, pod: Json, read: Read) -> str | None:
+    """A file that a container has from a Secret or a ConfigMap; None where it has it from elsewhere."""
+    volumes = {volume["name"]: volume for volume in (pod.get("spec") or {}).get("volumes") or ()}
+    for mount in sorted(container.get("volumeMounts") or (), key=lambda each: len(each["mountPath"]), reverse=True):
+        inside = posixpath.relpath(path, mount["mountPath"])
+        if inside.startswith(".."):
+            continue
+        wanted = posixpath.normpath(posixpath.join(mount.get("subPath", ""), inside))
+        volume = volumes.get(mount["name"]) or {}
+        for source in (volume.get("projected") or {}).get("sources") or (volume,):
+            for kind, field in (("Secret", "secret"), ("ConfigMap", "configMap")):
+                if held := source.get(field):
+                    keys = {item["path"]: item["key"] for item in held.get("items") or ()} or {wanted: wanted}
+                    named = {"name": held.get("secretName") or held.get("name"), "optional": held.get("optional")}
+                    entries = _entries(kind, named, read)
+                    if (key := keys.get(wanted)) in entries:
+                        return entries[key]
+        return None
+    return None
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:

@@ -33,7 +33,10 @@ class Access(Row):
 
 
 class Login(Row):
-    """The variables in which a container finds a service; ``url`` is one that holds all of it."""
+    """The variables in which a container finds a service; ``url`` is one that holds all of it.
+
+    ``password_option`` is an option of its command that stands above the variable.
+    """
 
     protocol: str
     host: str = ""
@@ -43,6 +46,7 @@ class Login(Row):
     database: str = ""
     sslmode: str = ""
     url: str = ""
+    password_option: str = ""
 
     def read(self, variables: Mapping[str, str]) -> Access:
         """What the variables say; raises ValueError where they hold no address, without repeating it."""
@@ -62,12 +66,20 @@ class Login(Row):
 
 
 class Page(Row):
-    """A page that is served, and what must stand in it; ``optional``: only some versions have it."""
+    """A page that is served, and what must stand in it.
+
+    Attributes:
+        optional: Only some versions have it.
+        filled_by: A word in the command of the container, of the same image, that fills the list in it.
+        empty: Whether that list may be empty.
+    """
 
     path: str
     at: str | None = None
     equals: str = ""
     optional: bool = False
+    filled_by: str = ""
+    empty: bool = False
 
 
 class Component(Row):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import Access
@@ -12,6 +13,17 @@ from runbooks_lib.tables import table
 
 #: How the name of everything begins that a probe writes.
 PREFIX = "runbooks_probe_"
+
+
+def name_of(run: str, number: int) -> str:
+    """The name of what a run writes with one of its questions."""
+    mark = re.sub(r"\W", "_", run)
+    return f"{PREFIX}{mark}_{number}"
+
+
+def run_of(name: str) -> str:
+    """The run that has written what has this name."""
+    return name.removeprefix(PREFIX).rpartition("_")[0]
 
 
 class Answered(Value):
@@ -45,33 +57,47 @@ class NotFromHere(CheckFailed):
     """Nothing answered at that address, or whoever asks from this one is not let in: from elsewhere it may differ."""
 
 
+class Seen(LookupError):
+    """What a probe saw to be wrong: a pattern of the table ``services``, and what else its row is filled with."""
+
+    def __init__(self, pattern: str, **filling: object) -> None:
+        super().__init__(pattern)
+        self.filling = filling
+
+
 @cache
-def _clauses() -> dict[str, dict[str, str]]:
+def _clauses() -> dict[str, dict[str, Any]]:
     return dict(table(__package__, "clauses.yaml"))
 
 
-def clause(table: str, error: BaseException, other: str) -> str:
-    """The clause of a table for an exception and all that caused it."""
+def clause(table: str, error: BaseException) -> Any:
+    """What a table has for an exception and all that caused it; its last row is for any other."""
     said = ""
     each: BaseException | None = error
     while each is not None:
         said += f" {type(each).__name__} {each}".lower()
         each = each.__cause__ or each.__context__
-    return next((found for pattern, found in _clauses()[table].items() if re.search(pattern, said)), other)
+    return row(table, said)
+
+
+def row(table: str, said: str) -> Any:
+    """The first row of a table whose pattern is found."""
+    return next(found for pattern, found in _clauses()[table].items() if re.search(pattern, said))
 
 
 @contextmanager
 def asking(product: str, access: Access, *errors: type[Exception]) -> Iterator[None]:
-    """What a driver raises in this block, as one of these or as the operating system's, becomes a ``CheckFailed``; a ``NotFromHere`` where another place may matter."""
+    """What a driver raises in this block, as one of these or as the operating system's, becomes a ``CheckFailed``.
+
+    It is a ``NotFromHere`` where another place might get another answer.
+    """
     try:
         yield
     except Exception as error:
-        if not isinstance(error, (*errors, OSError)):
+        if not isinstance(error, (*errors, Seen, OSError)):
             raise
-        said, kind = clause("services", error, ""), CheckFailed
-        if not said and (said := clause("from_here", error, "")):
-            kind = NotFromHere
-        said = said or f"{{product}} failed in a way that is not known ({type(error).__name__})"
-        user, database = access.user or "a user without a name", access.database or "it"
-        summary = f"{said.format(product=product, user=user, database=database)}."
-        raise kind(summary, next_step="Look at the pod's log, and at what its clients were given.") from error
+        filling = {"product": product, "user": access.user or "a user without a name"}
+        filling |= {"database": access.database or "it", "error": type(error).__name__} | getattr(error, "filling", {})
+        found = clause("services", error)
+        says, step = found["says"].format(**filling), found["next"].format(**filling)
+        raise (NotFromHere if found.get("elsewhere") else CheckFailed)(f"{says}.", next_step=step) from error

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import Page
-from runbooks_lib.probes.asking import clause
+from runbooks_lib.probes.asking import clause, row
 from runbooks_lib.results import Value
 
 REDIRECTS = 5
@@ -42,7 +42,7 @@ def ask(address: tuple[str, int], page: Page, *, seconds: float = 5) -> HttpAnsw
     found, body = _get("http://{}:{}{}".format(*address, page.path), seconds, whole=True)
     problem = "" if found.status == 404 and page.optional else _problem(found, body, page)
     if problem:
-        raise CheckFailed(f"{page.path} {problem}.", next_step="Look at the pod's log.")
+        raise CheckFailed(f"{page.path} {problem}.", next_step=row("pages", problem))
     return found
 
 
@@ -62,7 +62,7 @@ def _problem(found: HttpAnswer, body: bytes, page: Page) -> str:
         return f"is no JSON{said}"
     for key in filter(None, page.at.split(".")):
         value = value.get(key) if isinstance(value, dict) else None
-    if not value:
+    if value is None or not (value or page.empty):
         return f"has nothing in {page.at or 'it'}{said}"
     return f"says {page.at} is {value!r}, not {page.equals!r}" if page.equals and value != page.equals else ""
 
@@ -86,5 +86,5 @@ def _get(url: str, timeout: float, *, whole: bool = False) -> tuple[HttpAnswer, 
                     raise TimeoutError
             return found, body
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        said = clause("http", error, f"the connection failed ({type(error).__name__})")
+        said = clause("http", error).format(error=type(error).__name__)
         return HttpAnswer(url=url, seconds=time.monotonic() - started, error=said), b""

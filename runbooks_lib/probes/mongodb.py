@@ -1,24 +1,34 @@
 """Does a MongoDB let its users in? The only importer of ``pymongo``, loaded when it asks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.probes.asking import PREFIX, Answered, asking
+from runbooks_lib.probes.asking import PREFIX, Answered, Seen, asking, run_of
 
-#: What is left of a probe that was killed in the middle is removed by a later one, when it is this old.
+#: What is this old is left of a probe that was killed in the middle, also where no record tells of its run.
 FORGOTTEN = timedelta(hours=1)
 #: What a privilege must allow whoever works with documents: the core of the role readWrite.
 _NEEDED = {"find", "insert", "remove", "update"}
 
 
-def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
+def ask(
+    address: tuple[str, int],
+    access: Access,
+    write: str = "",
+    ended: Callable[[str], bool] = lambda _: False,
+    *,
+    seconds: float = 5,
+) -> Answered:
     """Log in where there is a user, and look; with ``write``, a name, also write, read and remove a document.
 
-    The document is alone in a database of that name, which goes with it. The database of ``access`` is the one that
-    knows the user.
+    The document is alone in a database of that name, which goes with it; so does what runs that were killed have left.
+    The database of ``access`` is the one that knows the user.
+
+    Args:
+        ended: Whether a run is proved to be over.
     """
     from pymongo import MongoClient
     from pymongo.errors import OperationFailure, PyMongoError
@@ -29,18 +39,23 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     how: dict[str, Any] = limits | (login if access.user else {})
     how |= {"directConnection": True, "retryReads": False, "retryWrites": False}
     # The client's threads, which watch the server, end by themselves half a second later.
-    with asking("MongoDB", access, PyMongoError, LookupError), closing(MongoClient[Any](host, port, **how)) as client:
+    with asking("MongoDB", access, PyMongoError), closing(MongoClient[Any](host, port, **how)) as client:
         hello = client.admin.command("hello")
         # The first question that nobody answers who has not logged in.
         databases = client.list_database_names()
-        removed = list(_remember(client, write, databases)) if write else []
+        left = [name for name in databases if name.startswith(PREFIX) and _left(client, name, ended)]
+        if write:
+            _remember(client, write)
+            for name in left:
+                client.drop_database(name)
         version = client.server_info()["version"]
         try:
             status = client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
         except OperationFailure:
             # What only resembles a MongoDB may not know the command.
             status = {}
-    facts = [f"left by an earlier run, and removed: {', '.join(removed)}"] if removed else []
+    done = "removed now" if write else "03_verify with `probes: write` removes it"
+    facts = [f"left by a run that was killed: {', '.join(left)} ({done})"] if left else []
     doubts, lacks = ([], []) if write or not access.user else rights(status, access)
     return Answered(
         product="MongoDB",
@@ -88,17 +103,19 @@ def members(hello: Mapping[str, Any], address: tuple[str, int]) -> Iterator[str]
         yield f"in the replica set {hello.get('setName')}: the pods must reach {', '.join(others)}, too"
 
 
-def _remember(client: Any, name: str, databases: list[str]) -> Iterator[str]:
-    """Write a document, read and remove it; then what others have left for long, whose names are yielded."""
-    now = datetime.now(UTC)
+def _remember(client: Any, name: str) -> None:
+    """Write a document, read and remove it."""
     try:
-        client[name].probe.insert_one({"_id": name, "at": now})
+        client[name].probe.insert_one({"_id": name, "at": datetime.now(UTC)})
         if client[name].probe.find_one({"_id": name}) is None:
-            raise LookupError("read only: what was written did not come back")
+            raise Seen("read only")
     finally:
         client.drop_database(name)
-    for left in databases:
-        document = client[left].probe.find_one() if left.startswith(PREFIX) else None
-        if document is not None and now - document["at"].replace(tzinfo=UTC) > FORGOTTEN:
-            client.drop_database(left)
-            yield left
+
+
+def _left(client: Any, name: str, ended: Callable[[str], bool]) -> bool:
+    """Whether nobody is at work any more on what has this name."""
+    if ended(run_of(name)):
+        return True
+    document = client[name].probe.find_one()
+    return document is not None and datetime.now(UTC) - document["at"].replace(tzinfo=UTC) > FORGOTTEN

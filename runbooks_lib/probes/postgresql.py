@@ -7,13 +7,12 @@ from contextlib import closing
 from typing import Any
 
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.probes.asking import Answered, asking
+from runbooks_lib.probes.asking import Answered, Seen, asking
 
 _LOOK = """
 SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
        current_setting('server_version_num')::int / 10000 AS major,
        (SELECT string_agg(datname, ', ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate) AS databases,
-       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
        (SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
          WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)') AS tables,
        pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS closed,
@@ -24,6 +23,36 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
          - (SELECT count(*) FROM pg_stat_activity
              WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid()) AS free
 """
+#: What a client may do in its own schema: the first of its search path that is there and lets it in; and which row
+#: of clauses.yaml says what is wrong. Parts of a table and what an extension has brought are not asked for.
+_RIGHTS = """
+WITH path AS (
+  SELECT DISTINCT btrim(replace(each, '"$user"', current_user), ' "') AS name
+    FROM unnest(string_to_array(current_setting('search_path'), ',')) AS each),
+mine AS (
+  SELECT relname, has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+                  AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE') AS open
+    FROM pg_class c
+   WHERE relkind IN ('r', 'p') AND NOT relispartition
+     AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+     AND NOT EXISTS (SELECT FROM pg_depend
+                      WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')),
+seen AS (
+  SELECT quote_ident(current_user) AS user,
+         quote_ident(coalesce(current_schema(), (SELECT min(nspname) FROM pg_namespace JOIN path ON name = nspname)))
+           AS schema,
+         (SELECT string_agg(name, ', ') FROM path) AS path,
+         (SELECT coalesce(string_agg(quote_ident(nspname), ', ' ORDER BY nspname), 'none') FROM pg_namespace
+           WHERE nspname !~ '^(pg_|information_schema$)') AS there,
+         (SELECT count(*) FROM mine) AS tables,
+         (SELECT count(*) FROM mine WHERE NOT open) AS closed,
+         (SELECT min(relname) FROM mine WHERE NOT open) AS one)
+SELECT *, CASE WHEN schema IS NULL THEN 'no schema of its own'
+               WHEN current_schema() IS NULL THEN 'no way into a schema'
+               WHEN closed > 0 THEN 'tables are closed'
+               WHEN NOT has_schema_privilege(current_schema(), 'CREATE') THEN 'no new tables' END AS problem
+  FROM seen
+"""
 #: What everyone may enter, when no database is named.
 MAINTENANCE = "postgres"
 #: The oldest major version that is not doubted, and how many connections should be free.
@@ -31,7 +60,7 @@ OLDEST, FREE = 14, 20
 
 
 def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
-    """Log in and look; with ``write``, the name of a table, also create it with a row, read and drop it.
+    """Log in and look, as a client also at what it may do; with ``write``, a name, also make a table, read and drop it.
 
     All of that is one transaction: whenever and however it ends, nothing is left. ``seconds`` is for all of it
     together; the login alone gets two at least. A certificate is held against the authorities that this machine
@@ -50,6 +79,8 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
             return super().wait(_until(deadline, gen), *how, **options)
 
     user, database = access.user or "postgres", access.database or MAINTENANCE
+    # Who comes by a host, to a database that it names.
+    client = bool(access.host and access.database)
     access = access.model_copy(update={"user": user, "database": database})
     login: dict[str, Any] = {"host": address[0], "port": address[1], "user": user, "dbname": database}
     # Nothing of the environment of whoever asks: no stricter TLS, no Kerberos, no password file, no certificate.
@@ -59,12 +90,13 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     login |= {"client_encoding": "utf8"}
     login |= {"sslrootcert": _trusted()} if access.sslmode.startswith("verify") else {}
     login |= {"password": access.password, "connect_timeout": max(2, round(seconds))}
-    with asking("PostgreSQL", access, psycopg.Error, LookupError), closing(Impatient.connect(**login)) as connection:
+    with asking("PostgreSQL", access, psycopg.Error), closing(Impatient.connect(**login)) as connection:
         # With `write` as the server has it for its clients: it may be read-only for them.
         connection.read_only = None if write else True
         seen: Any = connection.execute(_LOOK).fetchone()
         if seen.closed:
-            raise LookupError("read only")
+            raise Seen("read only")
+        tables = _rights(connection) if client else seen.tables
         if write:
             table = Identifier(write)
             connection.execute(SQL("CREATE TABLE {} AS SELECT now()").format(table))
@@ -72,7 +104,7 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
             connection.execute(SQL("DROP TABLE {}").format(table))
             connection.commit()
         encrypted = connection.pgconn.ssl_in_use
-    facts = [f"databases {seen.databases}" if database == MAINTENANCE else f"{seen.tables} tables"]
+    facts = [f"databases {seen.databases}" if database == MAINTENANCE else f"{tables} tables"]
     facts += ["over TLS"] if encrypted else []
     return Answered(
         product="PostgreSQL",
@@ -81,7 +113,7 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
         database=database,
         facts=tuple(facts),
         doubts=tuple(_doubts(seen, access)),
-        lacks=tuple(_lacks(seen)),
+        lacks=("no connection is free",) if seen.free <= 0 else (),
         wrote="a row" if write else "",
     )
 
@@ -97,13 +129,6 @@ def _doubts(seen: Any, access: Access) -> Iterator[str]:
         yield "its certificate is trusted here; whether the pods know its authority could not be seen"
 
 
-def _lacks(seen: Any) -> Iterator[str]:
-    if not seen.may_create:
-        yield "they may create no tables there"
-    if seen.free <= 0:
-        yield "no connection is free"
-
-
 def _trusted() -> str:
     """The file of the authorities that this machine trusts."""
     import ssl
@@ -111,6 +136,16 @@ def _trusted() -> str:
     import certifi
 
     return ssl.get_default_verify_paths().cafile or certifi.where()
+
+
+def _rights(connection: Any) -> int:
+    """How many tables a client has, all of which it may read and write, in a schema where it may make more."""
+    from psycopg.rows import dict_row
+
+    found = connection.cursor(row_factory=dict_row).execute(_RIGHTS).fetchone()
+    if problem := found.pop("problem"):
+        raise Seen(problem, **found)
+    return int(found["tables"])
 
 
 def _until(deadline: float, steps: Any) -> Any:

@@ -4,7 +4,7 @@ from contextlib import closing
 from typing import Any
 
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.probes.asking import PREFIX, Answered, asking
+from runbooks_lib.probes.asking import PREFIX, Answered, Seen, asking
 
 #: A key that a process killed in the middle leaves goes by itself after so many seconds.
 LASTS = 3600
@@ -22,7 +22,7 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
     how |= {"username": access.user or None, "password": access.password or None, "decode_responses": True}
     how |= {"db": int(access.database) if access.database.isdigit() else 0}
     client = redis.Redis(socket_timeout=seconds, socket_connect_timeout=seconds, **how)
-    with asking("Redis", access, redis.RedisError, LookupError), closing(client):
+    with asking("Redis", access, redis.RedisError), closing(client):
         client.ping()
         try:
             info = client.info()
@@ -33,7 +33,7 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
             try:
                 client.set(write, "probe", ex=LASTS)
                 if client.get(write) != "probe":
-                    raise LookupError("read only: what was written did not come back")
+                    raise Seen("read only")
             finally:
                 client.delete(write)
     role = str(info.get("role", "its role is not told to this user"))

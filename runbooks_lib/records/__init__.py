@@ -4,7 +4,7 @@ Opened by :func:`open_folder`, written through a :class:`Journal` and :func:`wri
 """
 
 from runbooks_lib.records.capture import Capture
-from runbooks_lib.records.closing import close, close_as_proved, sweep
+from runbooks_lib.records.closing import close, close_as_proved, ended, sweep
 from runbooks_lib.records.folder import create, is_closed, open_folder, run_id, write_json, write_text
 from runbooks_lib.records.journal import Journal, read_events
 from runbooks_lib.records.outcome import describe
@@ -12,4 +12,4 @@ from runbooks_lib.records.shelf import find, last_change, listing, summary_of, v
 
 __all__ = ["Capture", "Journal", "describe", "read_events"]
 __all__ += ["create", "is_closed", "open_folder", "run_id", "write_json", "write_text"]
-__all__ += ["close", "close_as_proved", "find", "last_change", "listing", "summary_of", "sweep", "verify"]
+__all__ += ["close", "close_as_proved", "ended", "find", "last_change", "listing", "summary_of", "sweep", "verify"]

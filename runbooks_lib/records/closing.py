@@ -97,6 +97,11 @@ def sweep(records_root: Path, resolve: Resolve) -> list[Event]:
     return [_swept(folder, ended[folder], resolve) for folder in left if _unattended(folder)]
 
 
+def ended(records_root: Path, run: str) -> bool:
+    """Whether the record of a run proves that it is over: it is closed, or whoever wrote it is gone."""
+    return any(is_closed(folder) or _unattended(folder) for folder in folders(records_root) if run_id(folder) == run)
+
+
 def _swept(folder: Path, ended: list[str], resolve: Resolve) -> Event:
     told: Json = {"run": run_id(folder), "stage": stage_of(folder), "folder": str(folder)}
     told["ended"] = f"; what it had left at work was ended: {', '.join(ended)}" if ended else ""

@@ -1,7 +1,6 @@
 """What a stage works with: the target's parameters, the two boundaries, and who watches."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from runbooks_lib.cluster import Cluster
@@ -22,6 +21,7 @@ class Boundaries:
         note: What Helm stores as the description of a revision, without the plan: ``run <id>``.
         observe: The run's journal.
         last_change: Which run was the last to begin a change of this release until a time, if a record here tells.
+        ended: Whether a run, by its id, is proved to be over by its record here.
     """
 
     parameters: Parameters
@@ -31,6 +31,7 @@ class Boundaries:
     observe: Observe
     note: str
     last_change: Callable[[str], str] = lambda _: ""
+    ended: Callable[[str], bool] = lambda _: False
 
     @property
     def release(self) -> str:
@@ -64,13 +65,6 @@ class Boundaries:
         """A rendered object as it is in the cluster; None where it is not there."""
         key = key_of(obj, self.namespace)
         return self.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace)
-
-    def missing(self, objects: Iterable[Json]) -> list[str]:
-        """``Kind name`` of those of these objects that are not in the cluster."""
-        wanted = list(objects)
-        with ThreadPoolExecutor(8) as pool:
-            found = pool.map(self.live, wanted)
-            return [str(key_of(obj)) for obj, live in zip(wanted, found, strict=True) if not live]
 
     def require_pin(self) -> Json:
         """The target as a plan binds it.

@@ -1,9 +1,14 @@
 """What is saved from the cluster when a change fails: before anything else is touched."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
+from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import RunbookError
+from runbooks_lib.parameters.components import component_of
+from runbooks_lib.release.access import access_of
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.results import Event, Json
@@ -13,6 +18,7 @@ from runbooks_lib.tables import table
 _KINDS: dict[str, list[str]] = table(__package__, "evidence.yaml")
 
 _TAIL = 500  # lines of each container's log
+_LAST, _LONGEST = 5, 300  # lines in which the last words are, and characters of them
 
 #: Writes one file of the record, given its relative path and text; it redacts.
 Save = Callable[[str, str], None]
@@ -56,6 +62,38 @@ def collect(boundaries: Boundaries, save: Save) -> tuple[str, ...]:
         keep("missing.json", json.dumps(missing, indent=1))
     boundaries.observe(Event(kind="evidence.saved", data={"files": files}))
     return tuple(files)
+
+
+def last_words(boundaries: Boundaries, pod: Json) -> Iterator[str]:
+    """The last line that each container of a pod has said that is not ready, and has not ended well.
+
+    Nothing is told that the redactor could not know: a log prints passwords.
+    """
+    try:
+        _learn(boundaries, pod)
+    except (RunbookError, Missing, ValueError):
+        return
+    for key in ("initContainerStatuses", "containerStatuses"):
+        for status in (pod.get("status") or {}).get(key) or ():
+            ended = (status.get("state") or {}).get("terminated") or {"exitCode": 1}
+            if status.get("ready") or ended["exitCode"] == 0:
+                continue
+            with suppress(RunbookError):
+                log = boundaries.cluster.logs(boundaries.namespace, pod["metadata"]["name"], status["name"], tail=_LAST)
+                if lines := [line.strip() for line in log.splitlines() if line.strip()]:
+                    # In an address that is no URL nobody could tell a password from a port.
+                    line = re.sub(r":[^\s:@]+@", ":…@", boundaries.redactor.redact(lines[-1]))
+                    yield f"{status['name']} said last: {line[:_LONGEST]}"
+
+
+def _learn(boundaries: Boundaries, pod: Json) -> None:
+    """Know the secrets of the namespace, and those that a pod's containers are given otherwise."""
+    for secret in boundaries.cluster.list("v1", "Secret", boundaries.namespace):
+        learn_secret(boundaries.redactor, secret)
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        if component := component_of(str(container.get("image", ""))):
+            for login in (component.itself, *component.uses):
+                access_of(boundaries, container, pod, component, login)
 
 
 def _logs(boundaries: Boundaries, pod: Json, keep: Save, missing: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, kept, key_of, objects_of, workloads
+from runbooks_lib.release.owners import other_owner
 from runbooks_lib.results import Json, ObjectChange
 from runbooks_lib.tables import table
 
@@ -97,11 +98,9 @@ def _shared(boundaries: Boundaries, obj: Json) -> tuple[str, ...]:
     live = boundaries.live(obj)
     if live is None:
         return ("is gone already",)
-    owner = annotation(live, "meta.helm.sh/release-name")
-    space = annotation(live, "meta.helm.sh/release-namespace")
     shared = []
-    if owner and (owner, space) != (boundaries.release, boundaries.namespace):
-        shared.append(f"belongs to release {owner} in namespace {space}, and Helm would remove it all the same")
+    if owner := other_owner(boundaries, live):
+        shared.append(f"belongs to {owner}, and Helm would remove it all the same")
     if key.kind == "GatewayClass":
         for gateway in boundaries.cluster.list(obj["apiVersion"], "Gateway"):
             metadata = gateway["metadata"]

@@ -13,6 +13,7 @@ from runbooks_lib.release.impact import counts, difference, value_changes
 from runbooks_lib.release.lease import name_of
 from runbooks_lib.release.leftovers import Leftovers, leftovers_of
 from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, images, key_of, objects_of, workloads
+from runbooks_lib.release.owners import Standing, standing_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
@@ -86,8 +87,9 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     bindings = _bindings(boundaries, proposal, stored=stored)
     last = boundaries.helm.history(boundaries.release)[-1]
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
-    missing = boundaries.missing(objects_of(stored.manifest))
-    if last.chart == chart and stored.status == "deployed" and not missing and _same(stored, proposal, bindings):
+    standing = standing_of(boundaries, objects_of(stored.manifest))
+    whole = stored.status == "deployed" and not standing.missing and not standing.foreign
+    if last.chart == chart and whole and _same(stored, proposal, bindings):
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
         return Plan(stage="upgrade", target=target, impact=(same,), bindings=bindings)
     now = f"revision {stored.revision}"
@@ -96,7 +98,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         f"Upgrades release {boundaries.release} from {last.chart} ({now}) to {chart}: {counts(changes)}.",
         *(f"Image: {line}" for line in _image_changes(stored, proposal.rendered)),
         *([tried] if stored.status != "deployed" else []),
-        *([f"Missing in the cluster, and made again: {', '.join(missing)}."] if missing else []),
+        *_standing_sentences(standing, proposal.rendered),
         *value_changes(stored.values, proposal.values, shown),
         *_hook_sentences(proposal.rendered, "upgrade"),
         *_generated_sentences(proposal),
@@ -240,6 +242,17 @@ def _generated_sentences(proposal: Proposal) -> tuple[str, ...]:
         "with a strong one first, and the chart adopts it."
         for made in proposal.generated
     )
+
+
+def _standing_sentences(standing: Standing, rendered: Release) -> Iterable[str]:
+    """What Helm does about objects of the release that are not as it left them."""
+    if standing.missing:
+        yield f"Missing in the cluster, and made again: {', '.join(standing.missing)}."
+    stay = [str(key_of(obj)) for obj in objects_of(rendered.manifest)]
+    if taken := standing.told(stay):
+        yield f"TAKEN OVER from another release, which loses it: {taken}."
+    if removed := standing.told(name for name in standing.foreign if name not in stay):
+        yield f"REMOVED although it belongs to another release: {removed}."
 
 
 def _hook_sentences(release: Release, verb: str) -> Iterable[str]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
 
-_REFERENCE = re.compile(r"\$\((\w+)\)")
-_SHELL_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_SHELLS = ("sh", "bash", "ash", "dash")
+from runbooks_lib.cluster import commands
+
 #: The words after which a program's name stands.
 _BEFORE_PROGRAM = ("", "exec", "then", "do", "&&", "||", "|", "--")
 
@@ -69,27 +66,12 @@ def place_of(folders: Mapping[str, Path], inside: str) -> Path | None:
 
 def words_of(container: Container) -> list[str]:
     """The words of a container's command: variables looked up, the line of a shell taken apart."""
-    words: list[str] = []
-    for written in container.args:
-        arg = _REFERENCE.sub(lambda found: container.env.get(found[1], found[0]), written)
-        if words and posixpath.basename(words[0]) in _SHELLS and re.fullmatch(r"-\w*c", words[-1]):
-            words += _line(arg, container.env)
-        else:
-            words.append(arg)
-    return words
-
-
-def _line(line: str, environment: Mapping[str, str]) -> list[str]:
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        return [line]
-    return [_SHELL_REFERENCE.sub(lambda found: environment.get(found[1] or found[2], ""), word) for word in words]
+    return commands.words(container.args, container.env)
 
 
 def programs_of(words: list[str]) -> set[str]:
     """The names of the programs that a command starts; empty when it has only options for the image's own."""
-    if words and posixpath.basename(words[0]) in _SHELLS:
+    if words and posixpath.basename(words[0]) in commands.SHELLS:
         words = list(dropwhile(lambda word: word.startswith("-"), words[1:]))
     return {
         posixpath.basename(word)
@@ -98,16 +80,6 @@ def programs_of(words: list[str]) -> set[str]:
         and word not in _BEFORE_PROGRAM
         and not word.startswith("-")
     }
-
-
-def option(words: list[str], name: str) -> str:
-    """The value of an option, as ``--name value`` or ``--name=value``; empty without one."""
-    for number, word in enumerate(words):
-        if word == name and number + 1 < len(words):
-            return words[number + 1]
-        if word.startswith(name + "="):
-            return word.partition("=")[2]
-    return ""
 
 
 def reach(hosts: Path | None, host: str, port: int) -> tuple[str, int]:

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbooks_lib.cluster.commands import option
 from runbooks_lib.errors import UsageError
 from runbooks_lib.parameters.components import component_of
 from sandbox import toolchain
 from sandbox.ports import free_port
 from sandbox.services import knocks
-from sandbox.services.containers import Container, Launch, bare_environment, option, place_of, programs_of, words_of
+from sandbox.services.containers import Container, Launch, bare_environment, place_of, programs_of, words_of
 from sandbox.services.sql import ASKED
 
 #: Seconds after which a worker without a beat counts as gone: six beats.

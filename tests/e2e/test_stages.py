@@ -274,6 +274,8 @@ def test_a_second_release_is_told_whose_gateway_class_is_in_the_way(opened: Open
     assert 'GatewayClass "csghub-gateway"' in finding.observed
     assert target["target.release"] in finding.observed
     assert "does not belong to this release" in finding.observed
+    # Another name of the release would not help.
+    assert "Its name does not depend on target.release" in finding.remedy
 
 
 def test_a_roll_out_that_does_not_end_fails_with_reasons_and_evidence(

@@ -33,6 +33,7 @@ class Verified:
     def __init__(self, sandbox: Any, target: dict[str, str], folder: Path) -> None:
         done = headless.run_stage("verify", sandbox.parameters_file, overrides=target, output_directory=str(folder))
         self.outcome, self.exit_code, self.folder = done.outcome, done.exit_code, Path(done.folder)
+        self.next_step = done.next_step
         events = records.read_events(self.folder)
         answers = [event["data"] for event in events if event["kind"] == "check.answered"]
         self.said = {answer["id"]: answer["observed"] for answer in answers}
@@ -205,6 +206,9 @@ def test_a_password_that_was_changed_behind_the_release_is_refused_and_never_sho
     assert (done.outcome, done.exit_code) == ("failed", 3)
     written = "".join(path.read_text() for path in done.folder.rglob("*") if path.is_file())
     assert f"refuses the password of {who}" in written
+    # The cause comes first, though the workloads that wait for the database are not ready either.
+    assert "workloads.available" in done.red
+    assert done.next_step.startswith("A volume keeps the password of its first start")
     for secret in (password, other, live.secret("mongo")["MONGO_INITDB_ROOT_PASSWORD"]):
         for form in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()):
             assert form not in written

@@ -276,6 +276,12 @@ def test_keys_that_yaml_made_numbers_of_stand_beside_texts(data: Any, text: str)
         ("change.failed", {"summary": "It broke."}, "FAILED"),
         ("error.raised", {"summary": "It broke.", "next_step": "Mend."}, "It broke.\nNext: Mend."),
         ("error.raised", {"summary": "It broke.", "next_step": ""}, "It broke."),
+        (
+            "error.raised",
+            {"summary": "It broke.", "next_step": "Mend.", "evidence": "x"},
+            "It broke.\nNext: Mend.\nEvidence: x",
+        ),
+        ("error.raised", {"summary": "It broke.", "evidence": "x"}, "It broke.\nEvidence: x"),
         ("change.step", {"title": "a {brace} in it"}, "step: a {brace} in it"),
         ("change.step", {}, "step: "),
         ("command.started", {"argv": ["helm"]}, ""),

@@ -20,6 +20,10 @@ REFUSED = Finding(
     remedy="Look.",
 )
 UNKNOWN = Finding(id="b", title="Routes", status="unknown", observed="no answer")
+DOWN = Finding(
+    id="d", title="Workloads", status="fail", observed="none there", remedy="See.", evidence="p: died", symptom=True
+)
+HALF = Finding(id="e", title="Release", status="fail", observed="failed", remedy="Again.", symptom=True)
 GOOD = Finding(id="c", title="Claims", status="pass", observed="3 claims")
 
 
@@ -40,6 +44,15 @@ def run(world: Any) -> Run:
             "Look.",
         ),
         (
+            [DOWN, UNKNOWN, REFUSED],
+            CheckFailed,
+            "2 checks failed, 1 could not be made. "
+            "PostgreSQL answers: refuses the password; Workloads: none there; Routes: no answer.",
+            "Look.",
+        ),
+        ([DOWN], CheckFailed, "1 check failed. Workloads: none there.", "See."),
+        ([HALF, DOWN], CheckFailed, "2 checks failed. Workloads: none there; Release: failed.", "See."),
+        (
             [UNKNOWN, UNKNOWN],
             OutcomeUnknown,
             "2 checks could not be made. Routes: no answer; Routes: no answer.",
@@ -55,6 +68,12 @@ def test_what_is_not_good_is_told_by_its_worst_lines(
         run.require(Report(stage="verify", title="R", findings=tuple(findings)))
     assert caught.value.summary == summary
     assert caught.value.next_step.startswith(next_step)
+
+
+def test_the_evidence_told_is_that_of_the_finding_whose_remedy_comes_first(run: Run) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        run.require(Report(stage="verify", title="R", findings=(DOWN, GOOD)))
+    assert caught.value.evidence == "p: died"
 
 
 def test_a_good_report_lets_a_run_go_on(run: Run) -> None:

@@ -30,7 +30,8 @@ def app(postgres: Postgres) -> Iterator[Access]:
     """A user with a database of their own; both are new for each test."""
     name, password = f"app_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
     postgres.do(f"CREATE USER {name} PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
-    postgres.do("CREATE TABLE one (id int)", "CREATE SCHEMA other", "CREATE TABLE other.two (id int)", database=name)
+    mine = (f"CREATE TABLE {table} (id int); ALTER TABLE {table} OWNER TO {name}" for table in ("one", "two"))
+    postgres.do(*mine, "CREATE SCHEMA other", "CREATE TABLE other.three (id int)", database=name)
     yield login(name, password, name)
     postgres.do(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"DROP USER {name}")
 

@@ -54,21 +54,71 @@ def test_postgresql_tells_which_databases_there_are_when_none_is_named(postgres:
     assert app.database in found.facts[0].removeprefix("databases ").split(", ")
 
 
-def test_postgresql_tells_of_a_user_who_may_create_nothing(postgres: Postgres, app: Access) -> None:
+#: What was done in the client's database · what is said · what mends it.
+UNUSABLE = [
+    (
+        ["ALTER SCHEMA public OWNER TO owner", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"],
+        "create tables in schema public of {app}, which its clients do when they start.",
+        "GRANT CREATE ON SCHEMA public TO {app};",
+    ),
+    (
+        ["ALTER TABLE one OWNER TO owner", "GRANT SELECT, INSERT, UPDATE ON one TO {app}"],
+        "read and write 1 of the 2 tables in schema public of {app}, such as one.",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app};",
+    ),
+    (
+        ["ALTER SCHEMA public OWNER TO owner", "REVOKE ALL ON SCHEMA public FROM PUBLIC"],
+        "use schema public in {app}.",
+        "GRANT USAGE ON SCHEMA public TO {app};",
+    ),
+    (
+        ["ALTER SCHEMA public RENAME TO old"],
+        "PostgreSQL has no schema for {app} in {app}: of its search path ({app}, public) none is there; there is old, other.",
+        "ALTER ROLE {app} IN DATABASE {app} SET search_path",
+    ),
+]
+
+
+@pytest.mark.parametrize("write", ["", f"{PREFIX}x"])
+@pytest.mark.parametrize(("done", "said", "step"), UNUSABLE)
+def test_a_client_that_can_not_work_in_its_database_is_told_by_what_it_lacks(
+    postgres: Postgres, app: Access, done: list[str], said: str, step: str, write: str
+) -> None:
+    postgres.do(*(each.format(app=app.user) for each in done), database=app.database)
+    expected = said if said.startswith("PostgreSQL") else f"PostgreSQL does not let {{app}} {said}"
+    with pytest.raises(CheckFailed) as caught:
+        postgresql.ask(postgres.address, app, write)
+    assert caught.value.summary == expected.format(app=app.user)
+    assert step.format(app=app.user) in caught.value.next_step
+
+
+def test_what_others_have_elsewhere_and_what_an_extension_brought_is_not_asked_of_a_client(
+    postgres: Postgres, app: Access
+) -> None:
     postgres.do(
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC", "ALTER SCHEMA public OWNER TO owner", database=app.database
+        "CREATE TABLE parts (id int) PARTITION BY LIST (id)",
+        "CREATE TABLE part PARTITION OF parts DEFAULT",
+        f"GRANT ALL ON parts TO {app.user}",
+        "CREATE TABLE brought (id int)",
+        "ALTER EXTENSION plpgsql ADD TABLE brought",
+        database=app.database,
     )
-    found = postgresql.ask(postgres.address, app)
-    assert found.lacks[0] == "they may create no tables there"
-    said = refusal(postgresql.ask, postgres.address, app, f"{PREFIX}x")
-    assert said == f"PostgreSQL does not let {app.user} do what is asked in {app.user}."
+    assert postgresql.ask(postgres.address, app).facts == ("3 tables",)
+
+
+def test_a_service_is_asked_as_its_own_user_whatever_became_of_the_schema(postgres: Postgres, app: Access) -> None:
+    postgres.do("ALTER SCHEMA public RENAME TO old", database=app.database)
+    own = Access(user="owner", password=postgres.password, database=app.database)
+    assert postgresql.ask(postgres.address, own).facts == ("3 tables",)
 
 
 @pytest.mark.parametrize("write", ["", f"{PREFIX}12ab34cd_0"])
 def test_a_postgresql_that_takes_no_writes_of_its_clients_is_told(postgres: Postgres, app: Access, write: str) -> None:
     postgres.do(f"ALTER DATABASE {app.database} SET default_transaction_read_only = on")
-    said = refusal(postgresql.ask, postgres.address, app, write)
-    assert said == "PostgreSQL takes no writes: it is read-only, or a replica."
+    with pytest.raises(CheckFailed) as caught:
+        postgresql.ask(postgres.address, app, write)
+    assert caught.value.summary == "PostgreSQL takes no writes: it is read-only, or a replica."
+    assert "Lead its clients to the primary" in caught.value.next_step
 
 
 def test_postgresql_writes_only_when_it_is_told_to_and_leaves_nothing(postgres: Postgres, app: Access) -> None:
@@ -264,9 +314,30 @@ def test_what_a_dead_mongodb_probe_left_is_removed_when_it_is_old(
         patch.setattr(mongodb, "FORGOTTEN", mongodb.FORGOTTEN * (1 if not hours else 0))
         found = mongodb.ask(address, access, f"{PREFIX}alive")
     assert left_in(address, access) == ([f"{PREFIX}dead"] if stays else [])
-    assert (f"left by an earlier run, and removed: {PREFIX}dead" in found.facts) is not stays
+    assert (f"left by a run that was killed: {PREFIX}dead (removed now)" in found.facts) is not stays
     with client_of(address, access) as client:
         client.drop_database(f"{PREFIX}dead")
+
+
+def test_what_a_run_left_that_is_proved_to_be_over_is_removed_at_once_and_else_told(
+    ferretdb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pymongo
+
+    address, access = ferretdb
+    killed, alive = f"{PREFIX}12ab34cd_0", f"{PREFIX}56ef78ab_0"
+    with monkeypatch.context() as patch:
+        patch.setattr(pymongo.MongoClient, "drop_database", lambda *_: None)
+        for name in (killed, alive):
+            mongodb.ask(address, access, name)
+    reading = mongodb.ask(address, access, "", "12ab34cd".__eq__)
+    assert reading.facts == (f"left by a run that was killed: {killed} (03_verify with `probes: write` removes it)",)
+    assert left_in(address, access) == [killed, alive]
+    writing = mongodb.ask(address, access, f"{PREFIX}99cd99cd_0", "12ab34cd".__eq__)
+    assert writing.facts == (f"left by a run that was killed: {killed} (removed now)",)
+    assert left_in(address, access) == [alive]
+    with client_of(address, access) as client:
+        client.drop_database(alive)
 
 
 def test_a_mongodb_probe_that_is_interrupted_in_the_middle_leaves_nothing(

@@ -53,6 +53,7 @@ def ask(helm_executable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ended = process.run(argv, timeout=60, stdin=yaml.safe_dump(values), cwd=tmp_path)
         assert ended.ok, ended.stderr
         boundaries = SimpleNamespace(parameters=parameters, redactor=redactor, namespace="csghub", note="run abc")
+        boundaries.ended = lambda _: False
         boundaries.cluster = SimpleNamespace(get=lambda *_: None)
         subject: Any = SimpleNamespace(boundaries=boundaries, objects=objects_of(ended.stdout))
         subject.proposal = SimpleNamespace(values=values)
@@ -99,7 +100,7 @@ def test_a_database_that_nobody_made_fails(ask: Ask, databases: Access, postgres
     assert finding.status == "fail"
     worst = finding.observed.splitlines()[0]
     assert worst.endswith(f":{databases.port}: PostgreSQL has no database csghub_label_studio")
-    assert "CREATE DATABASE" in finding.remedy
+    assert "or label_studio.postgresql.database" in finding.remedy
 
 
 def test_a_wrong_password_fails_once_for_all_who_have_it(ask: Ask, databases: Access) -> None:
@@ -114,7 +115,10 @@ def test_a_user_who_may_create_nothing_fails(ask: Ask, databases: Access, postgr
     postgres.do(*taken, database="csghub_dataflow")
     finding = ask("external.postgresql", {"PG_OF_A_TEST": databases.password}, **postgresql(databases))
     assert finding.status == "fail"
-    assert finding.observed.splitlines()[0].endswith("; they may create no tables there")
+    assert finding.observed.splitlines()[0].endswith(
+        "create tables in schema public of csghub_dataflow, which its clients do when they start"
+    )
+    assert "GRANT CREATE ON SCHEMA public" in finding.remedy
 
 
 def test_an_sslmode_of_the_parameters_is_what_the_clients_ask_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import runpy
 import threading
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ def test_a_finding_has_the_answer_and_what_the_check_says_of_itself() -> None:
         "why": "it matters",
         "remedy": "do something",
         "evidence": "",
+        "symptom": False,
     }
 
 
@@ -51,6 +53,16 @@ def test_an_answer_may_know_better_than_its_check() -> None:
     answer = Answer("fail", "seen", expected="other", remedy="mend", evidence="there")
     (finding,) = asked(check("a", answer)).findings
     assert (finding.expected, finding.remedy, finding.evidence) == ("other", "mend", "there")
+
+
+@pytest.mark.parametrize(
+    ("of_check", "of_answer", "expected"), [(True, None, True), (True, False, False), (False, True, True)]
+)
+def test_what_is_a_symptom_is_said_by_the_check_unless_the_answer_knows_better(
+    of_check: bool, of_answer: bool | None, expected: bool
+) -> None:
+    asks = dataclasses.replace(check("a", Answer("fail", "seen", symptom=of_answer)), symptom=of_check)
+    assert asked(asks).findings[0].symptom is expected
 
 
 def test_all_are_asked_though_the_first_fails() -> None:

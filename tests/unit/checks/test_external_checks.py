@@ -66,7 +66,7 @@ def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
     asked = Asked()
 
     def prober(protocol: str) -> Any:
-        def ask(address: tuple[str, int], access: Access, write: str = "") -> Answered:
+        def ask(address: tuple[str, int], access: Access, write: str, ended: object) -> Answered:
             # What is known by now would be taken out of anything that is said.
             assert not access.password or world.redactor.redact(access.password) != access.password
             asked.append((protocol, address, access, write))

@@ -180,7 +180,19 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "gateway",
         "status.conditions",
         [{"type": "Programmed", "status": "False"}],
-        "Programmed=False",
+        "Programmed=False, addresses ['192.0.2.1']",
+    ),
+    (
+        "gateway.programmed",
+        "gateway",
+        "status",
+        {
+            "conditions": [
+                {"type": "Programmed", "status": "False", "reason": "AddressNotAssigned", "message": "No address yet"},
+                {"type": "Accepted", "status": "False", "reason": "Invalid"},
+            ]
+        },
+        "Programmed=False (AddressNotAssigned: No address yet), Accepted=False (Invalid), addresses []",
     ),
     ("routes.accepted", "route", "status", {}, "HTTPRoute route: no parent has taken it"),
     (
@@ -188,7 +200,27 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "route",
         "status.parents",
         [{"conditions": [{"type": "Accepted", "status": "True"}, {"type": "ResolvedRefs", "status": "False"}]}],
-        "'ResolvedRefs': 'False'",
+        "HTTPRoute route at Gateway without a name: ResolvedRefs=False",
+    ),
+    (
+        "routes.accepted",
+        "route",
+        "status.parents",
+        [
+            {
+                "parentRef": {"name": "gw"},
+                "conditions": [
+                    {
+                        "type": "Accepted",
+                        "status": "False",
+                        "reason": "NoMatchingParent",
+                        "message": "no such listener",
+                    },
+                    {"type": "ResolvedRefs", "status": "True"},
+                ],
+            }
+        ],
+        "HTTPRoute route at Gateway gw: Accepted=False (NoMatchingParent: no such listener)",
     ),
     ("routes.accepted", "route", "status.parents", [{"conditions": ACCEPTED}, {}], "HTTPRoute route"),
 ]
@@ -222,6 +254,19 @@ def test_what_is_missing_fails(world: Any, objects: dict[str, Json], ident: str,
     assert said in answer.observed
 
 
+def test_an_object_that_another_release_has_taken_over_fails(world: Any, objects: dict[str, Json]) -> None:
+    other = {"meta.helm.sh/release-name": "two", "meta.helm.sh/release-namespace": "elsewhere"}
+    set_at(objects, "route", "metadata.annotations", other)
+    del objects["outside"]
+    answer = finding(world, objects, "objects.present")
+    assert (answer.status, answer.observed) == (
+        "fail",
+        "not in the cluster: Service outside; "
+        "there, but of another release: HTTPRoute route (release two in namespace elsewhere)",
+    )
+    assert "keep one of the two releases" in answer.remedy
+
+
 @pytest.mark.parametrize("status", ["failed", "pending-upgrade", "uninstalling", "superseded"])
 def test_a_release_that_is_not_deployed_fails(world: Any, objects: dict[str, Json], status: str) -> None:
     world.stored(MANIFEST, info={"status": status, "description": "timed out"})
@@ -243,7 +288,23 @@ def test_a_late_workload_is_explained_by_its_pods(world: Any, objects: dict[str,
     set_at(objects, "api", "status.availableReplicas", 0)
     waiting = [{"name": "api", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]
     set_at(objects, "pod", "status.containerStatuses", waiting)
-    assert finding(world, objects, "workloads.available").evidence == "api-1: api: ImagePullBackOff"
+    answer = finding(world, objects, "workloads.available")
+    assert (answer.evidence, answer.symptom) == ("api-1: api: ImagePullBackOff", True)
+
+
+def test_a_late_workload_is_explained_by_what_its_pods_said_last(world: Any, objects: dict[str, Json]) -> None:
+    set_at(objects, "api", "status.availableReplicas", 0)
+    world.cluster.texts["api-1/api", False] = "starting\nFATAL: no config\n\n"
+    set_at(objects, "pod", "status.containerStatuses", [{"name": "api", "ready": False}])
+    assert finding(world, objects, "workloads.available").evidence == "api-1: api said last: FATAL: no config"
+
+
+def test_who_was_scaled_down_and_what_was_cut_off_are_causes(world: Any, objects: dict[str, Json]) -> None:
+    set_at(objects, "api", "spec.replicas", 0)
+    assert finding(world, objects, "workloads.available").symptom is False
+    for status, symptom in (("failed", True), ("pending-upgrade", False)):
+        world.stored(MANIFEST, info={"status": status, "description": "timed out"})
+        assert finding(world, objects, "release.status").symptom is symptom
 
 
 def test_without_gateway_objects_their_checks_are_skipped(world: Any, objects: dict[str, Json]) -> None:

@@ -91,6 +91,7 @@ class Asked(list[tuple[str, str, int, Access, str]]):
         self.broken: Exception | None = None
         self.pages: list[tuple[str, int, str]] = []
         self.absent: tuple[str, ...] = ()
+        self.empty: set[str] = set()
 
 
 @pytest.fixture
@@ -113,7 +114,8 @@ def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
             raise asked.broken
 
     def prober(protocol: str) -> Any:
-        def ask(address: tuple[str, int], access: Access, write: str = "") -> Answered:
+        def ask(address: tuple[str, int], access: Access, write: str, ended: Any) -> Answered:
+            assert ended == world.boundaries.ended
             # What is known by now would be taken out of anything that is said.
             assert not access.password or world.redactor.redact(access.password) != access.password
             asked.append((protocol, *address, access, write))
@@ -125,6 +127,7 @@ def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
     def page(address: tuple[str, int], page: Any) -> probes.http.HttpAnswer:
         asked.pages.append((*address, page.path))
+        asked.empty |= {page.path} if page.empty else set()
         if page.path in asked.refusals:
             raise asked.refusals[page.path]
         return probes.http.HttpAnswer(url=page.path, status=404 if page.path in asked.absent else 200)
@@ -215,6 +218,77 @@ def test_pages_are_asked_of_what_serves_and_not_of_what_only_runs_the_same_image
     assert (finding.status, finding.observed) == ("pass", f"Deployment api: as it should: {', '.join(paths)}")
 
 
+def own(asked: Asked, protocol: str) -> Access:
+    """With what a service was asked as itself."""
+    (given,) = (question[3] for question in asked if question[0] == protocol and not question[3].host)
+    return given
+
+
+CACHE = "{name: main, image: 'r.example/team/redis:1'"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "command: [redis-server, --requirepass, $(CACHE_PW)]",
+        "command: [redis-server], args: ['--requirepass=$(CACHE_PW)']",
+        "command: [sh, -c, 'exec redis-server --requirepass \"${CACHE_PW}\"']",
+    ],
+)
+def test_a_service_is_asked_with_the_password_in_its_command(world: Any, asked: Asked, command: str) -> None:
+    reference = "[{name: CACHE_PW, valueFrom: {secretKeyRef: {name: db, key: POSTGRES_PASSWORD}}}]"
+    world.stored(MANIFEST.replace(CACHE, f"{CACHE}, {command}, env: {reference}"))
+    assert found(world, "redis").status == "pass"
+    assert own(asked, "redis").password == PASSWORD
+
+
+def test_a_service_is_asked_with_the_password_in_a_file_of_a_mounted_secret(world: Any, asked: Asked) -> None:
+    before = "containers: [{name: main, image: 'r.example/team/postgres:1'"
+    mounts = (
+        ", volumeMounts: [{name: k, mountPath: /run/keys}], env: [{name: POSTGRES_PASSWORD_FILE, value: /run/keys/pw}]"
+    )
+    volumes = "volumes: [{name: k, secret: {secretName: keys}}], "
+    world.stored(
+        MANIFEST.replace(before, volumes + before + mounts).replace(
+            "secretRef: {name: db}", "configMapRef: {name: who}"
+        )
+    )
+    world.cluster.add(secret("keys", pw=PASSWORD), live("ConfigMap", "who", data={"POSTGRES_USER": "owner"}))
+    assert found(world, "postgresql").status == "pass"
+    assert own(asked, "postgresql") == Access(port=5432, user="owner", password=PASSWORD)
+
+
+def test_a_service_whose_password_is_nowhere_is_asked_with_that_of_its_clients(world: Any, asked: Asked) -> None:
+    configured(world, REDIS_HOST_URL=f"redis://:{PASSWORD}@cache:6379/0")
+    assert found(world, "redis").status == "pass"
+    assert own(asked, "redis") == Access(port=6379, password=PASSWORD, database="0")
+    # Only an upgrade leaves them out: it may mend what clients are given.
+    asked.clear()
+    assert own_passwords(world).status == "pass"
+    assert own(asked, "redis").password == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "empty"),
+    [("args: [celery-worker]", False), ("command: [celery, -A, x, worker]", False), ("args: [uvicorn]", True)],
+)
+def test_a_list_of_workers_may_be_empty_where_the_release_runs_none(
+    world: Any, asked: Asked, command: str, empty: bool
+) -> None:
+    worker = workload("Deployment", "worker", "dataflow", config="api")
+    world.stored(MANIFEST.replace(worker, worker.replace("{name: main", f"{{name: main, {command}")))
+    found(world, "http")
+    assert asked.empty == ({"/api/v1/dataflow/celery/get_celery_server_list"} if empty else set())
+    world.stored(
+        MANIFEST.replace(
+            worker, worker.replace("spec: {", "spec: {replicas: 0, ").replace("{name: main", f"{{name: main, {command}")
+        )
+    )
+    asked.empty.clear()
+    found(world, "http")
+    assert len(asked.empty) == 1
+
+
 def test_nothing_is_written_unless_the_parameters_say_so(world: Any, asked: Asked) -> None:
     found(world, "postgresql")
     assert {question[4] for question in asked} == {""}
@@ -272,6 +346,28 @@ def test_a_database_without_a_ready_pod_fails_with_one_sentence_of_its_own(
     assert finding.status == "fail"
     assert finding.observed == "StatefulSet db has no ready pod, so its PostgreSQL can't be asked"
     assert "postgresql" not in {question[0] for question in asked}
+
+
+def test_the_step_is_the_one_that_fits_what_was_seen(world: Any, asked: Asked) -> None:
+    asked.refusals["app"] = CheckFailed("PostgreSQL takes no writes.", next_step="Lead its clients to the primary.")
+    finding = found(world, "postgresql")
+    assert (finding.remedy, finding.symptom) == ("Lead its clients to the primary.", False)
+    configured(world, DATABASE_PORT="many")
+    assert found(world, "postgresql").remedy.startswith("Correct the value")
+    world.cluster.objects = [obj for obj in world.cluster.objects if obj["kind"] != "ConfigMap"]
+    assert found(world, "postgresql").remedy.startswith("Put it back")
+    assert (found(world, "http").status, found(world, "http").symptom) == ("fail", False)
+
+
+def test_a_database_whose_pod_is_not_ready_is_a_symptom_and_its_last_words_are_evidence(
+    world: Any, asked: Asked
+) -> None:
+    (own,) = (obj for obj in world.cluster.objects if obj["metadata"]["name"] == "db-0")
+    own["status"] = {"containerStatuses": [{"name": "main", "ready": False, "state": {"running": {}}}]}
+    world.cluster.texts["db-0/main", False] = f"FATAL: {PASSWORD} is not for me\n"
+    finding = found(world, "postgresql")
+    assert (finding.status, finding.symptom) == ("fail", True)
+    assert finding.evidence == "db-0: main said last: FATAL: «redacted:db#POSTGRES_PASSWORD» is not for me"
 
 
 def test_why_a_pod_is_not_ready_is_said_where_it_is_known(world: Any, asked: Asked) -> None:

@@ -108,6 +108,13 @@ TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
         7,
         "does not belong to this release",
     ),
+    (
+        'Unable to continue with install: GatewayClass "g" in namespace "" exists and cannot be imported into the current '
+        'release: invalid ownership metadata; annotation validation error: key "meta.helm.sh/release-name" must equal "b"',
+        TargetRefused,
+        7,
+        "one for the whole cluster, exists and does not belong to this release",
+    ),
     ("UPGRADE FAILED: context canceled", OutcomeUnknown, 6, "stopped before it was done"),
     ("INSTALLATION FAILED: context deadline exceeded", OutcomeUnknown, 6, "time was up"),
     (

@@ -209,6 +209,7 @@ def address_of(site: str) -> tuple[str, int]:
         {"path": "/right.json", "at": "data.rows"},
         {"path": "/right.json", "at": ""},
         {"path": "/404", "at": "data", "optional": True},
+        {"path": "/list.json", "at": "", "empty": True},
     ],
 )
 def test_a_page_is_as_it_should_be(site: str, page: dict[str, Any]) -> None:
@@ -227,6 +228,7 @@ def test_a_page_is_as_it_should_be(site: str, page: dict[str, Any]) -> None:
             '/failed.json has nothing in data: {"code": 500, "msg": "no such table"}.',
         ),
         ({"path": "/list.json", "at": ""}, "/list.json has nothing in it: []."),
+        ({"path": "/failed.json", "at": "data", "empty": True}, "/failed.json has nothing in data: "),
         ({"path": "/broken.json", "at": ""}, '/broken.json is no JSON: {"info":.'),
         ({"path": "/nothing.json", "at": ""}, "/nothing.json is no JSON."),
         ({"path": "/welcome.html", "at": ""}, "/welcome.html is no JSON: Welcome to nginx! It works."),
@@ -246,6 +248,22 @@ def test_a_page_that_is_not_as_it_should_be_says_what_it_is(site: str, page: dic
     assert caught.value.summary.startswith(said)
     assert len(caught.value.summary) < 200
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("page", "step"),
+    [
+        ({"at": "info.title", "equals": "Left"}, "Another application"),
+        ({"path": "/404"}, "Another application"),
+        ({"path": "/500"}, "Look at the pod's log; what its databases say"),
+        ({"path": "/failed.json", "at": "data"}, "Look at the pod's log for what it could not read"),
+        ({"path": "/hang"}, "Look at the pod's log and its load"),
+    ],
+)
+def test_what_to_do_about_a_page_fits_what_is_wrong_with_it(site: str, page: dict[str, Any], step: str) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        ask(address_of(site), Page(**{"path": "/right.json"} | page), seconds=0.5)
+    assert caught.value.next_step.startswith(step)
 
 
 def test_a_page_without_an_end_is_not_read_to_its_end(site: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -291,6 +291,18 @@ def test_one_living_writer_keeps_a_record_open(tmp_path: Path, folder: Path) -> 
     assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 
 
+def test_a_run_is_over_when_its_record_is_closed_or_its_writers_are_gone(tmp_path: Path, folder: Path) -> None:
+    run = records.run_id(folder)
+    assert not records.ended(tmp_path, run)
+    gone(folder)
+    assert records.ended(tmp_path, run)
+    records.Journal(folder, Redactor(), role="kernel")
+    assert not records.ended(tmp_path, run)
+    records.close_as_proved(folder, Redactor(), closer="engine")
+    assert records.ended(tmp_path, run)
+    assert not records.ended(tmp_path, "00000000")
+
+
 def test_a_record_without_any_writer_is_left_alone_at_first(tmp_path: Path, folder: Path) -> None:
     """It is being made; or its disk was full."""
     (folder / "events.jsonl").unlink()

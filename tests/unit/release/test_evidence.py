@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.release.evidence import collect
+from runbooks_lib.release.evidence import collect, last_words
 
 
 def pod(restarts: int = 0) -> dict[str, Any]:
@@ -105,3 +105,29 @@ def test_what_can_not_be_read_is_told_and_stops_nothing(world: Any, files: dict[
     }
     assert files["evidence/logs/api-1.wait.log"] == "log of wait"
     assert "evidence/httproutes.json" in files
+
+
+def test_the_last_words_are_those_of_who_is_not_ready_and_hold_no_secret(world: Any) -> None:
+    world.cluster.add(secret())
+    down = pod()
+    down["status"] = {
+        "initContainerStatuses": [
+            {"name": "done", "state": {"terminated": {"exitCode": 0}}},
+            {"name": "wait", "state": {"running": {}}},
+        ],
+        "containerStatuses": [{"name": "well", "ready": True}, {"name": "api", "ready": False}, {"name": "mute"}],
+    }
+    for name in ("done", "wait", "well", "api"):
+        world.cluster.texts[f"api-1/{name}", False] = f"first\n{name} has hunter2-hunter2\n"
+    world.cluster.texts["api-1/api", False] = "connect to app:not-known-to-anybody@db:5432/x\n"
+    world.cluster.texts["api-1/mute", False] = RunbookError("It has no log.")
+    assert list(last_words(world.boundaries, down)) == [
+        "wait said last: wait has «redacted:s#PASSWORD»",
+        "api said last: connect to app:…@db:5432/x",
+    ]
+
+
+def test_no_last_words_are_told_where_the_secrets_can_not_be_known(world: Any) -> None:
+    world.cluster.texts["api-1/api", False] = "hunter2-hunter2"
+    world.cluster.lists["Secret"] = RunbookError("Not allowed.")
+    assert list(last_words(world.boundaries, pod())) == []

@@ -203,6 +203,26 @@ def test_what_was_deleted_by_hand_is_made_again(world: Any) -> None:
     assert f"Missing in the cluster, and made again: {lost['kind']} {lost['metadata']['name']}." in plan.impact
 
 
+def test_an_upgrade_names_what_it_would_take_over_from_another_release(world: Any) -> None:
+    world.renders(manifest())
+    world.stored(manifest(), values=_given(world))
+    world.lives(manifest())
+    shared = world.cluster.objects[-1]
+    other = {"meta.helm.sh/release-name": "other", "meta.helm.sh/release-namespace": "elsewhere"}
+    shared["metadata"].setdefault("annotations", {}).update(other)
+    plan = plan_upgrade(world.boundaries)
+    name = f"{shared['kind']} {shared['metadata']['name']} (release other in namespace elsewhere)"
+    assert not plan.empty
+    assert f"TAKEN OVER from another release, which loses it: {name}." in plan.impact
+    world.renders("")
+    assert f"REMOVED although it belongs to another release: {name}." in plan_upgrade(world.boundaries).impact
+    # Its own are no news, whether or not Helm has written on them whose they are.
+    ours = {"meta.helm.sh/release-name": "dataflow", "meta.helm.sh/release-namespace": "csghub"}
+    shared["metadata"]["annotations"].update(ours)
+    world.renders(manifest())
+    assert plan_upgrade(world.boundaries).empty
+
+
 def test_after_a_failed_upgrade_the_plan_says_what_it_is_compared_with(world: Any) -> None:
     world.renders(manifest())
     world.stored(manifest(), values=_given(world), info={"status": "failed"})

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.services.containers import Container, bare_environment, option, place_of, programs_of, reach, words_of
+from runbooks_lib.cluster.commands import option
+from sandbox.services.containers import Container, bare_environment, place_of, programs_of, reach, words_of
 
 
 def container(tmp_path: Path, *args: str, **env: str) -> Container:

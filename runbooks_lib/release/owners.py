@@ -1,0 +1,38 @@
+"""Whose an object is: Helm writes on each the release that made it or took it over last."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import annotation, key_of
+from runbooks_lib.results import Json
+
+
+class Standing(NamedTuple):
+    """What became of a release's objects: names of those that are not there, and of another's with whose they are."""
+
+    missing: tuple[str, ...]
+    foreign: dict[str, str]
+
+    def told(self, names: Iterable[str]) -> str:
+        """Those of these that are another's, for people."""
+        return ", ".join(f"{name} ({self.foreign[name]})" for name in names if name in self.foreign)
+
+
+def standing_of(boundaries: Boundaries, objects: Iterable[Json]) -> Standing:
+    """How these objects of the release stand in the cluster."""
+    wanted = list(objects)
+    with ThreadPoolExecutor(8) as pool:
+        found = {str(key_of(obj)): live for obj, live in zip(wanted, pool.map(boundaries.live, wanted), strict=True)}
+    owners = {name: other_owner(boundaries, live) for name, live in found.items() if live}
+    foreign = {name: owner for name, owner in owners.items() if owner}
+    return Standing(tuple(name for name, live in found.items() if not live), foreign)
+
+
+def other_owner(boundaries: Boundaries, live: Json) -> str:
+    """The release that a live object belongs to, where that is not ours: ``release NAME in namespace NAMESPACE``."""
+    owner = annotation(live, "meta.helm.sh/release-name")
+    space = annotation(live, "meta.helm.sh/release-namespace")
+    ours = not owner or (owner, space) == (boundaries.release, boundaries.namespace)
+    return "" if ours else f"release {owner} in namespace {space}"
