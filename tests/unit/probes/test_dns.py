@@ -18,10 +18,9 @@ def test_a_name_has_addresses_and_one_that_can_not_be_has_none() -> None:
     assert list(found) == ["localhost", "dataflow.invalid"]
 
 
-@pytest.mark.parametrize("name", ["", "a" * 64 + ".invalid", "..", "a b"])
+@pytest.mark.parametrize("name", ["a" * 64 + ".invalid", "..", "a b"])
 def test_what_is_no_name_has_none(name: str) -> None:
-    assert set(addresses([name])) == {name}
-    assert name == "" or addresses([name])[name] == ()
+    assert addresses([name]) == {name: ()}
 
 
 def test_a_resolver_that_hangs_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
