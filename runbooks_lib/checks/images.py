@@ -37,6 +37,7 @@ def _found(subject: Subject) -> Answer:
         lacks = platforms - set(seen.platforms)
         told = {"image": image.name, "host": image.host, "where": few(wanted[image]), "says": seen.says}
         told |= {"has": ", ".join(seen.platforms), "lacks": ", ".join(sorted(lacks))}
+        told["count"] = str(sum(other.host == image.host for other in wanted))
         case = _case(seen, lacks, platforms)
         lines += [_line(case, namespace=subject.boundaries.namespace, **told)] if case else []
     if unknown:

@@ -41,24 +41,23 @@ def mirrored(subject: Subject) -> Answer:
 def _line_to_move(values: Json, text: str, mirror: str) -> str:
     """The line of the parameters that has an image pulled from a mirror, or where to look for it."""
     image = parsed(text)
-    found = [place for place in _places(values) if image and f"/{image.repository}".endswith(f"/{place[1]}")]
+    found = [place for place in _places(values, mirror) if image and f"/{image.repository}".endswith(f"/{place[0]}")]
     if not found:
         return f"No value of the chart names the repository of {text}: look for it with `helm show values`."
-    path, repository, alone = max(found, key=lambda place: len(place[1]))
-    move = f"{_key(f'{path}.registry')}: {mirror}" if alone else f"{_key(f'{path}.repository')}: {mirror}/{repository}"
-    return f"Write in the parameters: {move}"
+    return f"Write in the parameters: {max(found, key=lambda place: len(place[0]))[1]}"
 
 
-def _places(values: Json, above: str = "") -> Iterator[tuple[str, str, bool]]:
-    """Path of each mapping that has a repository, that repository, and whether it stands there without a registry."""
+def _places(values: Json, mirror: str, above: str = "") -> Iterator[tuple[str, str]]:
+    """Each repository that stands in a chart's values, and the line that has it come from a mirror."""
     for key, value in values.items():
         path = f"{above}.{key}".removeprefix(".")
         if isinstance(value, dict):
-            text = value.get("repository")
-            image = parsed(text) if isinstance(text, str) else None
-            if image:
-                yield path, image.repository.removeprefix("library/"), not str(text).startswith(f"{image.registry}/")
-            yield from _places(value, path)
+            yield from _places(value, mirror, path)
+        image = parsed(value) if isinstance(value, str) else None
+        if image and value.startswith(f"{image.registry}/"):
+            yield image.repository, f"{_key(path)}: {mirror}{value.removeprefix(image.registry)}"
+        elif image and key == "repository":
+            yield image.repository.removeprefix("library/"), f"{_key(f'{above}.registry')}: {mirror}"
 
 
 def _key(path: str) -> str:

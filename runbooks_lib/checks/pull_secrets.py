@@ -18,7 +18,7 @@ from runbooks_lib.results import Json
 
 #: The types of a pull secret, and the key of each.
 _KEYS = {"kubernetes.io/dockerconfigjson": ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
-_MAKE = "docker-registry {name} --docker-server=REGISTRY --docker-username=USER --docker-password=PASSWORD"
+_MAKE = "docker-registry {name} --from-file=.dockerconfigjson=FILE"
 
 #: Namespace and name of a Secret.
 Where = tuple[str, str]

@@ -134,12 +134,18 @@ def test_an_image_from_elsewhere_fails_with_the_line_that_moves_it(mirrored: Any
     assert answer.remedy.startswith(line)
 
 
-def test_a_value_that_holds_the_registry_too_gets_it_all_anew(mirrored: Any) -> None:
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ({"tool": {"repository": "quay.io/team/tool"}}, f"tool.repository: {MIRROR}/team/tool"),
+        ({"tool": "quay.io/team/tool:1", "page": "quay.io"}, f"tool: {MIRROR}/team/tool:1"),
+        ({"a": {"repository": "tool"}, "b": {"repository": "team/tool"}}, f"b.registry: {MIRROR}"),
+    ],
+)
+def test_a_value_that_holds_the_registry_too_gets_it_all_anew(mirrored: Any, written: Json, line: str) -> None:
     world = mirrored(deployment("d", pod("quay.io/team/tool:1")))
-    world.settings["values"] = {"extra": {"tool": {"repository": "quay.io/team/tool"}}}
-    assert finding(world, "images.mirror").remedy == (
-        f"Write in the parameters: values.extra.tool.repository: {MIRROR}/team/tool"
-    )
+    world.settings["values"] = {"extra": written}
+    assert finding(world, "images.mirror").remedy == f"Write in the parameters: values.extra.{line}"
 
 
 def test_init_containers_and_hooks_count_and_each_image_is_one_line(mirrored: Any) -> None:
@@ -227,7 +233,12 @@ def test_an_image_that_names_no_platform_is_a_warning(world: Any, registry: Regi
     [
         (404, "fail", "HOST/team/app:v1 of Deployment d (c0) is not there: HOST answered 404", "images.tag"),
         (403, "fail", "HOST does not give HOST/team/app:v1 of Deployment d (c0)", "images.pull_secrets"),
-        (429, "unknown", "HOST takes no more questions for now (asked from here, not from a node)", "Try again later"),
+        (
+            429,
+            "unknown",
+            "HOST takes no more questions for now (429, asked from here, not from a node)",
+            "Try again later",
+        ),
         (
             500,
             "unknown",
@@ -257,7 +268,10 @@ def test_a_registry_that_does_not_answer_is_one_line_and_the_others_are_told_too
     world.renders(deployment("d", pod(f"{gone}/a:1", f"{gone}/b:1")))
     answer = finding(world, "images.found")
     assert answer.status == "unknown"
-    assert answer.observed == f"{gone} does not answer: connection refused (asked from here, not from a node)"
+    assert (
+        answer.observed
+        == f"{gone} does not answer, so 2 of its images are not looked for: connection refused (asked from here, not from a node)"
+    )
     assert f"`crictl pull {gone}/a:1`" in answer.remedy
     assert f"--image {gone}/a:1" in answer.remedy
     world.renders(deployment("d", pod(f"{gone}/a:1", f"{registry.host}/gone:1")))
