@@ -37,7 +37,7 @@ def covers(name: str, host: str) -> bool:
     """Whether a name of a certificate is for a host: the same, or ``*`` in place of the first label (RFC 6125)."""
     name, host = name.lower().rstrip("."), host.lower().rstrip(".")
     first, _, rest = host.partition(".")
-    return name == host or (bool(first) and bool(rest) and "*" not in rest and name == f"*.{rest}")
+    return name == host or (bool(first) and bool(rest) and name == f"*.{rest}")
 
 
 def read(chain: bytes, key: bytes) -> Certificate:
