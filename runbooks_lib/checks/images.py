@@ -27,7 +27,7 @@ def _found(subject: Subject) -> Answer:
             lines.append(_line("nonsense", image=repr(use.text), where=use))
     if not uses:
         return Answer("skip", "the chart runs no image")
-    known = logins(subject, uses)
+    known, _ = logins(subject, uses)
     with_login = {
         image: login_for(image, (known[name] for use in those for name in use.secrets if name in known))
         for image, those in wanted.items()

@@ -30,17 +30,17 @@ def pull_secrets(subject: Subject) -> Answer:
     named = dict.fromkeys(where for use in uses for where in use.secrets)
     if not named:
         return Answer("skip", "the chart's pods name no pull secret")
-    lines: list[Line] = []
-    known = logins(subject, uses, lines)
+    known, lines = logins(subject, uses)
     for where, has in known.items():
-        served = {use.image: use for use in uses if use.image and where in use.secrets}
-        with_login = sorted({image.registry for image in served if login_for(image, [has])})
+        served = [use for use in uses if use.image and where in use.secrets]
+        with_login = dict.fromkeys(use.image.registry for use in served if use.image and login_for(use.image, [has]))
         called = f"Secret {where[1]} in namespace {where[0]} has a login for"
         if with_login:
             lines.append(Line("pass", f"{called} {', '.join(with_login)}"))
         else:
-            pulled, pods = (few(each) for each in ([image.registry for image in served], map(_pod, served.values())))
-            lines.append(Line("fail", f"{called} {', '.join(has) or 'nothing'}, not for {pulled} of {pods}"))
+            pulled = few(use.image.registry for use in served if use.image)
+            said = f"{called} {', '.join(has) or 'nothing'}, not for {pulled} of {few(map(_pod, served))}"
+            lines.append(Line("fail", said))
     if len(known) == len(named) and all(line.status == "pass" for line in lines):
         bare = [
             use for use in uses if use.image and use.secrets and not login_for(use.image, map(known.get, use.secrets))
@@ -55,9 +55,10 @@ def _pod(use: Use) -> str:
     return str(key_of(use.obj))
 
 
-def logins(subject: Subject, uses: Iterable[Use], told: list[Line] | None = None) -> dict[Where, dict[str, Login]]:
-    """What each Secret holds that these containers pull with; of the others it is ``told`` why they hold nothing."""
-    found, wrong = {}, []
+def logins(subject: Subject, uses: Iterable[Use]) -> tuple[dict[Where, dict[str, Login]], list[Line]]:
+    """What each Secret holds that these containers pull with, and of the others why they hold nothing."""
+    found: dict[Where, dict[str, Login]] = {}
+    wrong = []
     for where in dict.fromkeys(where for use in uses for where in use.secrets):
         content = secret(subject, *where)
         if content is None:
@@ -67,9 +68,7 @@ def logins(subject: Subject, uses: Iterable[Use], told: list[Line] | None = None
             found[where] = logins_of(content, subject.boundaries.redactor)
         except ValueError as error:
             wrong.append(Line("fail", f"Secret {where[1]} in namespace {where[0]} {error}"))
-    if told is not None:
-        told += wrong
-    return found
+    return found, wrong
 
 
 def logins_of(secret: Json, redactor: Redactor) -> dict[str, Login]:
@@ -82,12 +81,12 @@ def logins_of(secret: Json, redactor: Redactor) -> dict[str, Login]:
         raise ValueError(f"is of type {kind}, not {next(iter(_KEYS))}")
     try:
         content = json.loads(dict(secret_values(secret)).get(_KEYS[kind], ""))
-        entries = dict(content["auths"] if kind.endswith("json") else content)
-    except (ValueError, KeyError, TypeError):
+        entries = (content["auths"] if kind.endswith("json") else content).items()
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f"holds no logins in {_KEYS[kind]}") from None
-    for entry in entries.values():
+    for _, entry in entries:
         _learn(entry, f"{secret['metadata']['name']}#{_KEYS[kind]}", redactor)
-    found = {name: _login(entry) for name, entry in entries.items()}
+    found = {name: _login(entry) for name, entry in entries}
     if empty := sorted(name for name, login in found.items() if login is None):
         raise ValueError(f"has an entry without user and password: {', '.join(empty)}")
     return {name: login for name, login in found.items() if login}

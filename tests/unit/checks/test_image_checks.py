@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from registry_server import USER, Registry, serving
 
@@ -446,6 +446,7 @@ JSON = st.recursive(
 )
 
 
+@example([[None, None]])
 @given(JSON | st.dictionaries(st.text(max_size=8), st.fixed_dictionaries({"auth": JSON}), max_size=2))
 def test_whatever_else_a_secret_holds_is_refused_in_words(auths: Any) -> None:
     said = ""
