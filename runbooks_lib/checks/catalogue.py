@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, ParametersError, RunbookError, words
 from runbooks_lib.parameters import Waiver
-from runbooks_lib.results import Event, Finding, Observe, Report, Status, Table
+from runbooks_lib.results import SEVERITY, Event, Finding, Observe, Report, Status, Table
 from runbooks_lib.tables import table
 
 Subject = TypeVar("Subject")
@@ -32,6 +32,24 @@ class Answer(NamedTuple):
     remedy: str = ""
     evidence: str = ""
     symptom: bool | None = None
+
+
+class Line(NamedTuple):
+    """One of several things that a check found out; without a ``remedy`` it is the check's own."""
+
+    status: Status
+    observed: str
+    remedy: str = ""
+
+
+def together(lines: Iterable[Line]) -> Answer:
+    """Some lines as one answer: the worst first, each once, with what to do about the worst."""
+    first: dict[str, Line] = {}
+    for line in lines:
+        first.setdefault(line.observed, line)
+    each = sorted(first.values(), key=lambda line: -SEVERITY.index(line.status))
+    remedies = dict.fromkeys(line.remedy for line in each if line.status == each[0].status and line.remedy)
+    return Answer(each[0].status, "\n".join(line.observed for line in each), remedy="\n".join(remedies))
 
 
 class Moot(Exception):

@@ -4,8 +4,11 @@ from typing import Any
 
 from runbooks_lib.checks import (
     absence,
+    certificates,
     external,
+    images,
     install,
+    names,
     permissions,
     prerequisites,
     release,
@@ -18,7 +21,16 @@ from runbooks_lib.results import Row
 
 Checks = tuple[Check[Any], ...]
 
-PREREQUISITES: Checks = (*prerequisites.CHECKS, *permissions.CHECKS, *server.CHECKS, *values.CHECKS, *external.CHECKS)
+PREREQUISITES: Checks = (
+    *prerequisites.CHECKS,
+    *permissions.CHECKS,
+    *server.CHECKS,
+    *values.CHECKS,
+    *external.CHECKS,
+    *images.CHECKS,
+    *certificates.CHECKS,
+    *names.CHECKS,
+)
 #: What is looked at besides before a change.
 INSTALL: Checks = install.CHECKS
 UPGRADE: Checks = (*install.CHECKS, *services.PASSWORDS)

@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,6 +69,11 @@ class Helm:
         """The values that a revision was given; empty where there is no such revision."""
         argv = ["get", "values", release, "--revision", str(revision), "--output", "json"]
         return self._ask(argv, lambda data: dict(data or {})) or {}
+
+    def notes(self, release: str, namespace: str) -> str | None:
+        """What a release of any namespace tells its users, or ``None`` when there is none. It may hold passwords."""
+        done = replace(self, namespace=namespace)._run(["get", "notes", release])
+        return None if _no_release(done) else self._checked(done)
 
     def fetch(self, *, repository: str, name: str, version: str) -> ChartFile:
         """Fetch one version of a chart from a Helm repository or an OCI registry."""
@@ -140,7 +145,7 @@ class Helm:
     def _ask(self, argv: Sequence[str], parse: Callable[[Any], Parsed]) -> Parsed | None:
         """The answer to a question about a release; ``None`` when Helm says that there is none."""
         done = self._run(argv)
-        if not done.ok and "release: not found" in error_text(done.stderr):
+        if _no_release(done):
             return None
         return _parsed(argv[0], self._checked(done), parse)
 
@@ -180,6 +185,10 @@ class Helm:
         if not done.ok:
             raise failure(done, self.redactor.redact)
         return done.stdout
+
+
+def _no_release(done: process.Completed) -> bool:
+    return not done.ok and "release: not found" in error_text(done.stderr)
 
 
 def _parsed(verb: str, text: str, parse: Callable[[Any], Parsed]) -> Parsed:

@@ -1,4 +1,4 @@
-"""Does an address answer over HTTP, and with what? The only importer of ``httpx``, which it loads when it asks."""
+"""Does an address answer over HTTP, and with what? With ``registry`` the only importer of ``httpx``, loaded when it asks."""
 
 import json
 import re
@@ -12,6 +12,8 @@ from runbooks_lib.probes.asking import clause, row
 from runbooks_lib.results import Value
 
 REDIRECTS = 5
+#: This machine, which no proxy leads to.
+HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Bytes of a page that is read as a whole.
 LARGEST = 16 * 1024 * 1024
 
@@ -74,7 +76,7 @@ def _get(url: str, timeout: float, *, whole: bool = False) -> tuple[HttpAnswer, 
     try:
         parts = urlsplit(url)
         # A port out of range is an error here; the system would take it modulo 65536.
-        here = parts.port != 0 and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        here = parts.port != 0 and parts.hostname in HERE
         # Reading the certificates that are trusted takes longer than such a page.
         plain = parts.scheme == "http" and whole
         client = httpx.Client(max_redirects=REDIRECTS, timeout=timeout, trust_env=not here, verify=not plain)

@@ -43,11 +43,11 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jinja2": ("runbooks_lib/portal",),
     "nbconvert": ("runbooks_lib/portal",),
     "typer": ("runbooks_lib/__main__", "sandbox/commands"),
-    "cryptography": ("sandbox/certificates",),
+    "cryptography": ("runbooks_lib/probes/tls", "sandbox/certificates"),
     "platformdirs": ("sandbox/toolchain",),
     # Requests and listeners: the library has boundaries for both, the sandbox serves and knocks.
     "http": ("sandbox",),
-    "socket": ("runbooks_lib/cluster", "sandbox/ports", "sandbox/services/knocks"),
+    "socket": ("runbooks_lib/cluster", "runbooks_lib/probes/dns", "sandbox/ports", "sandbox/services/knocks"),
     "socketserver": ("runbooks_lib/cluster",),
     "ssl": ("runbooks_lib/cluster", "runbooks_lib/probes", "sandbox"),
     # Only to read the proxy settings of the machine.
@@ -131,8 +131,8 @@ def test_only_the_command_line_and_the_views_print() -> None:
 
 def test_importing_the_library_loads_none_of_the_heavy_ones() -> None:
     heavy = ("pandas", "kubernetes", "papermill", "nbclient", "ipywidgets", "httpx", "IPython", "typer")
-    heavy += ("psycopg", "redis", "pymongo")
-    code = f"import sys, runbooks_lib.stages.install, runbooks_lib.checks.services; print([n for n in {heavy!r} if n in sys.modules])"
+    heavy += ("psycopg", "redis", "pymongo", "cryptography")
+    code = f"import sys, runbooks_lib.stages.install, runbooks_lib.checks.families; print([n for n in {heavy!r} if n in sys.modules])"
     assert process.run([sys.executable, "-c", code], timeout=60, cwd=ROOT).stdout == "[]\n"
 
 

@@ -86,6 +86,24 @@ def test_a_field_that_a_newer_helm_adds_to_the_history_does_not_matter(helm: Hel
     assert helm.history("dataflow")[0].chart == "c-1"
 
 
+def test_the_notes_of_another_release_are_asked_in_its_own_namespace(
+    helm: Helm, program: Any, told: list[Event]
+) -> None:
+    program.answer("notes", stdout="NOTES:\nCredentials: root / hunter2-hunter2\n")
+    assert helm.notes("hub", "elsewhere") == "NOTES:\nCredentials: root / hunter2-hunter2\n"
+    where = ("--namespace", "elsewhere", *WHERE[2:])
+    assert program.call.argv == ("helm", "get", "notes", "hub", *where)
+    assert "hunter2" not in "".join(event.model_dump_json() for event in told)
+
+
+def test_a_release_that_is_not_there_has_no_notes_and_another_failure_is_one(helm: Helm, program: Any) -> None:
+    program.answer("notes", returncode=1, stderr="Error: release: not found\n")
+    assert helm.notes("hub", "elsewhere") is None
+    program.answer("notes", returncode=1, stderr="Error: secrets is forbidden\n")
+    with pytest.raises(RunbookError, match="may not do this"):
+        helm.notes("hub", "elsewhere")
+
+
 @pytest.mark.parametrize("ask", [Helm.status, Helm.history])
 def test_no_such_release_is_an_answer_and_no_error(helm: Helm, program: Any, ask: Any) -> None:
     program.answer(returncode=1, stderr="Error: release: not found\n")

@@ -34,6 +34,7 @@ def test_it_loads_and_names_target_pin_chart_and_helm(made: State) -> None:
     assert loaded.csghub.external_url == "http://127.0.0.1:8002"
     assert loaded.helm.executable == "/opt/helm"
     assert loaded.probes == "write"
+    assert [(waiver.check, waiver.until) for waiver in loaded.waivers] == [("images.found", "2999-12-31")]
     assert loaded.values == {"global": {"minReadySeconds": 2}}
 
 

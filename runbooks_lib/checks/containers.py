@@ -1,0 +1,75 @@
+"""Which images the rendered objects run, where, and with which pull secrets."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from runbooks_lib.checks.prerequisites import Subject
+from runbooks_lib.probes.registry import Image, parse
+from runbooks_lib.release.manifest import key_of
+from runbooks_lib.results import Json
+
+_IMAGE_LINE = re.compile(r"^[\s-]*image:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+
+
+class Use(NamedTuple):
+    """A container of a rendered object and its image; ``secrets`` are namespace and name of what its pod pulls with."""
+
+    obj: Json
+    container: str
+    text: str
+    secrets: tuple[tuple[str, str], ...]
+
+    @property
+    def image(self) -> Image | None:
+        """Where the image comes from; ``None``: it is no image's name."""
+        return parsed(self.text)
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{key_of(self.obj)} ({self.container})"
+
+
+def parsed(text: str) -> Image | None:
+    """Where an image comes from; ``None``: it is no image's name."""
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
+def uses_of(subject: Subject) -> list[Use]:
+    """All containers of the rendered objects, init containers and those of hooks included."""
+    found = []
+    for obj in subject.objects:
+        namespace = key_of(obj, subject.boundaries.namespace).namespace
+        for pod in _pods(obj):
+            secrets = tuple((namespace, str(named["name"])) for named in pod.get("imagePullSecrets") or ())
+            containers = [*(pod.get("initContainers") or ()), *pod["containers"]]
+            found += [Use(obj, str(each.get("name", "")), str(each.get("image", "")), secrets) for each in containers]
+    return found
+
+
+def _pods(data: Any) -> Iterator[Json]:
+    """The pods in an object of whatever kind, also in a Job that a CronJob makes."""
+    if isinstance(data, dict) and isinstance(data.get("containers"), list):
+        yield data
+    elif isinstance(data, dict | list):
+        for inner in data.values() if isinstance(data, dict) else data:
+            yield from _pods(inner)
+
+
+def mentions(data: Any) -> Iterator[str]:
+    """Images with their registry that stand elsewhere in an object: a controller starts pods with them later."""
+    for key, inner in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        if isinstance(inner, str):
+            texts = _IMAGE_LINE.findall(inner) if str(key).endswith((".yaml", ".yml")) else [inner] * (key == "image")
+            yield from (text for text in texts if (image := parsed(text)) and text.startswith(f"{image.registry}/"))
+        elif key not in {"containers", "initContainers"}:
+            yield from mentions(inner)
+
+
+def few(names: Iterable[object]) -> str:
+    """The first three of some names, and how many more there are."""
+    each = list(dict.fromkeys(map(str, names)))
+    return ", ".join(each[:3]) + (f" and {len(each) - 3} more" if len(each) > 3 else "")

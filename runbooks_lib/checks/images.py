@@ -1,0 +1,76 @@
+"""Can the cluster's nodes get the images: from where they should, for their platforms, with which login?"""
+
+from typing import Any
+
+from runbooks_lib.checks.catalogue import Answer, Check, Line, catalogue, together
+from runbooks_lib.checks.containers import Use, few, uses_of
+from runbooks_lib.checks.mirror import mirrored
+from runbooks_lib.checks.prerequisites import Subject
+from runbooks_lib.checks.pull_secrets import login_for, logins, pull_secrets
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.probes import registry
+from runbooks_lib.probes.registry import Image, Seen
+from runbooks_lib.tables import table
+
+#: What is told of an image, by what was seen.
+_TELLING: dict[str, dict[str, Any]] = table(__package__, "images.yaml")
+
+
+def _found(subject: Subject) -> Answer:
+    wanted: dict[Image, list[Use]] = {}
+    lines: list[Line] = []
+    uses = uses_of(subject)
+    for use in uses:
+        if use.image:
+            wanted.setdefault(use.image, []).append(use)
+        else:
+            lines.append(_line("nonsense", image=repr(use.text), where=use))
+    if not uses:
+        return Answer("skip", "the chart runs no image")
+    known, _ = logins(subject, uses)
+    with_login = {
+        image: login_for(image, (known[name] for use in those for name in use.secrets if name in known))
+        for image, those in wanted.items()
+    }
+    platforms, unknown = _platforms(subject)
+    for image, seen in registry.look(with_login).items():
+        lacks = platforms - set(seen.platforms)
+        told = {"image": image.name, "host": image.host, "where": few(wanted[image]), "says": seen.says}
+        told |= {"has": ", ".join(seen.platforms), "lacks": ", ".join(sorted(lacks))}
+        told["count"] = str(sum(other.host == image.host for other in wanted))
+        case = _case(seen, lacks, platforms)
+        lines += [_line(case, namespace=subject.boundaries.namespace, **told)] if case else []
+    if unknown:
+        lines.append(_line("nodes", says=unknown))
+    hosts = ", ".join(sorted({image.registry for image in wanted}))
+    all_well = f"{len(wanted)} images at {hosts}, all of them for {', '.join(sorted(platforms))}"
+    return together(lines or [Line("pass", all_well)])
+
+
+def _case(seen: Seen, lacks: set[str], platforms: set[str]) -> str:
+    """Which row of the table; none where all is well."""
+    if seen.state != "found":
+        return seen.state
+    if not seen.platforms:
+        return "nameless"
+    return "" if not lacks else "elsewhere" if lacks == platforms else "partly"
+
+
+def _platforms(subject: Subject) -> tuple[set[str], str]:
+    """What the nodes are, such as ``linux/amd64``; or why that is not known."""
+    try:
+        nodes = [node["status"]["nodeInfo"] for node in subject.boundaries.cluster.list("v1", "Node")]
+    except RunbookError as error:
+        return set(), error.summary
+    found = {f"{node['operatingSystem']}/{node['architecture']}" for node in nodes}
+    return found, "" if found else "the cluster has no nodes"
+
+
+def _line(case: str, **filling: object) -> Line:
+    row = _TELLING[case]
+    return Line(row["status"], row["says"].format(**filling), row["remedy"].format(**filling))
+
+
+CHECKS: tuple[Check[Subject], ...] = catalogue(
+    {"images.mirror": mirrored, "images.found": _found, "images.pull-secrets": pull_secrets}
+)

@@ -1,0 +1,69 @@
+"""The check of the mirror on real renders: what it finds outside, and that the lines that it gives move it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runbooks_lib.checks.catalogue import Answer
+from runbooks_lib.checks.mirror import mirrored
+from runbooks_lib.parameters import Parameters
+from runbooks_lib.parameters.helm_values import chart_values, merge, nested
+from sandbox import charts
+
+Objects = dict[tuple[str, str], dict[str, Any]]
+SETTINGS: dict[str, Any] = {
+    "target": {},
+    "chart": {"path": str(charts.TREE)},
+    "csghub": {"external_url": "http://csghub.example.com"},
+    "gateway": {"domain": "example.com"},
+    "mirror": "mainland-china",
+}
+
+
+@pytest.fixture
+def asked(render: Callable[..., Objects]) -> Callable[..., Answer]:
+    """What the check says of a version with these parameters besides."""
+
+    def ask(settings: dict[str, Any], version: str) -> Answer:
+        parameters = Parameters.model_validate(merge(SETTINGS, settings))
+        values = chart_values(parameters)
+        subject: Any = SimpleNamespace(
+            boundaries=SimpleNamespace(parameters=parameters, namespace="csghub"),
+            objects=list(render(values, version=version).values()),
+            proposal=SimpleNamespace(chart=SimpleNamespace(path=str(charts.TREE)), values=values),
+        )
+        return mirrored(subject)
+
+    return ask
+
+
+@pytest.mark.parametrize("version", [version.number for version in charts.versions()])
+def test_all_images_of_every_version_come_from_the_mirror(asked: Callable[..., Answer], version: str) -> None:
+    answer = asked({}, version)
+    assert (
+        answer.status,
+        answer.observed.endswith(" images, all from opencsg-registry.cn-beijing.cr.aliyuncs.com"),
+    ) == ("pass", True)
+
+
+def test_the_lines_that_it_gives_move_what_was_outside(asked: Callable[..., Answer]) -> None:
+    away = {"image": {"registry": "docker.io"}}
+    settings: dict[str, Any] = {
+        "redis": away,
+        "label_studio": away,
+        # The gateway's images are left where the chart has them, as by a values file of old.
+        "values": {"global": {"imageRegistry": ""}, "reloader": away},
+    }
+    answer = asked(settings, "1.16.0")
+    assert answer.status == "fail"
+    for said in ("docker.io/redis:", "docker.io/opencsghq/label-studio:", "docker.io/envoyproxy/gateway:", "reloader:"):
+        assert said in answer.observed
+    assert "docker.io/envoyproxy/ratelimit:3fb70258, with which ConfigMap envoy-gateway-config" in answer.observed
+    for line in answer.remedy.splitlines():
+        key, _, value = line.removeprefix("Write in the parameters: ").partition(": ")
+        settings = merge(settings, nested(tuple(key.split(".")), value))
+    assert asked(settings, "1.16.0").status == "pass"
