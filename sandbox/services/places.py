@@ -20,6 +20,10 @@ class Places:
         """By UID: a pod of a StatefulSet that comes back is another one."""
         return self._folder / "pods" / str(pod["metadata"]["uid"])
 
+    def pods(self) -> dict[str, Path]:
+        """The folders that there are, by UID; also of pods that are gone."""
+        return {folder.name: folder for folder in self._folder.glob("pods/*")}
+
     def claim(self, namespace: str, name: str) -> Path | None:
         """By UID: a claim that is made again has no data; None while there is no such claim."""
         found = self._cluster.get("v1", "PersistentVolumeClaim", name, namespace)

@@ -17,9 +17,11 @@ from sandbox.services import connections, hosts, knocks
 from sandbox.services.containers import Container, reach
 from sandbox.services.places import Places
 from sandbox.services.programs import answers, program_for, reaching
-from sandbox.services.unit import Unit, saved
+from sandbox.services.unit import Unit, end_saved, saved
 
 _KWOK = "kwok.x-k8s.io/v1alpha1"
+#: The key of a row that tells a program from a later one with its pid.
+STARTED = "start_time"
 
 
 class Pod:
@@ -64,8 +66,10 @@ class Pod:
         """One row a program, for ``sandbox status``."""
         for name, unit in self._units.items():
             state = "ready" if self.ready else "running" if unit.running else f"ended with {unit.exit_code}"
-            pid = str(unit.started.pid) if unit.started and unit.running else ""
-            yield {"pod": f"{self.namespace}/{self.name}", "container": name, "state": state, "pid": pid}
+            told = {"pod": f"{self.namespace}/{self.name}", "container": name, "state": state, "pid": ""}
+            if unit.started and unit.running:
+                told |= {"pid": str(unit.started.pid), STARTED: str(unit.started.start_time)}
+            yield told
 
     def step(self) -> None:
         """Do what is next; called again and again, never from two threads at once."""
@@ -89,9 +93,10 @@ class Pod:
         shutil.rmtree(self._places.pod(self.seen), ignore_errors=True)
 
     def stop(self) -> None:
-        """End its programs; the pod itself stays as it is."""
+        """End its programs, also those of a controller before this one; the pod itself stays as it is."""
         for unit in self._units.values():
             unit.stop()
+        end_saved(self._places.pod(self.seen))
 
     @property
     def _asked(self) -> dict[str, str]:

@@ -163,7 +163,12 @@ def saved(folder: Path) -> Saved | None:
 
 def end_all(folder: Path) -> None:
     """End what a controller that is gone has left running, below its folder."""
-    found = [known for file in folder.glob("pods/*/*/unit.json") if (known := saved(file.parent))]
+    end_saved(*folder.glob("pods/*"))
+
+
+def end_saved(*pods: Path) -> None:
+    """End every program that is kept in the folders of some pods, whoever started it."""
+    found = [known for pod in pods for file in pod.glob("*/unit.json") if (known := saved(file.parent))]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda known: process.stop(known.started, grace=_GRACE_SECONDS), found))
 
