@@ -76,7 +76,7 @@ def status(name: Name = "sandbox") -> None:
     if found.programs:
         _say(f"\nBehind its pods:\n{drawn(list(found.programs))}")
     for container in found.unknown:
-        _say(f"{container} has no program here: it is simply ready, or, in a Job, done.")
+        _say(f"{container} has no program here: it is simply ready, or, in a Job, done with 0.")
     if found.ready:
         _say(f"The sandbox {name} is ready.")
         return

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
 
+from runbooks_lib.results import Json
+
 _REFERENCE = re.compile(r"\$\((\w+)\)")
-_SHELL_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_SHELL_REFERENCE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 _SHELLS = ("sh", "bash", "ash", "dash")
 #: The words after which a program's name stands.
 _BEFORE_PROGRAM = ("", "exec", "then", "do", "&&", "||", "|", "--")
@@ -67,6 +69,11 @@ def place_of(folders: Mapping[str, Path], inside: str) -> Path | None:
     return None
 
 
+def arguments(spec: Json) -> list[str]:
+    """The command and the arguments of a container as the chart gives them."""
+    return [str(word) for word in (*(spec.get("command") or ()), *(spec.get("args") or ()))]
+
+
 def words_of(container: Container) -> list[str]:
     """The words of a container's command: variables looked up, the line of a shell taken apart."""
     words: list[str] = []
@@ -84,7 +91,12 @@ def _line(line: str, environment: Mapping[str, str]) -> list[str]:
         words = shlex.split(line)
     except ValueError:
         return [line]
-    return [_SHELL_REFERENCE.sub(lambda found: environment.get(found[1] or found[2], ""), word) for word in words]
+    return [shell_expand(word, environment) for word in words]
+
+
+def shell_expand(word: str, environment: Mapping[str, str]) -> str:
+    """Put variables in the places where a shell does: ``$NAME``, ``${NAME}``, ``${NAME:-otherwise}``."""
+    return _SHELL_REFERENCE.sub(lambda found: environment.get(found[1] or found[3]) or found[2] or "", word)
 
 
 def programs_of(words: list[str]) -> set[str]:

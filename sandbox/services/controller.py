@@ -1,7 +1,7 @@
-"""The service controller: it runs a real program for each container whose image is a known one.
+"""The service controller: it leads every pod, with a real program for each container whose image is a known one.
 
-Run as ``python -m sandbox.services.controller SETTINGS``. kwok plays the kubelet; this says, by annotations on the
-pods, how the programs behind them are, and kwok's Stages turn that into their status; and it provides the volumes.
+Run as ``python -m sandbox.services.controller SETTINGS``. kwok writes the status of pods; this says, by annotations on
+them, what they are to show, and kwok's Stages turn that into their status; and it provides the volumes.
 Started again it takes over what still runs.
 """
 
@@ -22,12 +22,12 @@ from pathlib import Path
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.parameters.components import component_of
 from runbooks_lib.process import Started
 from runbooks_lib.results import Json
 from sandbox.services import hosts
 from sandbox.services.places import Places
 from sandbox.services.pod import STARTED, Pod
+from sandbox.services.telling import serve_empty_logs
 from sandbox.services.unit import end_saved
 from sandbox.services.volumes import Volumes
 from sandbox.services.watching import follow, say
@@ -57,7 +57,7 @@ class Settings:
 
 
 class Controller:
-    """Keeps a :class:`Pod` for each pod of the cluster that has a container with a known image."""
+    """Keeps a :class:`Pod` for each pod of the cluster."""
 
     def __init__(self, settings: Settings, cluster: Cluster) -> None:
         self._settings = settings
@@ -74,6 +74,7 @@ class Controller:
         # First of all: a program of a pod that is gone holds its claim, and a new one would get the same.
         while not self._sweep() and not ended.wait(_SOON):
             pass
+        _guarded(lambda: serve_empty_logs(self._cluster, self._places.empty))
         follow(self._cluster, "Pod", self._take, ended)
         Volumes(Path(self._settings.volumes), self._cluster).run(ended)
         table, sweep = 0.0, time.monotonic() + _SWEEP_SECONDS
@@ -141,14 +142,15 @@ class Controller:
                 self._pods[uid].seen = seen
                 if seen["metadata"].get("deletionTimestamp"):
                     self._due[uid] = 0.0
-            elif any(component_of(container["image"]) for container in seen["spec"]["containers"]):
+            else:
                 self._pods[uid] = Pod(seen, self._cluster, self._places)
 
     def _write_tables(self) -> None:
         pods = self._known()
         running = [(pod.seen, pod.ports, pod.ready) for pod in pods]
         # Nobody looks a host up while no program runs.
-        found = hosts.table(self._cluster.list("v1", "Service") if pods else (), running)
+        behind = self._cluster.list("v1", "Service") if any(ports for _, ports, _ in running) else ()
+        found = hosts.table(behind, running)
         for namespace in {pod.namespace for pod in pods}:
             hosts.write(self._places.hosts(namespace), found.get(namespace, {}))
         told = {

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from runbooks_lib.results import Json
 from sandbox.state import write_whole
-
-#: How a command or a variable names a host with its port: a URL or address, `psql -h HOST -p PORT`, `nc HOST PORT`.
-_URL = re.compile(r"\b[a-z][a-z0-9+]*://[^\s'\"]+", re.IGNORECASE)
-_PLACES = (
-    re.compile(r"-h\s*'?([\w.-]+)'?\s+(?:-\S+\s+)*?-p\s*'?(\d+)"),
-    re.compile(r"\bnc\s+(?:-\S+\s+)*'?([\w.-]+)'?\s+'?(\d+)"),
-    re.compile(r"(?<![\w./@-])([A-Za-z][\w.-]*):(\d{2,5})\b"),
-)
 
 
 def table(services: Iterable[Json], pods: Iterable[tuple[Json, Mapping[int, int], bool]]) -> dict[str, dict[str, str]]:
@@ -62,17 +52,3 @@ def write(file: Path, known: Mapping[str, str]) -> None:
     if not file.exists() or file.read_text() != text:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, text)
-
-
-def places(words: Iterable[str]) -> Iterator[tuple[str, str, int]]:
-    """What some texts (a command, the values of variables) name: the URL or nothing, a host, a port."""
-    seen = set()
-    for text in words:
-        for url in _URL.findall(text):
-            parts = urlsplit(url)
-            if parts.hostname and parts.port:
-                seen.add((url, parts.hostname, parts.port))
-        rest = _URL.sub(" ", text)
-        for pattern in _PLACES:
-            seen |= {("", host, int(port)) for host, port in pattern.findall(rest)}
-    yield from sorted(seen)

@@ -38,15 +38,6 @@ def mongo(port: int) -> bool:
     return b"ok\0" + struct.pack("<d", 1) in said
 
 
-def listens(host: str, port: int) -> bool:
-    """Whether anybody takes a connection there."""
-    try:
-        with socket.create_connection((host, port), timeout=_SECONDS):
-            return True
-    except OSError:
-        return False
-
-
 def page(path: str) -> Callable[[int], bool]:
     """A question for a web server: does it answer this path with 200?"""
 

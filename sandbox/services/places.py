@@ -20,6 +20,11 @@ class Places:
         """By UID: a pod of a StatefulSet that comes back is another one."""
         return self._folder / "pods" / str(pod["metadata"]["uid"])
 
+    @property
+    def empty(self) -> Path:
+        """A log with nothing in it."""
+        return self._folder / "empty.log"
+
     def pods(self) -> dict[str, Path]:
         """The folders that there are, by UID; also of pods that are gone."""
         return {folder.name: folder for folder in self._folder.glob("pods/*")}
