@@ -1,7 +1,8 @@
 """The service controller: it leads every pod, with a real program for each container whose image is a known one.
 
 Run as ``python -m sandbox.services.controller SETTINGS``. kwok writes the status of pods; this says, by annotations on
-them, what they are to show, and kwok's Stages turn that into their status; and it provides the volumes.
+them, what they are to show, and kwok's Stages turn that into their status; so with Gateways and routes. And it
+provides the volumes.
 Started again it takes over what still runs.
 """
 
@@ -25,6 +26,7 @@ from runbooks_lib.errors import RunbookError
 from runbooks_lib.process import Started
 from runbooks_lib.results import Json
 from sandbox.services import hosts
+from sandbox.services.gateways import Gateways
 from sandbox.services.places import Places
 from sandbox.services.pod import STARTED, Pod
 from sandbox.services.telling import serve_empty_logs
@@ -77,6 +79,7 @@ class Controller:
         _guarded(lambda: serve_empty_logs(self._cluster, self._places.empty))
         follow(self._cluster, "Pod", self._take, ended)
         Volumes(Path(self._settings.volumes), self._cluster).run(ended)
+        Gateways(self._cluster).run(ended)
         table, sweep = 0.0, time.monotonic() + _SWEEP_SECONDS
         with ThreadPoolExecutor(_WORKERS) as pool:
             while not ended.wait(0.05):
