@@ -169,12 +169,19 @@ class Helm:
         # Relative to the caller's folder, as every other reader of it takes it.
         if paths := [part for part in inherited.get("KUBECONFIG", "").split(os.pathsep) if part]:
             inherited["KUBECONFIG"] = os.pathsep.join(str(Path(part).expanduser().absolute()) for part in paths)
-        return inherited | {f"HELM_{name.upper()}_HOME": str(self.home / name) for name in ("config", "cache", "data")}
+        homes = {f"HELM_{name.upper()}_HOME": str(self.home / name) for name in ("config", "cache", "data")}
+        # What a cluster serves, which would else be kept below the user's ~/.kube.
+        return inherited | homes | {"KUBECACHEDIR": str(kube_cache(self.home))}
 
     def _checked(self, done: process.Completed) -> str:
         if not done.ok:
             raise failure(done, self.redactor.redact)
         return done.stdout
+
+
+def kube_cache(home: Path) -> Path:
+    """Where Helm keeps what clusters serve, below a Helm home."""
+    return home / "cache" / "kube"
 
 
 def _parsed(verb: str, text: str, parse: Callable[[Any], Parsed]) -> Parsed:

@@ -15,12 +15,12 @@ Claim = Callable[[str], Path | None]
 _ACCOUNT = "kube-api-access-"
 
 
-def mount(pod: Json, folder: Path, read: Read, claim: Claim, *, begun: bool) -> dict[str, Path]:
+def mount(pod: Json, folder: Path, read: Read, claim: Claim, *, lenient: bool) -> dict[str, Path]:
     """Fill every volume of a pod: its folder on this machine, by name.
 
     Args:
         folder: Where those without a claim are kept.
-        begun: It runs already: a Secret that is gone by now takes nothing from it.
+        lenient: What is not there is left out.
 
     Raises:
         Missing: What is to be mounted is not there, and is not optional.
@@ -31,7 +31,7 @@ def mount(pod: Json, folder: Path, read: Read, claim: Claim, *, begun: bool) -> 
         try:
             found[name] = _mount(volume, folder / name, read, claim)
         except Missing as missing:
-            if not begun:
+            if not lenient:
                 raise Missing(f'MountVolume.SetUp failed for volume "{name}" : {missing}') from None
             found[name] = folder / name
     return found

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from runbooks_lib.cluster import Cluster, NotFound
-from runbooks_lib.cluster.environment import Missing, environment, expand
+from runbooks_lib.cluster.environment import Missing, expand
 from runbooks_lib.parameters.components import component_of
 from runbooks_lib.results import Json
 from sandbox.nodes import PREFIX
@@ -16,6 +15,7 @@ from sandbox.ports import free_port
 from sandbox.services import mounts, notes
 from sandbox.services.containers import Container, arguments
 from sandbox.services.inits import Inits
+from sandbox.services.needs import Needs
 from sandbox.services.places import Places
 from sandbox.services.programs import answers, program_for, reaching
 from sandbox.services.telling import Told
@@ -41,9 +41,9 @@ class Pod:
         self._places = places
         self._folder = places.pod(seen)
         self._objects = Told(cluster, seen)
+        self._needs = Needs(seen, cluster, places)
         self._units: dict[str, Unit] = {}
         self._inits = Inits(self._folder, self._serve_logs)
-        self._volumes: dict[str, Path] | None = None
         self._initialised = False
         self._told: dict[str, str] = {}
         self._unknown: set[str] = set()
@@ -70,7 +70,7 @@ class Pod:
         A container of a strange image is told only where it was to end by itself: nothing did its work.
         """
         if not self._over or notes.faulty(self.seen):
-            return tuple(sorted(self._unknown))
+            return tuple(sorted(self._unknown | self._needs.excused))
         names = (container["name"] for container in self.seen["spec"]["containers"])
         return tuple(name for name in names if saved(self._folder / name) is None)
 
@@ -102,7 +102,7 @@ class Pod:
             return
         if notes.faulty(self.seen):
             # kwok carries it out alone.
-            self._tell_of_pulling()
+            self._objects.pulling(self._status)
             return
         try:
             if wrong := notes.refused(self.seen):
@@ -143,21 +143,17 @@ class Pod:
 
     def _mount(self) -> bool:
         """Whether its volumes are there; until then none of its containers is made."""
-        if self._volumes is None:
-            folder, claim = self._folder / "volumes", self._places.claim
-            try:
-                self._volumes = mounts.mount(
-                    self.seen, folder, self._read, lambda name: claim(self.namespace, name), begun=self._begun
-                )
-            except Missing as missing:
-                self._objects.event("FailedMount", str(missing))
-                return False
+        try:
+            self._needs.mount(begun=self._begun)
+        except Missing as missing:
+            self._objects.event("FailedMount", str(missing))
+            return False
         return True
 
     def _initialise(self) -> bool:
         """Whether all init containers have ended."""
         ended = self._initialised or self._begun
-        if not ended and not self._inits.ended(self.seen, self._environment, self._places.hosts(self.namespace)):
+        if not ended and not self._inits.ended(self.seen, self._needs.environment, self._places.hosts(self.namespace)):
             self._tell(**{"init-running": str(self._inits.at)}, fail="")
             return False
         self._initialised = True
@@ -168,7 +164,7 @@ class Pod:
         ours = [each for each in containers if component_of(each["image"]) is not None]
         if not self._begun:
             for strange in (each for each in containers if each not in ours):
-                self._environment(strange)
+                self._needs.environment(strange)
         new = {each["name"]: self._unit(each) for each in ours if each["name"] not in {*self._units, *self._unknown}}
         if new:
             self._units |= new
@@ -191,6 +187,10 @@ class Pod:
             # Nothing of ours runs in it: what it does is nobody's business, and a Job of it has ended well.
             self._tell(**({"exit-code": "0"} if self._ends else {"ready": "true"}), fail="")
             self.ended, self.ready = self._ends, not self._ends
+            if self._ends:
+                unmade = self._places.unmade(self.namespace)
+                unmade.parent.mkdir(exist_ok=True)
+                unmade.touch()
             return
         ends = [str(unit.last_exit) for unit in self._units.values() if unit.last_exit is not None]
         told = {"restarts": str(sum(unit.restarts for unit in self._units.values()))}
@@ -222,27 +222,11 @@ class Pod:
         self._tell(fail="CreateContainerConfigError", **{"fail-message": str(missing)}, **where)
         self._objects.event("Failed", f"Error: {missing}")
 
-    def _tell_of_pulling(self) -> None:
-        """The events of an image that can't be pulled; why stands in the status, which kwok has written."""
-        for status in self._status.get("containerStatuses") or ():
-            waiting, image = status["state"].get("waiting") or {}, status["image"]
-            if waiting.get("reason") == "ErrImagePull":
-                self._objects.event("Pulling", f'Pulling image "{image}"', kind="Normal")
-                self._objects.event("Failed", f'Failed to pull image "{image}": {waiting["message"]}')
-            elif waiting.get("reason") == "ImagePullBackOff":
-                self._objects.event("BackOff", f'Back-off pulling image "{image}"', kind="Normal")
-
-    def _read(self, kind: str, name: str) -> Json | None:
-        return self._cluster.get("v1", kind, name, self.namespace)
-
-    def _environment(self, container: Json) -> dict[str, str]:
-        return environment(container, self.seen, self._read)
-
     def _unit(self, spec: Json) -> Unit:
         folder = self._folder / spec["name"]
         scratch = folder / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
-        env = self._environment(spec)
+        env = self._needs.environment(spec)
         before = saved(folder)
         kept = before.ports if before else {}
         wanted = [int(port["containerPort"]) for port in spec.get("ports") or ()]
@@ -252,7 +236,7 @@ class Pod:
             args=tuple(expand(word, env) for word in arguments(spec)),
             env=env,
             ports={port: kept.get(port) or free_port() for port in wanted},
-            folders=mounts.folders(spec, self._volumes or {}),
+            folders=mounts.folders(spec, self._needs.volumes),
             scratch=scratch,
             hosts=self._places.hosts(self.namespace),
             ends=self._ends,

@@ -68,6 +68,16 @@ class Told:
             self._cluster.create(event)
             self._events.add((reason, message))
 
+    def pulling(self, status: Json) -> None:
+        """The events of images that can't be pulled; why stands in the status, which kwok has written."""
+        for one in status.get("containerStatuses") or ():
+            waiting, image = one["state"].get("waiting") or {}, one["image"]
+            if waiting.get("reason") == "ErrImagePull":
+                self.event("Pulling", f'Pulling image "{image}"', kind="Normal")
+                self.event("Failed", f'Failed to pull image "{image}": {waiting["message"]}')
+            elif waiting.get("reason") == "ImagePullBackOff":
+                self.event("BackOff", f'Back-off pulling image "{image}"', kind="Normal")
+
     def serve(self, kind: str, spec: Json) -> None:
         """Have kwok forward ports, serve logs or run commands for ``exec``; it goes with the pod."""
         about = self._pod["metadata"]

@@ -115,6 +115,17 @@ def test_an_init_container_of_any_pod_waits_and_its_log_says_why(cluster: Cluste
     assert cluster.logs(space, "one", "main") == ""
 
 
+def test_what_a_job_without_a_program_would_have_made_is_not_waited_for_and_told(
+    cluster: Cluster, space: str, make: Make, sandbox: Any
+) -> None:
+    make(PLAIN, volumes=({"name": "v", "secret": {"secretName": "late"}},), env=[from_secret()])
+    becomes(cluster, space, "0/1 ContainerCreating 0")
+    job = {"restartPolicy": "Never", "containers": [{"name": "certgen", "image": PLAIN}]}
+    cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "job"}, "spec": job}, space)
+    becomes(cluster, space, "1/1 Running 0")
+    assert until(lambda: {f"{space}/one main", f"{space}/job certgen"} <= set(lifecycle.status(sandbox.name).unknown))
+
+
 def test_postgresql_takes_its_password_from_a_mounted_secret(cluster: Cluster, space: str, make: Make) -> None:
     store(cluster, space, "Secret", pg="kept apart")
     make(

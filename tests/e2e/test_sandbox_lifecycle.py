@@ -17,6 +17,7 @@ import pytest
 from runbooks_lib import parameters
 from runbooks_lib.cluster import Cluster, Invalid
 from runbooks_lib.errors import UsageError
+from runbooks_lib.helm import kube_cache
 from runbooks_lib.results import Json
 from sandbox import lifecycle
 from sandbox.nodes import PREFIX
@@ -350,6 +351,9 @@ def test_down_leaves_no_process_no_port_and_no_file(made: State, root: Path) -> 
     os.kill(state.parts["kube-apiserver"].pid, signal.SIGKILL)
     kwok = kwok_of(state)
     assert kwok is not None
+    served = kube_cache(root / ".runbooks" / "helm") / "discovery" / f"127.0.0.1_{state.ports['kube-apiserver']}"
+    served.mkdir(parents=True)
+    (served / "servergroups.json").write_text("as Helm keeps it")
     begun = [kwok, *(part.started for part in state.parts.values())]
     assert lifecycle.down("life", say=lambda _: None)
     assert [one for one in begun if one.alive] == []
