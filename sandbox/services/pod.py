@@ -261,7 +261,10 @@ class Pod:
         self._objects.serve_logs(self._inits.logs | logs, self._places.empty)
 
     def _shell(self, unit: Unit) -> Json:
-        """Where and with what a command runs; what comes from Secrets is left out, since everyone may read an Exec."""
+        """Where and with what a command runs; what comes from Secrets is left out, since everyone may read an Exec.
+
+        kwok has no way to hand on the exit code of one that fails: it stands in the error's text alone.
+        """
         spec = next(each for each in self.seen["spec"]["containers"] if each["name"] == unit.container.name)
         given = [entry["name"] for entry in spec.get("env") or () if "valueFrom" not in entry]
         envs = {name: unit.container.env.get(name, "") for name in given} | reaching(unit.container)
