@@ -151,9 +151,8 @@ class Controller:
     def _write_tables(self) -> None:
         pods = self._known()
         running = [(pod.seen, pod.ports, pod.ready) for pod in pods]
-        # Nobody looks a host up while no program runs.
-        behind = self._cluster.list("v1", "Service") if any(ports for _, ports, _ in running) else ()
-        found = hosts.table(behind, running)
+        # Nobody looks a host up while there is no pod.
+        found = hosts.table(self._cluster.list("v1", "Service") if pods else (), running)
         for namespace in {pod.namespace for pod in pods}:
             hosts.write(self._places.hosts(namespace), found.get(namespace, {}))
         told = {

@@ -59,9 +59,10 @@ class Pod:
         return str(self.seen["metadata"]["namespace"])
 
     @property
-    def ports(self) -> dict[int, int]:
-        """The ports of all its containers, to those of this machine."""
-        return {port: local for unit in self._units.values() for port, local in unit.container.ports.items()}
+    def ports(self) -> dict[int, int] | None:
+        """The ports of all its containers, to those of this machine; None where no program runs in it."""
+        units = self._units.values()
+        return {port: local for unit in units for port, local in unit.container.ports.items()} if units else None
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -248,7 +249,8 @@ class Pod:
     def _serve(self) -> None:
         """Have kwok forward the ports, serve the logs and run commands for ``exec``."""
         forwards = [
-            {"ports": [port], "target": {"address": "127.0.0.1", "port": local}} for port, local in self.ports.items()
+            {"ports": [port], "target": {"address": "127.0.0.1", "port": local}}
+            for port, local in (self.ports or {}).items()
         ]
         if forwards:
             self._objects.serve("PortForward", {"forwards": forwards})

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from runbooks_lib.cluster.environment import expand
 from sandbox.services import connections
 from sandbox.services.containers import reach, shell_expand
+from sandbox.services.hosts import is_hollow
 from sandbox.services.sql import understood
 
 _SECONDS = 0.8
@@ -196,6 +197,8 @@ def trouble(table: Path, place: Place) -> str:
 
     Where a login is named it is tried, else a listener is enough.
     """
+    if is_hollow(table, place.host, place.port):
+        return ""
     asked: Callable[[], None] | None = None
     if place.url.startswith(("postgresql://", "postgres://")):
         asked = lambda: _log_in(place, table)  # noqa: E731

@@ -115,6 +115,20 @@ def test_an_init_container_of_any_pod_waits_and_its_log_says_why(cluster: Cluste
     assert cluster.logs(space, "one", "main") == ""
 
 
+def test_a_service_whose_pods_have_no_program_is_not_waited_for_once_they_are_ready(
+    cluster: Cluster, space: str, make: Make
+) -> None:
+    make(PLAIN, inits=({"name": "wait", "image": "busybox", "command": ["nc", "-z", "queue", "9092"]},))
+    becomes(cluster, space, "0/1 Init:0/1 0")
+    spec = {"selector": {"app": "queue"}, "ports": [{"port": 9092}]}
+    cluster.create({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "queue"}, "spec": spec}, space)
+    assert until(lambda: "queue:9092: " in cluster.logs(space, "one", "wait"))
+    queue = {"containers": [{"name": "main", "image": "team/kafka:3"}]}
+    metadata = {"name": "queue", "labels": {"app": "queue"}}
+    cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": queue}, space)
+    becomes(cluster, space, "1/1 Running 0")
+
+
 def test_what_a_job_without_a_program_would_have_made_is_not_waited_for_and_told(
     cluster: Cluster, space: str, make: Make, sandbox: Any
 ) -> None:
