@@ -38,6 +38,15 @@ def mongo(port: int) -> bool:
     return b"ok\0" + struct.pack("<d", 1) in said
 
 
+def refusal(host: str, port: int) -> str:
+    """Why nobody takes a connection there; empty where somebody does."""
+    try:
+        with socket.create_connection((host, port), timeout=_SECONDS):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
 def page(path: str) -> Callable[[int], bool]:
     """A question for a web server: does it answer this path with 200?"""
 

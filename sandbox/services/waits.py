@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from getopt import GetoptError
 from itertools import groupby
@@ -13,12 +12,11 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from runbooks_lib.cluster.environment import expand
-from sandbox.services import connections
+from sandbox.services import connections, knocks
 from sandbox.services.containers import reach, shell_expand
 from sandbox.services.hosts import is_hollow
 from sandbox.services.sql import understood
 
-_SECONDS = 0.8
 #: Where nothing else is said. A page without a port counts only where a command asks for it.
 _PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379, "mongodb": 27017}
 _PAGES = {"http": 80, "https": 443}
@@ -118,7 +116,8 @@ def places(words: Iterable[str], env: Mapping[str, str]) -> list[Place]:
     found: set[Place] = set()
     for command in (written, *(line for word in written for line in _lines(word, dict(env)))):
         found |= set(_named(command, env))
-    for text in (*written, *env.values()):
+    # A script is read by its commands alone: a URL at the end of one would have the semicolon in it.
+    for text in (*(word for word in written if not re.search(r"\s", word)), *env.values()):
         found |= set(_in_text(text, _PORTS))
     return sorted(found)
 
@@ -199,20 +198,19 @@ def trouble(table: Path, place: Place) -> str:
     """
     if is_hollow(table, place.host, place.port):
         return ""
-    asked: Callable[[], None] | None = None
-    if place.url.startswith(("postgresql://", "postgres://")):
-        asked = lambda: _log_in(place, table)  # noqa: E731
-    elif place.url.startswith("mongodb://"):
-        asked = lambda: connections.ask_mongo(place.url, table)  # noqa: E731
     try:
-        if asked:
-            asked()
+        if place.url.startswith(("postgresql://", "postgres://")):
+            _log_in(place, table)
+            why = ""
+        elif place.url.startswith("mongodb://"):
+            connections.ask_mongo(place.url, table)
+            why = ""
         else:
-            with socket.create_connection(reach(table, place.host, place.port), timeout=_SECONDS):
-                pass
-    except (connections.Unavailable, OSError) as error:
-        return f"{place.host}:{place.port}: {getattr(error, 'strerror', None) or error}"
-    return ""
+            why = knocks.refusal(*reach(table, place.host, place.port))
+    except connections.Unavailable as error:
+        # libpq repeats a URL that it can't read.
+        why = str(error).replace(place.url, "its URL")
+    return f"{place.host}:{place.port}: {why}" if why else ""
 
 
 def _log_in(place: Place, table: Path) -> None:

@@ -59,6 +59,14 @@ def test_psql_logs_in_and_pg_isready_does_not() -> None:
     assert places(("psql", "-c", "SELECT 1"), {}) == []
 
 
+def test_a_url_ends_where_a_shell_ends_it(tmp_path: Path) -> None:
+    url = "postgresql://u:hidden@reef:5432/deep"
+    for line in (f"until psql {url}; do sleep 1; done", f"until (psql '{url}');do sleep 1;done", f'psql "{url}"&&x'):
+        assert places((*SHELL, line), {}) == [Place("reef", 5432, url)]
+    odd = Place("reef", 5432, f"{url}?nonsense=%zz")
+    assert "hidden" not in trouble(tmp_path / "none", odd)
+
+
 def test_a_place_is_told_as_long_as_nobody_listens_there(tmp_path: Path) -> None:
     table = tmp_path / "hosts.json"
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
