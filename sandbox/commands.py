@@ -76,12 +76,13 @@ def status(name: Name = "sandbox") -> None:
     if found.programs:
         _say(f"\nBehind its pods:\n{drawn(list(found.programs))}")
     for container in found.unknown:
-        _say(f"{container} has no program here: it is simply ready, or, in a Job, done.")
+        _say(f"{container} has no program here: it is simply ready, or, in a Job, done with 0.")
     if found.ready:
         _say(f"The sandbox {name} is ready.")
         return
-    what = f"{', '.join(found.dead)} not running" if found.dead else "the API server does not answer"
-    raise CheckFailed(f"The sandbox {name} is not well: {what}.", next_step=f"Run `runbooks sandbox up --name {name}`.")
+    raise CheckFailed(
+        f"The sandbox {name} is not well: {found.trouble}.", next_step=f"Run `runbooks sandbox up --name {name}`."
+    )
 
 
 @sandbox.command(epilog="Example: kubectl --kubeconfig $(runbooks sandbox kubeconfig) get pods -A")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from runbooks_lib import parameters
 from runbooks_lib.errors import UsageError
+from runbooks_lib.helm import kube_cache
 from sandbox import parameters_file, parts, startup, toolchain
 from sandbox.interruption import interruptible, shielded
 from sandbox.locks import locked
@@ -162,4 +163,7 @@ def _stop(state: State) -> None:
 def _remove(state: State) -> None:
     _stop(state)
     parameters_file.remove(state)
+    # What Helm keeps of this API server; another cluster may get the port.
+    served = kube_cache(Path(state.root) / ".runbooks" / "helm") / "discovery"
+    shutil.rmtree(served / f"127.0.0.1_{state.ports.get('kube-apiserver', 0)}", ignore_errors=True)
     shutil.rmtree(state.folder, ignore_errors=True)

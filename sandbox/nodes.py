@@ -1,13 +1,15 @@
 """The simulated nodes: kwok's configuration, with the life of a pod.
 
-What a pod's processes do is told by annotations under :data:`PREFIX`, which kwok turns into its status:
+What a pod's processes do is told by annotations under :data:`PREFIX`, which kwok turns into its status. Until
+anything is told, its containers are being created:
 
 =============================  ======================================================================
-``init-done: "true"``          its init containers have ended well
-``init-running: "1"``          the number of the init container that waits; else the first
+``init-running: "1"``          the number of the init container that waits
+``init-done: "true"``          its init containers have ended well, or it has none: its containers start
 ``ready: "true"``              its processes answer
 ``exit-code: "0"``             its program has ended so, for good (restartPolicy is not Always)
-``fail: CrashLoopBackOff``     its containers wait for this reason; with ``fail-message``
+``fail: CrashLoopBackOff``     its containers wait for this reason, or, before ``init-done``, the init container
+                               of ``init-running`` does; with ``fail-message``
 ``restarts: "2"``              how often they were started again; with ``last-exit: "1"``
 ``stopped: "true"``            its processes have ended: it may go
 =============================  ======================================================================
@@ -32,6 +34,8 @@ from runbooks_lib.parameters.components import COMPONENTS
 Json = dict[str, Any]
 
 PREFIX = "sandbox.dataflow-runbooks.dev/"
+#: What the annotation ``fault`` of a pod may be.
+FAULTS = ("image-not-found", "image-unauthorized", "crash-loop", "stuck-init")
 
 _MANIFESTS = Path(__file__).parent / "manifests"
 

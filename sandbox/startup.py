@@ -153,7 +153,10 @@ def _services_argv(state: State) -> list[str]:
 
 
 def _services(state: State) -> None:
-    parts.ensure(state, "services", _services_argv, ready=lambda: controller.fresh(state.services))
+    def answers() -> bool:
+        return controller.fresh(state.services, state.parts["services"].pid)
+
+    parts.ensure(state, "services", _services_argv, ready=answers)
 
 
 def _publish(state: State) -> tuple[str, ...]:

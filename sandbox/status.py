@@ -9,7 +9,7 @@ import psutil
 from runbooks_lib.process import Started
 from sandbox.api import Api
 from sandbox.parts import kwok_of
-from sandbox.services.controller import programs
+from sandbox.services.controller import fresh, programs
 from sandbox.state import PARTS, State
 
 _ASK_SECONDS = 1.0
@@ -34,6 +34,7 @@ class Status:
 
     Attributes:
         answers: The API server says that it is ready.
+        follows: The service controller tells of its programs; one that is stopped or hangs does not.
         programs: One row for each program behind a pod.
         unknown: Containers without a program, although their image is a known one.
     """
@@ -41,6 +42,7 @@ class Status:
     name: str
     parts: tuple[PartStatus, ...]
     answers: bool
+    follows: bool = True
     programs: tuple[dict[str, str], ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -51,8 +53,17 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        """Everything runs, and the API server answers."""
-        return self.answers and not self.dead
+        """Everything runs and answers."""
+        return not self.trouble
+
+    @property
+    def trouble(self) -> str:
+        """What is not as it should be, in one clause; empty when all is well."""
+        if self.dead:
+            return f"{', '.join(self.dead)} not running"
+        if not self.answers:
+            return "the API server does not answer"
+        return "" if self.follows else "services runs and does not tell of its programs"
 
     def rows(self) -> list[dict[str, str]]:
         """One row a part."""
@@ -78,7 +89,9 @@ def look(state: State) -> Status:
     server = next(part for part in parts if part.name == "kube-apiserver")
     answers = server.running and _asked(state)
     behind, unknown = programs(state.services)
-    return Status(state.name, parts, answers, tuple(behind), tuple(unknown))
+    services = next(part for part in parts if part.name == "services")
+    follows = services.running and fresh(state.services, services.pid)
+    return Status(state.name, parts, answers, follows, tuple(behind), tuple(unknown))
 
 
 def _asked(state: State) -> bool:

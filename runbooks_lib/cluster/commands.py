@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from runbooks_lib.cluster.environment import expand
 
 SHELLS = ("sh", "bash", "ash", "dash")
-_SHELL_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_SHELL_REFERENCE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 
 
 def words(args: Iterable[str], variables: Mapping[str, str]) -> list[str]:
@@ -28,7 +28,12 @@ def _line(line: str, variables: Mapping[str, str]) -> list[str]:
         parts = shlex.split(line)
     except ValueError:
         return [line]
-    return [_SHELL_REFERENCE.sub(lambda hit: variables.get(hit[1] or hit[2], ""), part) for part in parts]
+    return [shell_expand(part, variables) for part in parts]
+
+
+def shell_expand(word: str, variables: Mapping[str, str]) -> str:
+    """Put variables in the places where a shell does: ``$NAME``, ``${NAME}``, ``${NAME:-otherwise}``."""
+    return _SHELL_REFERENCE.sub(lambda hit: variables.get(hit[1] or hit[3]) or hit[2] or "", word)
 
 
 def option(listed: list[str], name: str) -> str:

@@ -179,7 +179,9 @@ class Helm:
         # Relative to the caller's folder, as every other reader of it takes it.
         if paths := [part for part in inherited.get("KUBECONFIG", "").split(os.pathsep) if part]:
             inherited["KUBECONFIG"] = os.pathsep.join(str(Path(part).expanduser().absolute()) for part in paths)
-        return inherited | {f"HELM_{name.upper()}_HOME": str(self.home / name) for name in ("config", "cache", "data")}
+        homes = {f"HELM_{name.upper()}_HOME": str(self.home / name) for name in ("config", "cache", "data")}
+        # What a cluster serves, which would else be kept below the user's ~/.kube.
+        return inherited | homes | {"KUBECACHEDIR": str(kube_cache(self.home))}
 
     def _checked(self, done: process.Completed) -> str:
         if not done.ok:
@@ -189,6 +191,11 @@ class Helm:
 
 def _no_release(done: process.Completed) -> bool:
     return not done.ok and "release: not found" in error_text(done.stderr)
+
+
+def kube_cache(home: Path) -> Path:
+    """Where Helm keeps what clusters serve, below a Helm home."""
+    return home / "cache" / "kube"
 
 
 def _parsed(verb: str, text: str, parse: Callable[[Any], Parsed]) -> Parsed:

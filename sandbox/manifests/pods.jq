@@ -7,19 +7,19 @@
 def note($key): (.metadata.annotations // {})["%PREFIX%" + $key] // "";
 def number($otherwise): (tonumber? // $otherwise) | floor;
 def ours: .image | test("%IMAGES%");
-# Whether its processes are real: then its status follows what the notes say of them.
-def gated: any(.spec.containers[]; ours);
+# Whether some of its processes are real: then the notes speak of those, else of all.
+def real: any(.spec.containers[]; ours);
 def over: .status.phase | IN("Succeeded", "Failed");
 def condition($type): first(.status.conditions[]? | select(.type == $type) | .status) // "Unknown";
 def after($seconds): fromdateiso8601 + $seconds | todateiso8601;
 
-# The containers that the notes speak of, as they are now: in a gated pod those with a process.
+# The containers that the notes speak of, as they are now.
 def told:
-  gated as $gated
-  | [.spec.containers[] | select(($gated | not) or ours) | .name] as $names
+  real as $real
+  | [.spec.containers[] | select(($real | not) or ours) | .name] as $names
   | [.status.containerStatuses[]? | select(.name | IN($names[]))];
 def all_of_them(what): told | (length > 0) and all(.[]; what);
-def counted: (note("restarts") | number(0)) as $restarts | (gated | not) or all_of_them(.restartCount == $restarts);
+def counted: (note("restarts") | number(0)) as $restarts | (real | not) or all_of_them(.restartCount == $restarts);
 def running: counted and all_of_them(.state.running) and condition("Initialized") == "True";
 def slow: note("slow-start") | number(0);
 
@@ -34,8 +34,16 @@ def waits_in:
   | note("init-running") | number($each | index(true)) | [., ($each | length) - 1] | min;
 
 def toward_init:
-  if condition("Initialized") == "False" and .status.initContainerStatuses[waits_in].state.running then ""
-  else "init" end;
+  note("fail") as $reason | note("fail-message") as $message
+  | .status.initContainerStatuses[waits_in].state as $state
+  | if condition("Initialized") == "False"
+      and (if $reason == "" then $state.running
+        else $state.waiting.reason == $reason and ($state.waiting.message // "") == $message end)
+    then "" else "init" end;
+
+# Volumes are mounted and images pulled: nothing has begun.
+def toward_creation:
+  if .status.phase == "Pending" and (.status.containerStatuses | length) > 0 then "" else "create" end;
 
 def toward_running:
   if running and all_of_them(.ready | not) and condition("Ready") == "False" then "" else "run" end;
@@ -71,7 +79,7 @@ def crash_start_from:
 # What has no process goes at once; whatever happens to the controller, no pod hangs for ever.
 def toward_absence:
   if .status.podIP == null or over then "delete"
-  elif (gated | not) or note("stopped") == "true" or fault != ""
+  elif note("stopped") == "true" or fault != ""
     or (condition("Initialized") != "True" and note("init-done") != "true") then "end"
   else "end-late" end;
 def late_from: .metadata.deletionTimestamp | after(10);
@@ -82,10 +90,9 @@ def step:
   elif fault == "stuck-init" then toward_init
   elif fault == "crash-loop" then round_of_crashes
   elif fault != "" then toward_no_image
-  elif gated | not then
-    if toward_ready == "" and .spec.restartPolicy != "Always" then "complete" else toward_ready end
+  elif note("init-done") != "true" then
+    if any(waited_for[]; .) and note("init-running") != "" then toward_init else toward_creation end
   elif note("fail") != "" then toward_failure
   elif note("exit-code") != "" and .spec.restartPolicy != "Always" then "exit"
-  elif any(waited_for[]; .) and note("init-done") != "true" then toward_init
   elif note("ready") == "true" then toward_ready
   else toward_running end;

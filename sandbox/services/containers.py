@@ -11,6 +11,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from runbooks_lib.cluster import commands
+from runbooks_lib.results import Json
 
 #: The words after which a program's name stands.
 _BEFORE_PROGRAM = ("", "exec", "then", "do", "&&", "||", "|", "--")
@@ -62,6 +63,11 @@ def place_of(folders: Mapping[str, Path], inside: str) -> Path | None:
         if wanted == at or wanted.startswith(at.rstrip("/") + "/"):
             return folders[mount] / wanted[len(at) :].lstrip("/")
     return None
+
+
+def arguments(spec: Json) -> list[str]:
+    """The command and the arguments of a container as the chart gives them."""
+    return [str(word) for word in (*(spec.get("command") or ()), *(spec.get("args") or ()))]
 
 
 def words_of(container: Container) -> list[str]:

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from runbooks_lib.results import Json
 from sandbox.state import write_whole
 
-#: How a command or a variable names a host with its port: a URL or address, `psql -h HOST -p PORT`, `nc HOST PORT`.
-_URL = re.compile(r"\b[a-z][a-z0-9+]*://[^\s'\"]+", re.IGNORECASE)
-_PLACES = (
-    re.compile(r"-h\s*'?([\w.-]+)'?\s+(?:-\S+\s+)*?-p\s*'?(\d+)"),
-    re.compile(r"\bnc\s+(?:-\S+\s+)*'?([\w.-]+)'?\s+'?(\d+)"),
-    re.compile(r"(?<![\w./@-])([A-Za-z][\w.-]*):(\d{2,5})\b"),
-)
+#: A pod, its container's ports with those of this machine, or None where no program runs in it; whether it is ready.
+Seen = tuple[Json, Mapping[int, int] | None, bool]
 
 
-def table(services: Iterable[Json], pods: Iterable[tuple[Json, Mapping[int, int], bool]]) -> dict[str, dict[str, str]]:
+def table(services: Iterable[Json], pods: Iterable[Seen]) -> dict[str, dict[str, str]]:
     """Where each Service leads, by namespace: ``{"csghub": {"dataflow-redis:6379": "127.0.0.1:40123"}}``.
 
     Args:
         services: Every Service of the cluster.
-        pods: Each pod with programs of ours, their ports (the container's to this machine's), and whether it
-            is ready; a Service leads to the first ready one that it selects.
+        pods: A Service leads to the first ready one that it selects; to one without a program it leads nowhere, which
+            is an empty address: it is simply ready.
     """
     found: dict[str, dict[str, str]] = {}
     ready = [(pod, ports) for pod, ports, is_ready in pods if is_ready]
@@ -38,11 +31,13 @@ def table(services: Iterable[Json], pods: Iterable[tuple[Json, Mapping[int, int]
             if not selector or pod["metadata"]["namespace"] != namespace or not selector.items() <= labels.items():
                 continue
             for port in service["spec"].get("ports") or ():
-                local = ports.get(_target(port, pod))
-                if local:
+                local = ports.get(_target(port, pod)) if ports is not None else 0
+                if local is not None:
                     names = (name, f"{name}.{namespace}", f"{name}.{namespace}.svc")
                     for one in (*names, f"{names[-1]}.cluster.local"):
-                        found.setdefault(namespace, {}).setdefault(f"{one}:{port['port']}", f"127.0.0.1:{local}")
+                        known = found.setdefault(namespace, {})
+                        address = f"127.0.0.1:{local}" if local else ""
+                        known[f"{one}:{port['port']}"] = known.get(f"{one}:{port['port']}") or address
     everywhere = {key: value for known in found.values() for key, value in known.items() if "." in key}
     return {namespace: {**everywhere, **known} for namespace, known in found.items()}
 
@@ -56,23 +51,17 @@ def _target(port: Json, pod: Json) -> int:
     return next((int(each["containerPort"]) for each in named if each.get("name") == wanted), 0)
 
 
+def is_hollow(file: Path, host: str, port: int) -> bool:
+    """Whether a Service's pods are ready and have no program: as far as anybody can tell here, it answers."""
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")).get(f"{host}:{port}") == "")
+    except (OSError, ValueError):
+        return False
+
+
 def write(file: Path, known: Mapping[str, str]) -> None:
     """Write the table of one namespace, if it has changed."""
     text = json.dumps(dict(known), indent=1, sort_keys=True) + "\n"
     if not file.exists() or file.read_text() != text:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, text)
-
-
-def places(words: Iterable[str]) -> Iterator[tuple[str, str, int]]:
-    """What some texts (a command, the values of variables) name: the URL or nothing, a host, a port."""
-    seen = set()
-    for text in words:
-        for url in _URL.findall(text):
-            parts = urlsplit(url)
-            if parts.hostname and parts.port:
-                seen.add((url, parts.hostname, parts.port))
-        rest = _URL.sub(" ", text)
-        for pattern in _PLACES:
-            seen |= {("", host, int(port)) for host, port in pattern.findall(rest)}
-    yield from sorted(seen)

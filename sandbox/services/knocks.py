@@ -38,13 +38,13 @@ def mongo(port: int) -> bool:
     return b"ok\0" + struct.pack("<d", 1) in said
 
 
-def listens(host: str, port: int) -> bool:
-    """Whether anybody takes a connection there."""
+def refusal(host: str, port: int) -> str:
+    """Why nobody takes a connection there; empty where somebody does."""
     try:
         with socket.create_connection((host, port), timeout=_SECONDS):
-            return True
-    except OSError:
-        return False
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def page(path: str) -> Callable[[int], bool]:

@@ -1,25 +1,28 @@
-"""One pod whose containers are stood for by programs: from its init containers to its orderly end."""
+"""One pod: from its init containers to its orderly end. Programs stand for those of its containers that have one."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
-from runbooks_lib.cluster import Cluster, Conflict, NotFound
-from runbooks_lib.cluster.environment import Missing, environment, expand
+from runbooks_lib.cluster import Cluster, NotFound
+from runbooks_lib.cluster.environment import Missing, expand
 from runbooks_lib.parameters.components import component_of
 from runbooks_lib.results import Json
 from sandbox.nodes import PREFIX
 from sandbox.ports import free_port
-from sandbox.services import connections, hosts, knocks
-from sandbox.services.containers import Container, reach
+from sandbox.services import mounts, notes
+from sandbox.services.containers import Container, arguments
+from sandbox.services.inits import Inits
+from sandbox.services.needs import Needs
 from sandbox.services.places import Places
 from sandbox.services.programs import answers, program_for, reaching
-from sandbox.services.unit import Unit, saved
+from sandbox.services.telling import Told
+from sandbox.services.unit import Unit, end_saved, saved
 
-_KWOK = "kwok.x-k8s.io/v1alpha1"
+#: The key of a row that tells a program from a later one with its pid.
+STARTED = "start_time"
 
 
 class Pod:
@@ -36,7 +39,12 @@ class Pod:
         self.ended = False
         self._cluster = cluster
         self._places = places
+        self._folder = places.pod(seen)
+        self._objects = Told(cluster, seen)
+        self._needs = Needs(seen, cluster, places)
         self._units: dict[str, Unit] = {}
+        self._inits = Inits(self._folder, self._serve_logs)
+        self._initialised = False
         self._told: dict[str, str] = {}
         self._unknown: set[str] = set()
 
@@ -51,74 +59,113 @@ class Pod:
         return str(self.seen["metadata"]["namespace"])
 
     @property
-    def ports(self) -> dict[int, int]:
-        """The ports of all its containers, to those of this machine."""
-        return {port: local for unit in self._units.values() for port, local in unit.container.ports.items()}
+    def ports(self) -> dict[int, int] | None:
+        """The ports of all its containers, to those of this machine; None where no program runs in it."""
+        units = self._units.values()
+        return {port: local for unit in units for port, local in unit.container.ports.items()} if units else None
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Its containers that no program of ours stands for, although their image is a known one."""
-        return tuple(sorted(self._unknown))
+        """Its containers without a program that are ready, or done, all the same.
+
+        A container of a strange image is told only where it was to end by itself: nothing did its work.
+        """
+        if not self._over or notes.faulty(self.seen):
+            return tuple(sorted(self._unknown | self._needs.excused))
+        names = (container["name"] for container in self.seen["spec"]["containers"])
+        return tuple(name for name in names if saved(self._folder / name) is None)
 
     def rows(self) -> Iterator[dict[str, str]]:
         """One row a program, for ``sandbox status``."""
+        about = {"pod": f"{self.namespace}/{self.name}"}
+        if self._over:
+            for status in self._status.get("containerStatuses") or ():
+                code = (status["state"].get("terminated") or {}).get("exitCode")
+                if saved(self._folder / status["name"]):
+                    yield about | {"container": status["name"], "state": f"ended with {code}", "pid": ""}
+            return
         for name, unit in self._units.items():
             state = "ready" if self.ready else "running" if unit.running else f"ended with {unit.exit_code}"
-            pid = str(unit.started.pid) if unit.started and unit.running else ""
-            yield {"pod": f"{self.namespace}/{self.name}", "container": name, "state": state, "pid": pid}
+            told = about | {"container": name, "state": state, "pid": ""}
+            if unit.started and unit.running:
+                told |= {"pid": str(unit.started.pid), STARTED: str(unit.started.start_time)}
+            yield told
 
     def step(self) -> None:
         """Do what is next; called again and again, never from two threads at once."""
-        metadata = self.seen["metadata"]
-        if metadata.get("deletionTimestamp"):
+        if self.seen["metadata"].get("deletionTimestamp"):
             self.stop()
             self._tell(ready="false", stopped="true")
             return
-        if self.ended or "fault" in self._asked or not self.seen["spec"].get("nodeName"):
+        if self._over:
+            self.ended = True
+        if self.ended or not self.seen["spec"].get("nodeName"):
             return
-        if not self._initialised():
+        if notes.faulty(self.seen):
+            # kwok carries it out alone.
+            self._objects.pulling(self._status)
             return
         try:
-            self._run()
+            if wrong := notes.refused(self.seen):
+                self._initialised = True
+                raise Missing(wrong)
+            if self._mount() and self._initialise():
+                self._run()
         except Missing as missing:
-            self._tell(fail="CreateContainerConfigError", **{"fail-message": str(missing)})
+            self._hold(missing)
 
     def forget(self) -> None:
         """The pod is gone: end what is left of it, and remove its folder."""
         self.stop()
-        shutil.rmtree(self._places.pod(self.seen), ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def stop(self) -> None:
-        """End its programs; the pod itself stays as it is."""
+        """End its programs, also those of a controller before this one; the pod itself stays as it is."""
         for unit in self._units.values():
             unit.stop()
+        end_saved(self._folder)
 
     @property
-    def _asked(self) -> dict[str, str]:
-        """Our annotations that came with the workload's template, or that were put on by hand."""
-        annotations = self.seen["metadata"].get("annotations") or {}
-        return {key.removeprefix(PREFIX): value for key, value in annotations.items() if key.startswith(PREFIX)}
+    def _status(self) -> Json:
+        return dict(self.seen.get("status") or {})
 
-    def _initialised(self) -> bool:
-        """Whether all init containers have ended: each waits until the hosts that it names answer."""
-        if self._told.get("init-done") == "true" or self._asked.get("init-done") == "true":
-            return True
-        table = self._places.hosts(self.namespace)
-        for number, container in enumerate(self.seen["spec"].get("initContainers") or ()):
-            try:
-                env = self._environment(container)
-            except Missing:
-                env = {}
-            words = [expand(word, env) for word in _arguments(container)]
-            named = list(hosts.places([*words, *env.values()]))
-            if not all(_answers(table, *place) for place in named):
-                self._tell(**{"init-running": str(number)})
-                return False
-        self._tell(**{"init-done": "true"})
+    @property
+    def _over(self) -> bool:
+        return self._status.get("phase") in {"Succeeded", "Failed"}
+
+    @property
+    def _begun(self) -> bool:
+        """Whether its containers have been started, by whichever controller."""
+        return bool(self._status.get("phase") == "Running")
+
+    @property
+    def _ends(self) -> bool:
+        return bool(self.seen["spec"].get("restartPolicy", "Always") != "Always")
+
+    def _mount(self) -> bool:
+        """Whether its volumes are there; until then none of its containers is made."""
+        try:
+            self._needs.mount(begun=self._begun)
+        except Missing as missing:
+            self._objects.event("FailedMount", str(missing))
+            return False
+        return True
+
+    def _initialise(self) -> bool:
+        """Whether all init containers have ended."""
+        ended = self._initialised or self._begun
+        if not ended and not self._inits.ended(self.seen, self._needs.environment, self._places.hosts(self.namespace)):
+            self._tell(**{"init-running": str(self._inits.at)}, fail="")
+            return False
+        self._initialised = True
         return True
 
     def _run(self) -> None:
-        ours = [each for each in self.seen["spec"]["containers"] if component_of(each["image"]) is not None]
+        containers = self.seen["spec"]["containers"]
+        ours = [each for each in containers if component_of(each["image"]) is not None]
+        if not self._begun:
+            for strange in (each for each in containers if each not in ours):
+                self._needs.environment(strange)
         new = {each["name"]: self._unit(each) for each in ours if each["name"] not in {*self._units, *self._unknown}}
         if new:
             self._units |= new
@@ -139,118 +186,96 @@ class Pod:
         """Say how the pod is: ready, or on its way, or in a crash loop."""
         if not self._units:
             # Nothing of ours runs in it: what it does is nobody's business, and a Job of it has ended well.
-            never = self.seen["spec"].get("restartPolicy", "Always") != "Always"
-            self._tell(**({"exit-code": "0"} if never else {"ready": "true"}))
-            self.ended, self.ready = never, not never
+            self._tell(**({"exit-code": "0"} if self._ends else {"ready": "true"}), fail="")
+            self.ended, self.ready = self._ends, not self._ends
+            if self._ends:
+                unmade = self._places.unmade(self.namespace)
+                unmade.parent.mkdir(exist_ok=True)
+                unmade.touch()
             return
+        ends = [str(unit.last_exit) for unit in self._units.values() if unit.last_exit is not None]
+        told = {"restarts": str(sum(unit.restarts for unit in self._units.values()))}
+        told |= {"last-exit": ends[0]} if ends else {}
         broken = [unit for unit in self._units.values() if not unit.running]
         if broken:
             self.ready = False
-            named = f"container={broken[0].container.name} pod={self.name}_{self.namespace}"
-            last = {"last-exit": str(broken[0].exit_code), "fail-message": f"back-off restarting failed {named}"}
-            self._tell(ready="false", fail="CrashLoopBackOff", restarts=str(self._restarts), **last)
+            uid = self.seen["metadata"]["uid"]
+            named = f"container={broken[0].container.name} pod={self.name}_{self.namespace}({uid})"
+            why = f"back-off {broken[0].pause:g}s restarting failed {named}"
+            told |= {"last-exit": str(broken[0].exit_code), "fail-message": why}
+            self._tell(ready="false", fail="CrashLoopBackOff", **told)
             return
-        slow = float(self._asked.get("slow-start") or 0)
+        slow = float(notes.asked(self.seen).get("slow-start") or 0)
         self.ready = all(unit.age >= slow and answers(unit.container) for unit in self._units.values())
-        self._tell(ready="true" if self.ready else "false", fail="", restarts=str(self._restarts))
-
-    @property
-    def _restarts(self) -> int:
-        return sum(unit.restarts for unit in self._units.values())
+        self._tell(ready="true" if self.ready else "false", fail="", **told)
 
     def _final(self, unit: Unit) -> bool:
         """Whether a program's end is the pod's end, which it then is."""
-        policy = self.seen["spec"].get("restartPolicy", "Always")
-        if policy == "Always" or (policy == "OnFailure" and unit.exit_code):
+        if not self._ends or (self.seen["spec"].get("restartPolicy") == "OnFailure" and unit.exit_code):
             return False
         self.ended = True
-        self._tell(**{"exit-code": str(unit.exit_code)})
+        self._tell(**{"exit-code": str(unit.exit_code)}, fail="")
         return True
 
-    def _environment(self, container: Json) -> dict[str, str]:
-        return environment(container, self.seen, lambda kind, name: self._cluster.get("v1", kind, name, self.namespace))
+    def _hold(self, missing: Missing) -> None:
+        """A container can't be made: say so in the words of a kubelet."""
+        where = {} if self._initialised else {"init-running": str(self._inits.at)}
+        self._tell(fail="CreateContainerConfigError", **{"fail-message": str(missing)}, **where)
+        self._objects.event("Failed", f"Error: {missing}")
 
     def _unit(self, spec: Json) -> Unit:
-        folder = self._places.pod(self.seen) / spec["name"]
+        folder = self._folder / spec["name"]
         scratch = folder / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
-        env = self._environment(spec)
+        env = self._needs.environment(spec)
         before = saved(folder)
         kept = before.ports if before else {}
         wanted = [int(port["containerPort"]) for port in spec.get("ports") or ()]
         container = Container(
             name=spec["name"],
             image=spec["image"],
-            args=tuple(expand(word, env) for word in _arguments(spec)),
+            args=tuple(expand(word, env) for word in arguments(spec)),
             env=env,
             ports={port: kept.get(port) or free_port() for port in wanted},
-            folders=self._folders(spec, folder),
+            folders=mounts.folders(spec, self._needs.volumes),
             scratch=scratch,
             hosts=self._places.hosts(self.namespace),
-            ends=self.seen["spec"].get("restartPolicy", "Always") != "Always",
+            ends=self._ends,
         )
         unit = Unit(folder, container, lambda: program_for(container))
         unit.log.touch()
         return unit
 
-    def _folders(self, spec: Json, folder: Path) -> dict[str, Path]:
-        """Where each mount of a container is on this machine."""
-        volumes = {volume["name"]: volume for volume in self.seen["spec"].get("volumes") or ()}
-        found: dict[str, Path] = {}
-        for mount in spec.get("volumeMounts") or ():
-            volume = volumes.get(mount["name"], {})
-            if claim := volume.get("persistentVolumeClaim"):
-                place = self._places.claim(self.namespace, claim["claimName"])
-                if place is None:
-                    raise Missing(f"PersistentVolumeClaim {claim['claimName']} is not there")
-            else:
-                place = folder.parent / "volumes" / mount["name"]
-                place.mkdir(parents=True, exist_ok=True)
-                if source := volume.get("configMap"):
-                    _fill(place, self._cluster.get("v1", "ConfigMap", source["name"], self.namespace))
-            found[mount["mountPath"]] = place / mount.get("subPath", "")
-        return found
-
     def _serve(self) -> None:
-        """Have kwok forward the ports, serve the logs and run commands for ``exec``; all of it goes with the pod."""
-        units = self._units.values()
-        ports = [pair for unit in units for pair in unit.container.ports.items()]
-        specs: dict[str, Json] = {
-            "PortForward": {
-                "forwards": [
-                    {"ports": [port], "target": {"address": "127.0.0.1", "port": local}} for port, local in ports
-                ]
-            },
-            "Logs": {
-                "logs": [
-                    {
-                        "containers": [unit.container.name],
-                        "logsFile": str(unit.log),
-                        "previousLogsFile": str(unit.folder / "previous.log"),
-                        "follow": True,
-                    }
-                    for unit in units
-                ]
-            },
-            "Exec": {"execs": [{"containers": [unit.container.name], "local": self._shell(unit)} for unit in units]},
-        }
-        owner = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": self.seen["metadata"]["uid"]}
-        for kind, spec in specs.items():
-            about = {"name": self.name, "namespace": self.namespace, "ownerReferences": [owner]}
-            if any(spec.values()):
-                self._cluster.delete(_KWOK, kind, self.name, self.namespace)
-                with suppress(Conflict):
-                    self._cluster.create({"apiVersion": _KWOK, "kind": kind, "metadata": about, "spec": spec})
+        """Have kwok forward the ports, serve the logs and run commands for ``exec``."""
+        forwards = [
+            {"ports": [port], "target": {"address": "127.0.0.1", "port": local}}
+            for port, local in (self.ports or {}).items()
+        ]
+        if forwards:
+            self._objects.serve("PortForward", {"forwards": forwards})
+        execs = [{"containers": [name], "local": self._shell(unit)} for name, unit in self._units.items()]
+        self._objects.serve("Exec", {"execs": execs})
+        self._serve_logs()
+
+    def _serve_logs(self) -> None:
+        logs = {name: unit.log for name, unit in self._units.items()}
+        self._objects.serve_logs(self._inits.logs | logs, self._places.empty)
 
     def _shell(self, unit: Unit) -> Json:
-        """Where and with what a command runs; what comes from Secrets is left out, since everyone may read an Exec."""
+        """Where and with what a command runs; what comes from Secrets is left out, since everyone may read an Exec.
+
+        kwok has no way to hand on the exit code of one that fails: it stands in the error's text alone.
+        """
         spec = next(each for each in self.seen["spec"]["containers"] if each["name"] == unit.container.name)
         given = [entry["name"] for entry in spec.get("env") or () if "valueFrom" not in entry]
         envs = {name: unit.container.env.get(name, "") for name in given} | reaching(unit.container)
         return {"workDir": str(unit.container.scratch), "envs": [{"name": key, "value": envs[key]} for key in envs]}
 
     def _tell(self, **said: str) -> None:
-        """Put our annotations on the pod, those that have changed."""
+        """Put our annotations on the pod, those that have changed; all of them at once."""
+        if self._initialised:
+            said["init-done"] = "true"
         new = {key: value for key, value in said.items() if self._told.get(key) != value}
         if not new:
             return
@@ -258,30 +283,3 @@ class Pod:
         with suppress(NotFound):
             self._cluster.patch("v1", "Pod", self.name, {"metadata": {"annotations": annotations}}, self.namespace)
         self._told |= new
-
-
-def _arguments(container: Json) -> list[str]:
-    return [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
-
-
-def _fill(folder: Path, config: Json | None) -> None:
-    for name, text in ((config or {}).get("data") or {}).items():
-        (folder / name).write_text(text)
-
-
-def _answers(table: Path, url: str, host: str, port: int) -> bool:
-    """Whether what an init container waits for is there: a login where it tries one, else a listener."""
-    try:
-        if url.startswith(("postgresql://", "postgres://")):
-            asked = connections.parsed(url)
-            login = connections.Login(
-                host, port, asked.pop("user", ""), asked.pop("password", ""), asked.pop("dbname", ""), {}
-            )
-            with connections.postgresql(login, table):
-                return True
-        if url.startswith("mongodb://"):
-            connections.ask_mongo(url, table)
-            return True
-    except connections.Unavailable:
-        return False
-    return knocks.listens(*reach(table, host, port))

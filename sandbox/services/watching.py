@@ -14,13 +14,23 @@ from runbooks_lib.results import Json
 _PAUSE_SECONDS = 1.0
 
 
-def follow(cluster: Cluster, kind: str, take: Callable[[str, Json], None], ended: threading.Event) -> None:
-    """Hand over every object of a built-in kind and each change of it, in a thread of its own."""
+def follow(
+    cluster: Cluster, kind: str, take: Callable[[str, Json], None], ended: threading.Event, *, api_version: str = "v1"
+) -> None:
+    """Hand over every object of a kind and each change of it, in a thread of its own."""
+    known: dict[str, Json] = {}
 
     def work() -> None:
         while not ended.is_set():
             try:
-                for change, seen in cluster.watch("v1", kind, None, timeout=3600):
+                # What was deleted while nobody watched is told by its absence alone.
+                there = {one["metadata"]["uid"] for one in cluster.list(api_version, kind)} if known else set()
+                for uid in known.keys() - there:
+                    take("DELETED", known.pop(uid))
+                for change, seen in cluster.watch(api_version, kind, None, timeout=3600):
+                    known[seen["metadata"]["uid"]] = seen
+                    if change == "DELETED":
+                        del known[seen["metadata"]["uid"]]
                     take(change, seen)
             except RunbookError as error:
                 say(error)

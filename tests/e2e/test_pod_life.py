@@ -55,18 +55,52 @@ def space(cluster: Cluster) -> Iterator[str]:
 # ---- pods without processes
 
 
-def test_a_pod_of_an_unknown_image_is_ready_at_once_and_goes_at_once(cluster: Cluster, space: str) -> None:
-    create(cluster, space, pod_of(PLAIN, inits=2))
+def test_a_pod_of_which_nothing_is_told_is_being_created_and_goes_at_once(cluster: Cluster, space: str) -> None:
+    create(cluster, space, pod_of(PLAIN, init_done=""))
+    pod = becomes(cluster, space, "0/1 ContainerCreating 0")
+    assert pod["status"]["phase"] == "Pending"
+    assert "podIP" not in pod["status"]
+    assert conditions(pod)["Initialized"] == "True"
+    assert conditions(pod)["PodReadyToStartContainers"] == "False"
+    cluster.delete("v1", "Pod", "one", space)
+    becomes(cluster, space, "gone", seconds=5)
+
+
+@BOTH
+def test_a_container_that_cannot_be_made_keeps_its_pod_pending(cluster: Cluster, space: str, image: str) -> None:
+    create(cluster, space, pod_of(image, fail="CreateContainerConfigError", fail_message='secret "x" not found'))
+    pod = becomes(cluster, space, "0/1 CreateContainerConfigError 0")
+    assert pod["status"]["phase"] == "Pending"
+    assert trouble_of(pod) == 'main: CreateContainerConfigError secret "x" not found'
+    tell(cluster, space, fail=None, ready="true")
+    becomes(cluster, space, "1/1 Running 0")
+
+
+@BOTH
+def test_an_init_container_that_cannot_be_made(cluster: Cluster, space: str, image: str) -> None:
+    create(cluster, space, pod_of(image, inits=2))
+    tell(cluster, space, init_running="1", fail="CreateContainerConfigError", fail_message='secret "x" not found')
+    pod = becomes(cluster, space, "0/1 Init:1/2 0")
+    assert trouble_of(pod) == 'wait-1: CreateContainerConfigError secret "x" not found'
+    tell(cluster, space, fail=None)
+    assert until(lambda: "has not ended" in trouble_of(cluster.get("v1", "Pod", "one", space) or {}))
+    tell(cluster, space, init_done="true", ready="true")
+    becomes(cluster, space, "1/1 Running 0")
+
+
+def test_a_pod_of_an_unknown_image_is_ready_when_it_is_told_so(cluster: Cluster, space: str) -> None:
+    create(cluster, space, pod_of(PLAIN, inits=2, init_done="true", ready="true"))
     pod = becomes(cluster, space, "1/1 Running 0")
     assert set(conditions(pod).values()) == {"True"}
     assert pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
     assert trouble_of(pod) == ""
     cluster.delete("v1", "Pod", "one", space)
+    tell(cluster, space, stopped="true")
     becomes(cluster, space, "gone", seconds=5)
 
 
 def test_a_job_of_an_unknown_image_completes_and_its_pod_goes_with_it(cluster: Cluster, space: str) -> None:
-    spec = {"template": pod_of(PLAIN, policy="Never")}
+    spec = {"template": pod_of(PLAIN, policy="Never", exit_code="0")}
     cluster.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "work"}, "spec": spec}, space)
     assert until(lambda: (cluster.get("batch/v1", "Job", "work", space) or {})["status"].get("succeeded") == 1)
     (pod,) = cluster.list("v1", "Pod", space)
@@ -80,7 +114,7 @@ def test_a_job_of_an_unknown_image_completes_and_its_pod_goes_with_it(cluster: C
 
 
 def test_a_database_waits_starts_answers_and_goes_when_its_processes_have_ended(cluster: Cluster, space: str) -> None:
-    create(cluster, space, pod_of(DATABASE, inits=2))
+    create(cluster, space, pod_of(DATABASE, inits=2, init_running="0"))
     pod = becomes(cluster, space, "0/1 Init:0/2 0")
     assert pod["status"]["phase"] == "Pending"
     assert conditions(pod)["Initialized"] == "False ContainersNotInitialized"
@@ -264,7 +298,8 @@ def test_a_slow_start_delays_readiness_alone(cluster: Cluster, space: str, image
 
 
 def test_a_note_that_is_no_number_holds_nothing_up(cluster: Cluster, space: str) -> None:
-    create(cluster, space, pod_of(PLAIN, inits=1, slow_start="soon", init_running="x", restarts="many", fault="typo"))
+    odd = {"slow_start": "soon", "init_running": "x", "restarts": "many", "fault": "typo"}
+    create(cluster, space, pod_of(PLAIN, inits=1, init_done="true", ready="true", **odd))
     becomes(cluster, space, "1/1 Running 0")
 
 

@@ -17,6 +17,7 @@ import pytest
 from runbooks_lib import parameters
 from runbooks_lib.cluster import Cluster, Invalid
 from runbooks_lib.errors import UsageError
+from runbooks_lib.helm import kube_cache
 from runbooks_lib.results import Json
 from sandbox import lifecycle
 from sandbox.nodes import PREFIX
@@ -202,7 +203,7 @@ def test_gateway_objects_and_load_balancers_get_their_status(cluster: Cluster) -
 
 def test_a_gateway_can_be_kept_from_being_programmed(cluster: Cluster) -> None:
     metadata: Json = {"name": "shut", "annotations": {f"{PREFIX}fault": "not-programmed"}}
-    spec = {"gatewayClassName": "any", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+    spec = {"gatewayClassName": "of-test", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
     cluster.create({"apiVersion": GATEWAY, "kind": "Gateway", "metadata": metadata, "spec": spec}, "default")
 
     def programmed() -> str:
@@ -215,12 +216,35 @@ def test_a_gateway_can_be_kept_from_being_programmed(cluster: Cluster) -> None:
     assert eventually(lambda: programmed() == "True")
 
 
+def test_a_gateway_whose_class_is_not_there_gets_no_status_nor_do_its_routes(cluster: Cluster) -> None:
+    listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+    way = {"parentRefs": [{"name": "lost"}], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}
+    for kind, name, spec in (
+        ("Gateway", "lost", {"gatewayClassName": "no-such-class", "listeners": [listener]}),
+        ("HTTPRoute", "lost", way),
+        ("Gateway", "found", {"gatewayClassName": "of-test", "listeners": [listener]}),
+    ):
+        cluster.create({"apiVersion": GATEWAY, "kind": kind, "metadata": {"name": name}, "spec": spec}, "default")
+
+    def got(kind: str, name: str) -> Json:
+        return cluster.get(GATEWAY, kind, name, "default") or {}
+
+    assert eventually(lambda: condition(got("Gateway", "found"), "Programmed") == "True")
+    assert condition(got("Gateway", "lost"), "Programmed") != "True"
+    assert not got("HTTPRoute", "lost").get("status", {}).get("parents")
+    late = {"controllerName": "example.com/controller"}
+    metadata = {"name": "no-such-class"}
+    cluster.create({"apiVersion": GATEWAY, "kind": "GatewayClass", "metadata": metadata, "spec": late})
+    assert eventually(lambda: condition(got("Gateway", "lost"), "Programmed") == "True")
+    assert eventually(lambda: bool(got("HTTPRoute", "lost").get("status", {}).get("parents")))
+
+
 def test_a_changed_route_is_accepted_anew(cluster: Cluster) -> None:
     spec = {"parentRefs": [{"name": "door"}], "hostnames": ["one.example.com"]}
     metadata = {"name": "changing"}
     route = {"apiVersion": GATEWAY, "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
     cluster.create(route, "default")
-    two = [{"name": "door"}, {"name": "other"}]
+    two = [{"name": "door"}, {"name": "shut"}]
     cluster.patch(GATEWAY, "HTTPRoute", "changing", {"spec": {"parentRefs": two}}, "default")
 
     def accepted() -> list[int]:
@@ -327,6 +351,9 @@ def test_down_leaves_no_process_no_port_and_no_file(made: State, root: Path) -> 
     os.kill(state.parts["kube-apiserver"].pid, signal.SIGKILL)
     kwok = kwok_of(state)
     assert kwok is not None
+    served = kube_cache(root / ".runbooks" / "helm") / "discovery" / f"127.0.0.1_{state.ports['kube-apiserver']}"
+    served.mkdir(parents=True)
+    (served / "servergroups.json").write_text("as Helm keeps it")
     begun = [kwok, *(part.started for part in state.parts.values())]
     assert lifecycle.down("life", say=lambda _: None)
     assert [one for one in begun if one.alive] == []

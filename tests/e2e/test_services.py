@@ -7,6 +7,7 @@ import secrets
 import signal
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -36,7 +37,7 @@ def pid_of(pod: Json, state: Any, container: str) -> int:
 
 
 def test_data_outlives_an_uninstall_and_a_lost_secret_locks_it_in(
-    opened: Open, cluster: Cluster, target: dict[str, str]
+    opened: Open, cluster: Cluster, target: dict[str, str], tmp_path: Path
 ) -> None:
     live = Live(cluster, target)
     change(opened("install"), install)
@@ -65,6 +66,8 @@ def test_data_outlives_an_uninstall_and_a_lost_secret_locks_it_in(
     with pytest.raises(Exception, match="Not rolled out") as caught:
         change(opened("install", policy__rollout_seconds=12), install)
     assert "wait-for-postgresql has not ended" in str(caught.value)
+    (told,) = tmp_path.glob(f"**/evidence/logs/{live.release}-dataflow-0.wait-for-postgresql.log")
+    assert "password authentication failed" in told.read_text()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"), live.postgresql():
         pass
 

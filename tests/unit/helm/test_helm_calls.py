@@ -274,6 +274,7 @@ def test_helm_sees_a_home_of_its_own_and_none_of_the_users_settings(
         "HELM_CACHE_HOME": str(tmp_path / "home" / "cache"),
         "HELM_DATA_HOME": str(tmp_path / "home" / "data"),
     }
+    assert env["KUBECACHEDIR"] == str(tmp_path / "home" / "cache" / "kube"), "nothing below the user's ~/.kube"
     assert env["HTTPS_PROXY"] == "http://proxy.example.com", "what is not Helm's is the user's"
     assert "PATH" in env
 

