@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from runbooks_lib.checks import absence, install, prerequisites, release, services
+from runbooks_lib.checks import absence, capacity, install, prerequisites, release, services
 from runbooks_lib.checks.catalogue import Check
 from runbooks_lib.results import Row
 
 Checks = tuple[Check[Any], ...]
 
-PREREQUISITES: Checks = prerequisites.CHECKS
+PREREQUISITES: Checks = (*prerequisites.CHECKS, *capacity.CHECKS)
 #: What is looked at besides before a change.
 INSTALL: Checks = install.CHECKS
 UPGRADE: Checks = (*install.CHECKS, *services.PASSWORDS)
