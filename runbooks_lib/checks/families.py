@@ -4,6 +4,7 @@ from typing import Any
 
 from runbooks_lib.checks import (
     absence,
+    capacity,
     certificates,
     external,
     images,
@@ -24,6 +25,7 @@ Checks = tuple[Check[Any], ...]
 PREREQUISITES: Checks = (
     *prerequisites.CHECKS,
     *permissions.CHECKS,
+    *capacity.CHECKS,
     *server.CHECKS,
     *values.CHECKS,
     *external.CHECKS,

@@ -73,6 +73,24 @@ class Subject:
         """All rendered objects, those of hooks included."""
         return [*objects_of(self.proposal.rendered.manifest), *hook_objects(self.proposal.rendered)]
 
+    @once
+    def nodes(self) -> list[Json]:
+        """All nodes of the cluster."""
+        return self.boundaries.cluster.list("v1", "Node")
+
+    @once
+    def classes(self) -> dict[str, Json]:
+        """All StorageClasses by their names."""
+        found = self.boundaries.cluster.list("storage.k8s.io/v1", "StorageClass")
+        return {item["metadata"]["name"]: item for item in found}
+
+    @once
+    def namespace_labels(self) -> dict[str, str]:
+        """The labels of the release's namespace, of which one that is still to be made has its name only."""
+        name = self.boundaries.namespace
+        found = self.boundaries.cluster.get("v1", "Namespace", name) or {"metadata": {}}
+        return {"kubernetes.io/metadata.name": name} | (found["metadata"].get("labels") or {})
+
 
 def version_of(text: str) -> tuple[int, int]:
     """Major and minor of a version such as ``v1.33.2+k3s1``; ``(0, 0)`` when there is none."""
@@ -172,7 +190,7 @@ CHECKS: tuple[Check[Subject], ...] = catalogue(
         "release.state": _state,
         "chart.render": _chart,
         "namespace": _namespace,
-        "storage.shared": lambda subject: shared_storage(subject.boundaries.cluster, subject.objects),
+        "storage.shared": shared_storage,
         "gateway.definitions": _gateway,
         "csghub.external-url": _external_url,
     }

@@ -187,10 +187,14 @@ def _routes(subject: Subject) -> Answer:
     return Answer("fail", "; ".join(bad)) if bad else Answer("pass", f"accepted for {', '.join(hosts)}")
 
 
+def conditions(listed: list[Json] | None) -> dict[str, str]:
+    """The status of each condition by its type."""
+    return {item["type"]: item["status"] for item in listed or ()}
+
+
 def is_ready(pod: Json) -> bool:
     """Whether a pod is ready, and stays."""
-    listed = (pod.get("status") or {}).get("conditions") or ()
-    ready = any((item["type"], item["status"]) == ("Ready", "True") for item in listed)
+    ready = conditions((pod.get("status") or {}).get("conditions")).get("Ready") == "True"
     return ready and not pod["metadata"].get("deletionTimestamp")
 
 

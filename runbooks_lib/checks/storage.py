@@ -1,32 +1,56 @@
-"""Can the cluster give the volumes that several pods share?"""
+"""Can the cluster give the volumes that the chart claims, and those that several pods share?"""
+
+from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from runbooks_lib.checks.catalogue import Answer
-from runbooks_lib.cluster import Cluster
-from runbooks_lib.results import Json
+from runbooks_lib.checks.demand import Claim, claims_of, size_of
+from runbooks_lib.checks.quantities import thousandths
+from runbooks_lib.release.manifest import annotation, key_of
+from runbooks_lib.results import SEVERITY, Json, worst
 from runbooks_lib.tables import table
 
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+if TYPE_CHECKING:
+    from runbooks_lib.checks.prerequisites import Subject
+
+_DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 
 _KNOWN: dict[str, list[str]] = table(__package__, "provisioners.yaml")
 _SHARED, _SINGLE = (re.compile("|".join(_KNOWN[mode]), re.IGNORECASE) for mode in ("ReadWriteMany", "ReadWriteOnce"))
+_NO_DEFAULT = "no default StorageClass, and the chart names none"
 
 
-def shared_storage(cluster: Cluster, objects: list[Json]) -> Answer:
-    """Whether each class that a ReadWriteMany claim of these objects names can give one."""
-    wanted = _shared_classes(objects)
+def default_classes(classes: dict[str, Json]) -> list[str]:
+    """The names of the classes that are marked as default; the first one is what Kubernetes takes, the newest."""
+    marked = [
+        name for name, item in classes.items() if any(annotation(item, mark) == "true" for mark in _DEFAULT_CLASS)
+    ]
+    made = {name: str(classes[name]["metadata"].get("creationTimestamp") or "") for name in sorted(marked)}
+    return sorted(made, key=lambda name: made[name], reverse=True)
+
+
+def class_of(claim: Json) -> str | None:
+    """The class that a claim's specification names; None stands for the default one, empty for no class at all."""
+    name = claim.get("storageClassName")
+    return None if name is None else str(name)
+
+
+def shared_storage(subject: Subject) -> Answer:
+    """Whether each class that a ReadWriteMany claim names can give one."""
+    shared = (
+        claim.spec for claim in claims_of(subject.objects) if "ReadWriteMany" in claim.spec.get("accessModes", ())
+    )
+    wanted = {class_of(spec) or "" for spec in shared}
     if not wanted:
         return Answer("skip", "the chart asks for no ReadWriteMany claim")
-    classes = {item["metadata"]["name"]: item for item in cluster.list("storage.k8s.io/v1", "StorageClass")}
-    marks = {name: item["metadata"].get("annotations") or {} for name, item in classes.items()}
-    default = next((name for name, marked in marks.items() if marked.get(_DEFAULT_CLASS) == "true"), "")
-    seen = []
+    classes = subject.classes
+    default, seen = next(iter(default_classes(classes)), ""), []
     for name in sorted(wanted):
         found = classes.get(name or default)
         if found is None:
-            absent = f"StorageClass {name} does not exist"
-            return Answer("fail", absent if name else "no default StorageClass, and the chart names none")
+            return Answer("fail", f"StorageClass {name} does not exist" if name else _NO_DEFAULT)
         provisioner = str(found.get("provisioner", ""))
         seen.append(f"{found['metadata']['name']} ({provisioner})")
         if _SINGLE.search(provisioner):
@@ -36,10 +60,77 @@ def shared_storage(cluster: Cluster, objects: list[Json]) -> Answer:
     return Answer("pass", ", ".join(seen))
 
 
-def _shared_classes(objects: list[Json]) -> set[str]:
-    """The classes of all ReadWriteMany claims; the empty name is the default class."""
-    claims = [obj["spec"] for obj in objects if obj["kind"] == "PersistentVolumeClaim"]
-    for obj in objects:
-        claims += [made["spec"] for made in (obj.get("spec") or {}).get("volumeClaimTemplates") or ()]
-    shared = (spec for spec in claims if "ReadWriteMany" in spec.get("accessModes", ()))
-    return {str(spec.get("storageClassName") or "") for spec in shared}
+def storage_classes(subject: Subject) -> Answer:
+    """Whether each claim has a class, and each one that is there already is as it would be made."""
+    cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
+    claims = claims_of(subject.objects)
+    if not claims:
+        return Answer("skip", "the chart asks for no claim")
+    live = {item["metadata"]["name"]: item for item in cluster.list("v1", "PersistentVolumeClaim", namespace)}
+    answers = [
+        _as_it_is(subject, claim, live[claim.name]) if claim.name in live else _as_to_be_made(subject, claim)
+        for claim in claims
+    ]
+    answers += [Answer("fail", says) for says in _changed_templates(subject)]
+    told = sorted(answers, key=lambda answer: -SEVERITY.index(answer.status))
+    return Answer(worst(each.status for each in told), "\n".join(dict.fromkeys(each.observed for each in told)))
+
+
+def _as_to_be_made(subject: Subject, claim: Claim) -> Answer:
+    classes, name = subject.classes, class_of(claim.spec)
+    says = f"claim {claim.name} ({size_of(claim.spec)})"
+    if name == "":
+        return Answer("warn", f"{says} names no class on purpose: only a volume made by hand fits it")
+    defaults = default_classes(classes)
+    chosen = classes.get(name or next(iter(defaults), ""))
+    if chosen is None:
+        return Answer("fail", f"{says}: StorageClass {name} does not exist" if name else f"{says}: {_NO_DEFAULT}")
+    mode = chosen.get("volumeBindingMode") or "Immediate"
+    says += f": StorageClass {chosen['metadata']['name']} ({mode})"
+    if name is None and len(defaults) > 1:
+        return Answer("warn", f"{says}, the newest of the default ones {', '.join(defaults)}")
+    return Answer("pass", says)
+
+
+def _as_it_is(subject: Subject, claim: Claim, live: Json) -> Answer:
+    spec, wanted = live.get("spec") or {}, class_of(claim.spec)
+    here, there = size_of(spec), size_of(claim.spec)
+    says, own = f"claim {claim.name} is there", spec.get("storageClassName") or ""
+    template = claim.owner is not None
+    if wanted is not None and wanted != own:
+        never = "it keeps it: a StatefulSet never changes a claim" if template else "a claim's class can't be changed"
+        return Answer("warn" if template else "fail", f"{says} with StorageClass {own}, not {wanted}; {never}")
+    grows = thousandths(there) - thousandths(here)
+    if grows < 0:
+        stays = "it stays so" if template else "a claim can't shrink, so that the change would be refused"
+        return Answer("warn" if template else "fail", f"{says} with {here}, {there} is rendered; {stays}")
+    if grows == 0:
+        return Answer("pass", f"{says} with {here} of StorageClass {own}")
+    able = bool((subject.classes.get(own) or {}).get("allowVolumeExpansion"))
+    says += f" with {here}, {there} is rendered; StorageClass {own} {'can' if able else 'can not'} grow it"
+    if not template:
+        return Answer("pass" if able else "fail", says)
+    return Answer("warn", f"{says}, and Helm never does for a StatefulSet's claim")
+
+
+def _changed_templates(subject: Subject) -> list[str]:
+    """The StatefulSets whose claim templates would be others than those that they live with."""
+    owners = {id(claim.owner): claim.owner for claim in claims_of(subject.objects) if claim.owner}
+    changed = []
+    for owner in owners.values():
+        live = subject.boundaries.live(owner)
+        if live and (wanted := _templates(owner)) != (there := _templates(live)):
+            told = "; ".join(
+                f"{name}: {there.get(name, 'none')} is there, {what} is rendered" for name, what in wanted.items()
+            )
+            changed.append(f"{key_of(owner)} can't get other claim templates, so that an upgrade is refused ({told})")
+    return changed
+
+
+def _templates(owner: Json) -> dict[str, str]:
+    """Of each claim template its size and class."""
+    templates = (owner.get("spec") or {}).get("volumeClaimTemplates") or ()
+    return {
+        each["metadata"]["name"]: f"{size_of(each['spec'])} {class_of(each['spec']) or ''}".strip()
+        for each in templates
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ class Cluster(AbstractContextManager["Cluster"]):
         with failures.readable(self.server, ask):
             return str(self._connection.json(ask)["gitVersion"])
 
+    def clock(self) -> tuple[datetime, datetime]:
+        """The API server's time, to the second, and this machine's at that moment: in the middle of the round trip."""
+        return self._connection.clock(Ask("get", "/version"))
+
     def uid(self) -> str:
         """The UID of the namespace ``kube-system``: what a target is pinned by."""
         ask = Ask("get", "/api/v1/namespaces/kube-system", "namespaces", "kube-system")
@@ -110,9 +115,13 @@ class Cluster(AbstractContextManager["Cluster"]):
         """Every object of a kind, in one namespace or in all; complete, or an error (no such kind: NotFound)."""
         return watches.list_all(self._connection, self._served(api_version, kind), namespace)[0]
 
-    def create(self, obj: Json, namespace: str | None = None) -> Json:
-        """Create an object in the namespace given or else its own; raises Conflict where it exists already."""
-        return self._send("create", obj, namespace, safe=False)
+    def create(self, obj: Json, namespace: str | None = None, *, dry_run: bool = False) -> Json:
+        """Create an object in the namespace given or else its own; raises Conflict where it exists already.
+
+        A dry run goes all the way, admission included, and changes nothing.
+        """
+        query = {"dryRun": "All"} if dry_run else {}
+        return self._send("create", obj, namespace, query=query, safe=dry_run)
 
     def patch(self, api_version: str, kind: str, name: str, body: Json, namespace: str | None = None) -> Json:
         """Merge a patch into an object (RFC 7386: ``None`` removes a key)."""

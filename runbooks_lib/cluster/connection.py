@@ -9,6 +9,8 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -78,6 +80,17 @@ class Connection:
         if 200 <= status < 300:
             return bytes(response.data)
         raise failures.refusal(self.server, ask, status, response.data)
+
+    def clock(self, ask: Ask) -> tuple[datetime, datetime]:
+        """When the server answered, by its own clock and by ours; asked once, since a repetition takes its time."""
+        before = datetime.now(UTC)
+        with self._mapped(ask):
+            response = self._send(ask, patience=self._timeout, retries=False)
+        middle = before + (datetime.now(UTC) - before) / 2
+        if not 200 <= response.status < 300:
+            raise failures.refusal(self.server, ask, response.status, response.data)
+        with failures.readable(self.server, ask):
+            return parsedate_to_datetime(response.headers["Date"]), middle
 
     @contextmanager
     def lines(self, ask: Ask, *, patience: float) -> Iterator[Iterator[bytes]]:

@@ -6,11 +6,15 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.families import PREREQUISITES
+from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.cluster import Conflict, NotFound
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.helm import Helm
@@ -19,7 +23,7 @@ from runbooks_lib.process import Completed
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import objects_of
-from runbooks_lib.results import Event, Json
+from runbooks_lib.results import Event, Finding, Json
 
 NAMESPACE = "csghub"
 RELEASE = "dataflow"
@@ -34,6 +38,9 @@ SERVED = (
     ("v1", "Service", "services", True),
     ("v1", "Event", "events", True),
     ("v1", "PersistentVolumeClaim", "persistentvolumeclaims", True),
+    ("v1", "Node", "nodes", False),
+    ("v1", "ResourceQuota", "resourcequotas", True),
+    ("v1", "LimitRange", "limitranges", True),
     ("apps/v1", "Deployment", "deployments", True),
     ("apps/v1", "StatefulSet", "statefulsets", True),
     ("apps/v1", "DaemonSet", "daemonsets", True),
@@ -109,6 +116,9 @@ class DictCluster:
         self.refused: set[tuple[str, str]] = set()
         self.asked: list[tuple[str, str]] = []
         self.gitversion = "v1.33.13"
+        self.ahead = timedelta()
+        self.tried: list[Json] = []
+        self.rejected: dict[str, Exception] = {}
         self.lists: dict[str, Exception] = {}
         self.texts: dict[tuple[str, bool], str | Exception] = {}
         self.news: dict[str, list[tuple[str, Json]]] = {}
@@ -138,6 +148,10 @@ class DictCluster:
 
     def version(self) -> str:
         return self.gitversion
+
+    def clock(self) -> tuple[datetime, datetime]:
+        here = datetime.now(UTC)
+        return here + self.ahead, here
 
     def who(self) -> Json:
         return {"username": "tester"}
@@ -171,6 +185,11 @@ class DictCluster:
         ]
 
     def create(self, obj: Json, namespace: str | None = None, *, dry_run: bool = False) -> Json:
+        if dry_run:
+            self.tried.append(obj)
+            if obj["metadata"]["name"] in self.rejected:
+                raise self.rejected[obj["metadata"]["name"]]
+            return obj
         if obj["kind"] == "Lease" and self.get(obj["apiVersion"], "Lease", obj["metadata"]["name"], namespace):
             raise Conflict("It exists.")
         obj["metadata"].setdefault("resourceVersion", "1")
@@ -302,3 +321,15 @@ def program() -> Program:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("RUNBOOKS_HOME", str(tmp_path))
     return World(tmp_path / "helm-home")
+
+
+@pytest.fixture
+def ask(world: World) -> Callable[[str], Finding]:
+    """Puts one question of the prerequisites to the world as it then is."""
+
+    def put(ident: str) -> Finding:
+        chosen = [check for check in PREREQUISITES if check.id == ident]
+        made = report("prerequisites", "P", chosen, Subject(world.boundaries), observe=world.told.append)
+        return made.findings[0]
+
+    return put

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 from scripted_api import Answer, ScriptedApi, page, status, thing
 
-from runbooks_lib.cluster import Cluster, Invalid, NotFound
-from runbooks_lib.errors import CheckFailed, UsageError
+from runbooks_lib.cluster import Cluster, Invalid, NotFound, Untrusted
+from runbooks_lib.errors import CheckFailed, Unreachable, UsageError
 from runbooks_lib.results import Event
 
 PODS = "/api/v1/namespaces/ns/pods"
@@ -84,6 +87,35 @@ def test_writes_send_what_they_are_given_and_are_told(api: ScriptedApi, cluster:
         ("patch", 200),
         ("delete", 200),
     ]
+
+
+def test_a_dry_run_says_so_and_is_no_write(api: ScriptedApi, cluster: Cluster, told: list[Event]) -> None:
+    api.script("POST", PODS, status(503, "busy"), Answer(201, thing("a")))
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "ns"}}
+    assert cluster.create(pod, dry_run=True)["metadata"]["name"] == "a"
+    assert [asked.query for asked in api.requests(PODS)] == [{"dryRun": "All"}] * 2
+    assert told == []
+
+
+@pytest.mark.parametrize("hours", [0, 3, -3])
+def test_the_servers_clock_is_read_off_its_answer(api: ScriptedApi, cluster: Cluster, hours: int) -> None:
+    away = datetime.now(UTC) + timedelta(hours=hours)
+    api.script("GET", "/version", Answer(body={}, headers={"Date": format_datetime(away, usegmt=True)}))
+    server, here = cluster.clock()
+    assert abs((server - here) - timedelta(hours=hours)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+def test_a_server_without_a_clock_is_no_api_server(api: ScriptedApi, cluster: Cluster, date: str) -> None:
+    api.script("GET", "/version", Answer(body={}, headers={"Date": date}))
+    with pytest.raises(Unreachable, match="is not a Kubernetes API server"):
+        cluster.clock()
+
+
+def test_a_server_that_refuses_tells_no_time(api: ScriptedApi, cluster: Cluster) -> None:
+    api.script("GET", "/version", status(401, "Unauthorized"))
+    with pytest.raises(Untrusted, match="does not accept the credentials"):
+        cluster.clock()
 
 
 def test_logs_are_text_and_their_absence_is_a_sentence(api: ScriptedApi, cluster: Cluster) -> None:

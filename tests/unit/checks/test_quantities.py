@@ -1,0 +1,124 @@
+"""Amounts are read as the official client reads them, and add up as the scheduler adds them."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kubernetes.utils.quantity import parse_quantity
+
+from runbooks_lib.checks.demand import asked, bounds, claims_of, pods_of
+from runbooks_lib.checks.quantities import thousandths, told
+
+SUFFIXES = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
+NUMBERS = st.from_regex(r"[0-9]{1,9}(\.[0-9]{1,6})?", fullmatch=True)
+
+
+@given(NUMBERS, st.sampled_from(SUFFIXES))
+def test_an_amount_is_what_the_official_client_takes_it_for(number: str, suffix: str) -> None:
+    expected = parse_quantity(number + suffix) * 1000
+    assert thousandths(number + suffix) == int(expected.to_integral_value(ROUND_CEILING))
+
+
+@given(st.text(alphabet="0123456789.eE+-miKMn x", max_size=8))
+def test_a_text_that_the_official_client_refuses_is_refused(text: str) -> None:
+    try:
+        parse_quantity(text)
+    except ValueError:
+        with pytest.raises(ValueError, match="is no amount"):
+            thousandths(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (2, 2000),
+        ("1e3", 1_000_000),
+        ("1E3", 1_000_000),
+        ("1E", 10**21),
+        ("0.5", 500),
+        (".5", 500),
+        ("1n", 1),
+        ("-1", -1000),
+    ],
+)
+def test_all_spellings_are_known(text: object, value: int) -> None:
+    assert thousandths(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "resource", "words"),
+    [
+        ("250m", "cpu", "0.25"),
+        ("4", "pods", "4"),
+        ("1000", "count/secrets", "1000"),
+        ("1536Mi", "memory", "1.5Gi"),
+        ("100Gi", "requests.storage", "100Gi"),
+        ("512", "memory", "512"),
+        ("-2Gi", "limits.memory", "-2Gi"),
+        ("3", "gold.storageclass.storage.k8s.io/persistentvolumeclaims", "3"),
+    ],
+)
+def test_people_read_amounts_in_their_units(text: str, resource: str, words: str) -> None:
+    assert told(thousandths(text), resource) == words
+
+
+def container(cpu: str = "", **more: Any) -> dict[str, Any]:
+    return {"name": "c", "resources": {"requests": {"cpu": cpu} if cpu else {}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "cpu"),
+    [
+        ([], ["1", "2"], 3000),
+        ([("5", "")], ["1", "2"], 5000),
+        ([("1", "")], ["1", "2"], 3000),
+        ([("1", "Always")], ["1", "2"], 4000),
+        ([("1", "Always"), ("5", "")], ["1"], 6000),
+        ([("5", ""), ("1", "Always")], ["1"], 5000),
+        ([], [""], 0),
+    ],
+)
+def test_a_pod_asks_for_the_larger_of_its_start_and_its_life(
+    first: list[tuple[str, str]], then: list[str], cpu: int
+) -> None:
+    spec = {
+        "initContainers": [container(each, **({"restartPolicy": policy} if policy else {})) for each, policy in first],
+        "containers": [container(each) for each in then],
+    }
+    assert asked(spec)[0]["cpu"] == cpu
+    assert asked(spec | {"overhead": {"cpu": "500m"}})[0]["cpu"] == cpu + 500
+
+
+def test_a_limit_is_asked_for_and_a_limit_range_fills_what_is_open() -> None:
+    defaults = [{"default": {"cpu": "2", "memory": "1Gi"}, "defaultRequest": {"cpu": "1", "memory": "512Mi"}}]
+    requests, limits = bounds({"name": "c", "resources": {"limits": {"cpu": "4"}}}, defaults)
+    assert (requests["cpu"], limits["cpu"]) == (4000, 4000)
+    assert (requests["memory"], limits["memory"]) == (512 * 2**20 * 1000, 2**30 * 1000)
+    assert bounds({"name": "c", "resources": None}) == ({}, {})
+
+
+def test_pods_and_claims_are_found_wherever_they_are_rendered() -> None:
+    template = {"spec": {"containers": [container()]}}
+    claim = {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+    named = {"metadata": {"name": "x"}}
+    objects = [
+        {"kind": "Deployment", "spec": {"replicas": 0, "template": template}} | named,
+        {"kind": "StatefulSet", "spec": {"replicas": 2, "template": template, "volumeClaimTemplates": [claim]}} | named,
+        {"kind": "Job", "spec": {"parallelism": 3, "template": template}} | named,
+        {"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": template}}}} | named,
+        {"kind": "Pod", "spec": template["spec"]} | named,
+        {"kind": "PersistentVolumeClaim", "spec": claim["spec"]} | named,
+        {"kind": "ConfigMap"} | named,
+    ]
+    assert [(pods.owner["kind"], pods.copies) for pods in pods_of(objects)] == [
+        ("Deployment", 0),
+        ("StatefulSet", 2),
+        ("Job", 3),
+        ("CronJob", 1),
+        ("Pod", 1),
+    ]
+    assert [each.name for each in claims_of(objects)] == ["data-x-0", "data-x-1", "x"]

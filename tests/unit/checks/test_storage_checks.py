@@ -1,0 +1,143 @@
+"""Does each claim have a class, and is each one that is there as it would be made?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from runbooks_lib.results import Json
+
+NAMESPACE = "csghub"
+DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
+BETA = {"storageclass.beta.kubernetes.io/is-default-class": "true"}
+
+
+def made(name: str, *, marks: Json | None = None, **more: Any) -> Json:
+    created = more.pop("created", "2026-01-01T00:00:00Z")
+    meta = {"name": name, "annotations": marks or {}, "creationTimestamp": created}
+    return {"kind": "StorageClass", "metadata": meta, "provisioner": "nfs", **more}
+
+
+def spec(size: str = "10Gi", name: str | None = "files") -> Json:
+    named = {} if name is None else {"storageClassName": name}
+    return {"resources": {"requests": {"storage": size}}, "accessModes": ["ReadWriteOnce"], **named}
+
+
+def claim(**how: Any) -> Json:
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "own"}, "spec": spec(**how)}
+
+
+def stateful(**how: Any) -> Json:
+    templates = [{"metadata": {"name": "data"}, "spec": spec(**how)}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "store"},
+        "spec": {"volumeClaimTemplates": templates},
+    }
+
+
+def live(obj: Json, name: str = "") -> Json:
+    meta = obj["metadata"] | {"namespace": NAMESPACE} | ({"name": name} if name else {})
+    return obj | {"metadata": meta}
+
+
+@pytest.mark.parametrize(
+    ("rendered", "classes", "status", "observed"),
+    [
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}, [], "skip", "the chart asks for no claim"),
+        (claim(), [], "fail", "claim own (10Gi): StorageClass files does not exist"),
+        (claim(name=None), [made("a")], "fail", "claim own (10Gi): no default StorageClass, and the chart names none"),
+        (claim(name=""), [made("a", marks=DEFAULT)], "warn", "claim own (10Gi) names no class on purpose"),
+        (claim(), [made("files")], "pass", "claim own (10Gi): StorageClass files (Immediate)"),
+        (
+            stateful(name=None, size="1Ti"),
+            [made("a", marks=BETA, volumeBindingMode="WaitForFirstConsumer"), made("b")],
+            "pass",
+            "claim data-store-0 (1Ti): StorageClass a (WaitForFirstConsumer)",
+        ),
+        (
+            claim(name=None),
+            [made("a", marks=DEFAULT, created="2026-03-01T00:00:00Z"), made("b", marks=DEFAULT)],
+            "warn",
+            "claim own (10Gi): StorageClass a (Immediate), the newest of the default ones a, b",
+        ),
+        (
+            claim(name=None),
+            [made("b", marks=DEFAULT), made("a", marks=DEFAULT)],
+            "warn",
+            "StorageClass a (Immediate), the newest of the default ones a, b",
+        ),
+    ],
+)
+def test_a_claim_has_the_class_that_it_names_or_the_only_default_one(
+    world: Any, ask: Any, rendered: Json, classes: list[Json], status: str, observed: str
+) -> None:
+    world.renders(yaml.safe_dump(rendered))
+    world.cluster.add(*classes)
+    answer = ask("storage.classes")
+    assert (answer.status, observed in answer.observed) == (status, True), answer.observed
+
+
+@pytest.mark.parametrize(
+    ("now", "able", "status", "observed"),
+    [
+        ({}, False, "pass", "claim own is there with 10Gi of StorageClass files"),
+        ({"name": "old"}, False, "fail", "with StorageClass old, not files; a claim's class can't be changed"),
+        ({"size": "20Gi"}, True, "fail", "with 20Gi, 10Gi is rendered; a claim can't shrink"),
+        ({"size": "5Gi"}, True, "pass", "with 5Gi, 10Gi is rendered; StorageClass files can grow it"),
+        ({"size": "5Gi"}, False, "fail", "with 5Gi, 10Gi is rendered; StorageClass files can not grow it"),
+        ({"size": "10240Mi"}, False, "pass", "is there with 10240Mi"),
+    ],
+)
+def test_a_claim_of_the_chart_is_changed_as_far_as_claims_can_be(
+    world: Any, ask: Any, now: Json, able: bool, status: str, observed: str
+) -> None:
+    world.renders(yaml.safe_dump(claim()))
+    world.cluster.add(made("files", allowVolumeExpansion=able), live(claim(**now)))
+    answer = ask("storage.classes")
+    assert (answer.status, observed in answer.observed) == (status, True), answer.observed
+
+
+@pytest.mark.parametrize(
+    ("now", "able", "status", "observed"),
+    [
+        ({}, False, "pass", "claim data-store-0 is there with 10Gi of StorageClass files"),
+        ({"name": "old"}, False, "warn", "with StorageClass old, not files; it keeps it: a StatefulSet never"),
+        ({"size": "20Gi"}, True, "warn", "with 20Gi, 10Gi is rendered; it stays so"),
+        ({"size": "5Gi"}, True, "warn", "files can grow it, and Helm never does for a StatefulSet's claim"),
+        ({"size": "5Gi"}, False, "warn", "files can not grow it, and Helm never does for a StatefulSet's claim"),
+    ],
+)
+def test_a_claim_of_a_stateful_set_stays_as_it_is(
+    world: Any, ask: Any, now: Json, able: bool, status: str, observed: str
+) -> None:
+    world.renders(yaml.safe_dump(stateful()))
+    world.cluster.add(made("files", allowVolumeExpansion=able), live(claim(**now), "data-store-0"))
+    answer = ask("storage.classes")
+    assert (answer.status, observed in answer.observed) == (status, True), answer.observed
+
+
+def test_a_class_that_is_gone_is_no_matter_to_a_claim_that_is_there(world: Any, ask: Any) -> None:
+    world.renders(yaml.safe_dump(claim()))
+    world.cluster.add(live(claim()))
+    assert ask("storage.classes").status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("now", "status", "observed"),
+    [
+        ({}, "pass", "claim data-store-0 (10Gi)"),
+        ({"size": "5Gi"}, "fail", "StatefulSet store can't get other claim templates, so that an upgrade is refused"),
+        ({"name": "old"}, "fail", "(data: 10Gi old is there, 10Gi files is rendered)"),
+    ],
+)
+def test_the_claim_templates_of_a_stateful_set_that_is_there_can_not_change(
+    world: Any, ask: Any, now: Json, status: str, observed: str
+) -> None:
+    world.renders(yaml.safe_dump(stateful()))
+    world.cluster.add(made("files"), live(stateful(**now)))
+    answer = ask("storage.classes")
+    assert (answer.status, observed in answer.observed) == (status, True), answer.observed
