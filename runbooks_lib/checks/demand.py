@@ -1,9 +1,8 @@
 """What the rendered pods and claims ask of a cluster."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from runbooks_lib.checks.quantities import Amounts, amounts
 from runbooks_lib.release.manifest import claim_names, key_of
 from runbooks_lib.results import Json
 
@@ -28,11 +27,6 @@ class Pods(NamedTuple):
     def spec(self) -> Json:
         """The specification of each."""
         return dict(self.template["spec"])
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The labels of each."""
-        return dict((self.template.get("metadata") or {}).get("labels") or {})
 
 
 class Claim(NamedTuple):
@@ -72,35 +66,3 @@ def claims_of(objects: Iterable[Json]) -> list[Claim]:
 def size_of(claim: Json) -> str:
     """The size that a claim's specification asks for, as it is written."""
     return str(((claim.get("resources") or {}).get("requests") or {}).get("storage", "0"))
-
-
-def containers_of(spec: Json) -> list[Json]:
-    """All containers of a pod, those that come first included."""
-    return [*(spec.get("initContainers") or ()), *spec["containers"]]
-
-
-def bounds(container: Json, defaults: Sequence[Json] = ()) -> tuple[Amounts, Amounts]:
-    """Requests and limits of a container, after the defaults of these items of LimitRanges."""
-    resources = container.get("resources") or {}
-    limits = resources.get("limits") or {}
-    # As the server does it: what is limited is also asked for, before any LimitRange is looked at.
-    requests = limits | (resources.get("requests") or {})
-    for item in defaults:
-        limits, requests = (item.get("default") or {}) | limits, (item.get("defaultRequest") or {}) | requests
-    return amounts(requests), amounts(limits)
-
-
-def asked(spec: Json, defaults: Sequence[Json] = ()) -> tuple[Amounts, Amounts]:
-    """Requests and limits of one pod as the scheduler counts them: of its start and its life what is more."""
-    return _asked(spec, defaults, 0), _asked(spec, defaults, 1)
-
-
-def _asked(spec: Json, defaults: Sequence[Json], which: int) -> Amounts:
-    life, start = Amounts(), Amounts()
-    for container in spec.get("initContainers") or ():
-        own = bounds(container, defaults)[which]
-        start |= life + own
-        # Such a one goes on running beside those that come after it.
-        life += own if container.get("restartPolicy") == "Always" else Amounts()
-    life = sum((bounds(container, defaults)[which] for container in spec["containers"]), life)
-    return (life | start) + amounts(spec.get("overhead"))

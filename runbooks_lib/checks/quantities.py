@@ -1,13 +1,7 @@
 """Amounts as Kubernetes writes them (``500m``, ``1.5Gi``, ``1e3``), as whole thousandths: they add up exactly."""
 
 import re
-from collections import Counter
 from decimal import ROUND_CEILING, Decimal
-
-from runbooks_lib.results import Json
-
-#: Of each resource how many thousandths of a core, a byte or a piece.
-Amounts = Counter[str]
 
 _WRITTEN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i)?)")
 _UNITS = {name: Decimal(1024) ** power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
@@ -22,17 +16,3 @@ def thousandths(text: object) -> int:
     number, exponent, unit = found.groups()
     factor = _UNITS.get(unit) or Decimal(10) ** int(exponent or _POWERS.get(unit, 0))
     return int((Decimal(number) * factor * 1000).to_integral_value(ROUND_CEILING))
-
-
-def amounts(written: Json | None) -> Amounts:
-    """The amounts of a mapping such as a container's ``requests``."""
-    return Counter({name: thousandths(text) for name, text in (written or {}).items()})
-
-
-def told(number: int, resource: str) -> str:
-    """Thousandths for people, by what they are of: bytes as Gi or Mi, all else with up to three decimals."""
-    value = Decimal(number) / 1000
-    if not re.search("memory|storage$|hugepages", resource):
-        return f"{value:.3f}".rstrip("0").rstrip(".")
-    unit = next((unit for unit in reversed(_UNITS) if abs(value) >= _UNITS[unit]), "")
-    return f"{value / _UNITS.get(unit, 1):.1f}".removesuffix(".0") + unit

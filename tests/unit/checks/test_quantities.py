@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
 
 from runbooks_lib.checks.demand import asked, bounds, claims_of, pods_of
-from runbooks_lib.checks.quantities import thousandths, told
+from runbooks_lib.checks.quantities import thousandths
 
 SUFFIXES = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
 NUMBERS = st.from_regex(r"[0-9]{1,9}(\.[0-9]{1,6})?", fullmatch=True)
@@ -47,23 +47,6 @@ def test_a_text_that_the_official_client_refuses_is_refused(text: str) -> None:
 )
 def test_all_spellings_are_known(text: object, value: int) -> None:
     assert thousandths(text) == value
-
-
-@pytest.mark.parametrize(
-    ("text", "resource", "words"),
-    [
-        ("250m", "cpu", "0.25"),
-        ("4", "pods", "4"),
-        ("1000", "count/secrets", "1000"),
-        ("1536Mi", "memory", "1.5Gi"),
-        ("100Gi", "requests.storage", "100Gi"),
-        ("512", "memory", "512"),
-        ("-2Gi", "limits.memory", "-2Gi"),
-        ("3", "gold.storageclass.storage.k8s.io/persistentvolumeclaims", "3"),
-    ],
-)
-def test_people_read_amounts_in_their_units(text: str, resource: str, words: str) -> None:
-    assert told(thousandths(text), resource) == words
 
 
 def container(cpu: str = "", **more: Any) -> dict[str, Any]:
