@@ -68,6 +68,7 @@ class Check(Generic[Subject]):
         remedy: What to do when it is not so.
         ask: Looks, and answers. It only reads, and several are asked at once.
         waivable: Whether a person may accept that it fails.
+        advisory: Whether an answer that can't be had is a warning only, since few accounts may ask.
         symptom: Whether what it sees mostly comes of something that another check sees, whose remedy then comes first.
     """
 
@@ -79,6 +80,7 @@ class Check(Generic[Subject]):
     ask: Callable[[Subject], Answer]
     waivable: bool = True
     symptom: bool = False
+    advisory: bool = False
 
 
 def catalogue(asks: Mapping[str, Callable[[Subject], Answer]]) -> tuple[Check[Subject], ...]:
@@ -164,7 +166,7 @@ def _finding(check: Check[Subject], answer: Answer) -> Finding:
     return Finding(
         id=check.id,
         title=check.title,
-        status=answer.status,
+        status="warn" if check.advisory and answer.status == "unknown" else answer.status,
         observed=answer.observed,
         expected=answer.expected or check.expected,
         why=check.why,

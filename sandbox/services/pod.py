@@ -24,6 +24,9 @@ from sandbox.services.unit import Unit, end_saved, saved
 #: The key of a row that tells a program from a later one with its pid.
 STARTED = "start_time"
 
+#: Unanswered questions after which a ready pod is not ready any more.
+_MISSES = 3
+
 
 class Pod:
     """One pod, as the service controller sees it.
@@ -31,11 +34,13 @@ class Pod:
     Attributes:
         seen: The pod as it was last seen.
         ready: Whether all its programs answer.
+        missed: How many questions in a row they have not answered.
     """
 
     def __init__(self, seen: Json, cluster: Cluster, places: Places) -> None:
         self.seen = seen
         self.ready = False
+        self.missed = 0
         self.ended = False
         self._cluster = cluster
         self._places = places
@@ -195,6 +200,8 @@ class Pod:
             return
         ends = [str(unit.last_exit) for unit in self._units.values() if unit.last_exit is not None]
         told = {"restarts": str(sum(unit.restarts for unit in self._units.values()))}
+        # A container that was started again is not ready, however short the pause was.
+        self.ready = self.ready and self._told.get("restarts", told["restarts"]) == told["restarts"]
         told |= {"last-exit": ends[0]} if ends else {}
         broken = [unit for unit in self._units.values() if not unit.running]
         if broken:
@@ -206,7 +213,10 @@ class Pod:
             self._tell(ready="false", fail="CrashLoopBackOff", **told)
             return
         slow = float(notes.asked(self.seen).get("slow-start") or 0)
-        self.ready = all(unit.age >= slow and answers(unit.container) for unit in self._units.values())
+        answered = all(unit.age >= slow and answers(unit.container) for unit in self._units.values())
+        self.missed = 0 if answered else self.missed + 1
+        # As a kubelet does by default: of a ready one three questions in a row must stay unanswered.
+        self.ready = answered or (self.ready and self.missed < _MISSES)
         self._tell(ready="true" if self.ready else "false", fail="", **told)
 
     def _final(self, unit: Unit) -> bool:

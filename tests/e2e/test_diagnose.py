@@ -77,7 +77,7 @@ def test_a_healthy_release_has_no_cause_and_each_planted_one_comes_first(broken:
     with broken.template(WORKER, "image-not-found"):
         broken.comes_first("image-not-found", "not found")
     with broken.template(WORKER, "image-unauthorized"):
-        broken.comes_first("image-refused", "nauthorized")
+        broken.comes_first("image-refused", "authorization failed")
     with broken.template(WORKER, "crash-loop"):
         broken.comes_first("crash-loop", "CrashLoopBackOff")
     with broken.template(WORKER, "stuck-init"):

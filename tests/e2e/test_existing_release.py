@@ -47,7 +47,9 @@ def by_hand(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Any:
 
 def opened_with(text: str, tmp_path: Path, stage: str, helm: str) -> Run:
     (tmp_path / "made.yaml").write_text(text)
-    overrides = {"helm.executable": helm}
+    # No registry can be reached from a machine without a network.
+    waiver = {"check": "images.found", "reason": "simulated pods pull nothing", "until": "2999-12-31"}
+    overrides = {"helm.executable": helm, "waivers": [waiver]}
     return Run.open(stage, str(tmp_path / "made.yaml"), overrides=overrides, output_directory=str(tmp_path))
 
 

@@ -173,6 +173,12 @@ def test_a_moot_question_is_skipped_with_its_reason() -> None:
     assert (finding.status, finding.observed) == ("skip", "there is none")
 
 
+def test_an_advisory_question_that_can_not_be_put_is_a_warning_and_a_bad_answer_stays_one() -> None:
+    for answer, status in ((Unreachable("No answer."), "warn"), (Answer("fail", "old"), "fail")):
+        made = dataclasses.replace(check("a", answer), advisory=True)
+        assert asked(made).findings[0].status == status
+
+
 # ---- waivers
 
 

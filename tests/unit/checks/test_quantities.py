@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
 
-from runbooks_lib.checks.demand import asked, bounds, claims_of, pods_of
+from runbooks_lib.checks.demand import claims_of, pods_of
 from runbooks_lib.checks.quantities import thousandths
 
 SUFFIXES = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
@@ -51,37 +51,6 @@ def test_all_spellings_are_known(text: object, value: int) -> None:
 
 def container(cpu: str = "", **more: Any) -> dict[str, Any]:
     return {"name": "c", "resources": {"requests": {"cpu": cpu} if cpu else {}}, **more}
-
-
-@pytest.mark.parametrize(
-    ("first", "then", "cpu"),
-    [
-        ([], ["1", "2"], 3000),
-        ([("5", "")], ["1", "2"], 5000),
-        ([("1", "")], ["1", "2"], 3000),
-        ([("1", "Always")], ["1", "2"], 4000),
-        ([("1", "Always"), ("5", "")], ["1"], 6000),
-        ([("5", ""), ("1", "Always")], ["1"], 5000),
-        ([], [""], 0),
-    ],
-)
-def test_a_pod_asks_for_the_larger_of_its_start_and_its_life(
-    first: list[tuple[str, str]], then: list[str], cpu: int
-) -> None:
-    spec = {
-        "initContainers": [container(each, **({"restartPolicy": policy} if policy else {})) for each, policy in first],
-        "containers": [container(each) for each in then],
-    }
-    assert asked(spec)[0]["cpu"] == cpu
-    assert asked(spec | {"overhead": {"cpu": "500m"}})[0]["cpu"] == cpu + 500
-
-
-def test_a_limit_is_asked_for_and_a_limit_range_fills_what_is_open() -> None:
-    defaults = [{"default": {"cpu": "2", "memory": "1Gi"}, "defaultRequest": {"cpu": "1", "memory": "512Mi"}}]
-    requests, limits = bounds({"name": "c", "resources": {"limits": {"cpu": "4"}}}, defaults)
-    assert (requests["cpu"], limits["cpu"]) == (4000, 4000)
-    assert (requests["memory"], limits["memory"]) == (512 * 2**20 * 1000, 2**30 * 1000)
-    assert bounds({"name": "c", "resources": None}) == ({}, {})
 
 
 def test_pods_and_claims_are_found_wherever_they_are_rendered() -> None:
