@@ -59,7 +59,7 @@ def _case(seen: Seen, lacks: set[str], platforms: set[str]) -> str:
 def _platforms(subject: Subject) -> tuple[set[str], str]:
     """What the nodes are, such as ``linux/amd64``; or why that is not known."""
     try:
-        nodes = [node["status"]["nodeInfo"] for node in subject.boundaries.cluster.list("v1", "Node")]
+        nodes = [node["status"]["nodeInfo"] for node in subject.nodes]
     except RunbookError as error:
         return set(), error.summary
     found = {f"{node['operatingSystem']}/{node['architecture']}" for node in nodes}

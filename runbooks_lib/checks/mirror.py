@@ -1,12 +1,10 @@
 """With a mirror: does every image come from it, and which value of the chart moves one that does not?"""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.containers import few, mentions, parsed, uses_of
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.helm.chart import source_of
 from runbooks_lib.parameters.helm_values import FLAGS, merge
 from runbooks_lib.parameters.model import FIELDS
 from runbooks_lib.release.manifest import key_of
@@ -33,7 +31,7 @@ def mirrored(subject: Subject) -> Answer:
     if not outside and not later:
         return Answer("pass", f"{len({use.text for use in uses})} images, all from {told}")
     lines = [f"{said} does not come from {told}" for said in (*outside.values(), *later.values())]
-    values = merge(source_of(Path(subject.proposal.chart.path)).defaults, subject.proposal.values)
+    values = merge(subject.chart_source.defaults, subject.proposal.values)
     moves = dict.fromkeys(_line_to_move(values, text, own.registry) for text in (*outside, *later))
     return Answer("fail" if outside else "warn", "\n".join(lines), remedy="\n".join(moves))
 

@@ -15,7 +15,7 @@ _LABEL = "pod-security.kubernetes.io/"
 def pod_security(subject: Subject) -> Answer:
     """The level that the namespace enforces, against each pod template."""
     cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
-    found = cluster.get("v1", "Namespace", namespace)
+    found = subject.namespace
     labels = {} if found is None else found["metadata"].get("labels") or {}
     levels = {mode: labels[_LABEL + mode] for mode in ("enforce", "warn", "audit") if labels.get(_LABEL + mode)}
     told = ", ".join(f"{mode}={level}" for mode, level in levels.items() if mode != "enforce")

@@ -1,13 +1,14 @@
 """What must be there before Dataflow can be installed: the guide's §2, and what it takes for granted."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from runbooks_lib import probes
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.storage import shared_storage
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.helm import Release
+from runbooks_lib.helm.chart import ChartSource, source_of
 from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation, hook_objects, objects_of
@@ -29,8 +30,6 @@ class Subject:
 
     def __init__(self, boundaries: Boundaries) -> None:
         self.boundaries = boundaries
-        # Asked by a thread, since Helm takes about a second to render.
-        self.csghub = ThreadPoolExecutor(1).submit(probes.http.answer, boundaries.parameters.csghub.external_url)
 
     @once
     def stored(self) -> Release | None:
@@ -74,6 +73,11 @@ class Subject:
         return [*objects_of(self.proposal.rendered.manifest), *hook_objects(self.proposal.rendered)]
 
     @once
+    def chart_source(self) -> ChartSource:
+        """The chart as its author wrote it, unpacked once."""
+        return source_of(Path(self.proposal.chart.path))
+
+    @once
     def nodes(self) -> list[Json]:
         """All nodes of the cluster."""
         return self.boundaries.cluster.list("v1", "Node")
@@ -83,13 +87,6 @@ class Subject:
         """All StorageClasses by their names."""
         found = self.boundaries.cluster.list("storage.k8s.io/v1", "StorageClass")
         return {item["metadata"]["name"]: item for item in found}
-
-    @once
-    def namespace_labels(self) -> dict[str, str]:
-        """The labels of the release's namespace, of which one that is still to be made has its name only."""
-        name = self.boundaries.namespace
-        found = self.boundaries.cluster.get("v1", "Namespace", name) or {"metadata": {}}
-        return {"kubernetes.io/metadata.name": name} | (found["metadata"].get("labels") or {})
 
 
 def version_of(text: str) -> tuple[int, int]:
@@ -175,7 +172,7 @@ def _chart(subject: Subject) -> Answer:
 
 
 def _external_url(subject: Subject) -> Answer:
-    answer = subject.csghub.result()
+    answer = probes.http.answer(subject.boundaries.parameters.csghub.external_url)
     if answer.error:
         return Answer("fail", f"{answer.url}: {answer.error}")
     told = f"{answer.url} answered {answer.status} in {answer.seconds:.2f} s (asked from here, not from a node)"

@@ -1,5 +1,7 @@
 """Is the release there, whole and reachable?"""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from runbooks_lib.checks.catalogue import Answer, Check, Moot, catalogue
 from runbooks_lib.helm import Release
 from runbooks_lib.once import once
@@ -47,6 +49,21 @@ class Subject:
     def workloads(self) -> list[Json]:
         """What keeps its pods running."""
         return [obj for obj in self.objects if obj["kind"] in WORKLOAD_KINDS]
+
+    @once
+    def live_workloads(self) -> list[tuple[Json, Json | None]]:
+        """Each workload as it is rendered and as it is in the cluster, None where it is not there."""
+        with ThreadPoolExecutor(8) as pool:
+            return list(zip(self.workloads, pool.map(self.boundaries.live, self.workloads), strict=True))
+
+    @once
+    def claims(self) -> dict[str, Json | None]:
+        """The claims that the release should have, by their names; None where one is not there."""
+        names = [name for obj in self.objects for name in claim_names(obj)]
+        names += [obj["metadata"]["name"] for obj in self.rendered("PersistentVolumeClaim")]
+        listed = self.boundaries.cluster.list("v1", "PersistentVolumeClaim", self.boundaries.namespace)
+        there = {item["metadata"]["name"]: item for item in listed}
+        return {name: there.get(name) for name in names}
 
     @once
     def pods(self) -> list[Json]:
@@ -108,10 +125,8 @@ def _objects(subject: Subject) -> Answer:
 
 
 def _workloads(subject: Subject) -> Answer:
-    wanted = subject.workloads
     late, remedies = [], []
-    for obj in wanted:
-        live = subject.boundaries.live(obj)
+    for obj, live in subject.live_workloads:
         if live is None:
             late.append(f"{key_of(obj)}: not there")
             continue
@@ -128,16 +143,14 @@ def _workloads(subject: Subject) -> Answer:
         symptom = False if remedies else None
         evidence = subject.troubles(subject.pods)
         return Answer("fail", "; ".join(late), remedy="; ".join(remedies), evidence=evidence, symptom=symptom)
-    return Answer("pass", f"{len(wanted)} workloads, all available")
+    return Answer("pass", f"{len(subject.live_workloads)} workloads, all available")
 
 
 def _claims(subject: Subject) -> Answer:
-    names = [name for obj in subject.objects for name in claim_names(obj)]
-    names += [obj["metadata"]["name"] for obj in subject.rendered("PersistentVolumeClaim")]
-    there = subject.boundaries.cluster.list("v1", "PersistentVolumeClaim", subject.boundaries.namespace)
-    phases = {item["metadata"]["name"]: (item.get("status") or {}).get("phase", "unknown") for item in there}
-    open_ = [f"{name}: {phases.get(name, 'not there')}" for name in names if phases.get(name) != "Bound"]
-    return Answer("fail", "; ".join(open_)) if open_ else Answer("pass", f"{len(names)} claims, all bound")
+    claims = subject.claims.items()
+    phases = {name: (it.get("status") or {}).get("phase", "unknown") if it else "not there" for name, it in claims}
+    open_ = [f"{name}: {phase}" for name, phase in phases.items() if phase != "Bound"]
+    return Answer("fail", "; ".join(open_)) if open_ else Answer("pass", f"{len(phases)} claims, all bound")
 
 
 def _services(subject: Subject) -> Answer:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from runbooks_lib.checks.release import Subject, is_ready
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
-from runbooks_lib.release.manifest import claim_names, hook_objects
+from runbooks_lib.release.manifest import hook_objects
 from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Finding, Json
@@ -101,11 +101,9 @@ def _containers(pod: Json) -> Iterator[tuple[str, Json, bool]]:
 
 
 def _claims(subject: Subject) -> Iterator[Sign]:
-    wanted = {name for obj in subject.objects for name in claim_names(obj)}
-    wanted |= {obj["metadata"]["name"] for obj in subject.rendered("PersistentVolumeClaim")}
-    for claim in subject.boundaries.cluster.list("v1", "PersistentVolumeClaim", subject.boundaries.namespace):
-        name, phase = claim["metadata"]["name"], (claim.get("status") or {}).get("phase")
-        if name in wanted and phase != "Bound":
+    for name, claim in subject.claims.items():
+        phase = ((claim or {}).get("status") or {}).get("phase")
+        if claim and phase != "Bound":
             spec = claim.get("spec") or {}
             asks = (
                 f"class {spec.get('storageClassName') or 'of the default'}, {', '.join(spec.get('accessModes') or ())}"
@@ -116,8 +114,9 @@ def _claims(subject: Subject) -> Iterator[Sign]:
 def _events(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
     """The warnings about what is not as it should be now: a cluster keeps those of a rough start for an hour."""
     troubled = {pod["metadata"]["name"] for pod in pods if not is_ready(pod)}
-    live = {obj["metadata"]["name"]: subject.boundaries.live(obj) for obj in subject.workloads}
-    troubled |= {name for name, found in live.items() if found is None or not progress_of(found).done}
+    troubled |= {
+        obj["metadata"]["name"] for obj, live in subject.live_workloads if not live or not progress_of(live).done
+    }
     troubled |= {sign.about.rpartition(" ")[2] for sign in _claims(subject)}
     for event in subject.boundaries.cluster.list("v1", "Event", subject.boundaries.namespace):
         of = event.get("involvedObject") or {}

@@ -3,13 +3,12 @@
 import difflib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from runbooks_lib.checks.catalogue import Answer, Check, catalogue
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.helm.chart import ChartSource, source_of
+from runbooks_lib.helm.chart import ChartSource
 from runbooks_lib.parameters import named_as
 from runbooks_lib.parameters.documents import Path as Keys
 from runbooks_lib.parameters.documents import at, dotted, leaves
@@ -24,7 +23,7 @@ _DOUBTFUL = {("global", "image", "tag")}
 
 def _effect(subject: Subject) -> Answer:
     proposal = subject.proposal
-    chart = source_of(Path(proposal.chart.path))
+    chart = subject.chart_source
     given = dict(leaves(proposal.values))
     suspects = [path for path in given if path in _DOUBTFUL or not chart.knows(path) or path[-1] not in chart.words]
     idle = _idle(subject, suspects)
@@ -75,7 +74,7 @@ def _without(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
 
 def _guide(subject: Subject) -> Answer:
     chart = subject.proposal.chart
-    defaults = source_of(Path(chart.path)).defaults
+    defaults = subject.chart_source.defaults
     told = []
     for name, said in _GUIDE:
         has = at(defaults, tuple(name.split(".")))
