@@ -38,7 +38,7 @@ def pod_security(subject: Subject) -> Answer:
 def _refused(subject: Subject, pods: Pods) -> str:
     """The API server's reason not to take such a pod."""
     try:
-        subject.boundaries.cluster.create(_trial(pods), subject.boundaries.namespace, dry_run=True)
+        subject.boundaries.cluster.dry_run("create", _trial(pods), subject.boundaries.namespace)
     except Forbidden as error:
         # A quota is looked at last, and has a check of its own.
         return "" if " quota: " in error.summary else f"{pods.name}: {error.summary}"

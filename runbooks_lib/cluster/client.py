@@ -115,13 +115,9 @@ class Cluster(AbstractContextManager["Cluster"]):
         """Every object of a kind, in one namespace or in all; complete, or an error (no such kind: NotFound)."""
         return watches.list_all(self._connection, self._served(api_version, kind), namespace)[0]
 
-    def create(self, obj: Json, namespace: str | None = None, *, dry_run: bool = False) -> Json:
-        """Create an object in the namespace given or else its own; raises Conflict where it exists already.
-
-        A dry run goes all the way, admission included, and changes nothing.
-        """
-        query = {"dryRun": "All"} if dry_run else {}
-        return self._send("create", obj, namespace, query=query, safe=dry_run)
+    def create(self, obj: Json, namespace: str | None = None) -> Json:
+        """Create an object in the namespace given or else its own; raises Conflict where it exists already."""
+        return self._send("create", obj, namespace, safe=False)
 
     def patch(self, api_version: str, kind: str, name: str, body: Json, namespace: str | None = None) -> Json:
         """Merge a patch into an object (RFC 7386: ``None`` removes a key)."""
@@ -138,7 +134,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         return True
 
     def dry_run(self, how: str, obj: Json, namespace: str | None = None) -> Json:
-        """What the API server would make of an object; nothing is changed.
+        """What the API server would make of an object, admission included; nothing is changed.
 
         Args:
             how: ``create``; ``apply`` it, whoever owns its fields; or ``merge`` it into the one that is there, lists by
@@ -146,9 +142,10 @@ class Cluster(AbstractContextManager["Cluster"]):
         """
         # JSON is YAML, and 1.33 knows the first of these by this name only.
         types = {"apply": "apply-patch+yaml", "merge": "strategic-merge-patch+json", "replace": "merge-patch+json"}
+        if how == "create":
+            return self._send(how, obj, namespace, query={"dryRun": "All"})
         query = {"dryRun": "All", "fieldManager": "dataflow-runbooks"} | ({"force": "true"} if how == "apply" else {})
-        verb, content_type = ("patch", types[how]) if how in types else (how, "json")
-        return self._send(verb, obj, namespace, query=query, content_type=f"application/{content_type}")
+        return self._send("patch", obj, namespace, query=query, content_type=f"application/{types[how]}")
 
     def watch(
         self, api_version: str, kind: str, namespace: str | None, *, timeout: float

@@ -184,12 +184,13 @@ class DictCluster:
             if obj["kind"] == kind and (namespace is None or obj["metadata"].get("namespace") == namespace)
         ]
 
-    def create(self, obj: Json, namespace: str | None = None, *, dry_run: bool = False) -> Json:
-        if dry_run:
-            self.tried.append(obj)
-            if obj["metadata"]["name"] in self.rejected:
-                raise self.rejected[obj["metadata"]["name"]]
-            return obj
+    def dry_run(self, how: str, obj: Json, namespace: str | None = None) -> Json:
+        self.tried.append(obj)
+        if obj["metadata"]["name"] in self.rejected:
+            raise self.rejected[obj["metadata"]["name"]]
+        return obj
+
+    def create(self, obj: Json, namespace: str | None = None) -> Json:
         if obj["kind"] == "Lease" and self.get(obj["apiVersion"], "Lease", obj["metadata"]["name"], namespace):
             raise Conflict("It exists.")
         obj["metadata"].setdefault("resourceVersion", "1")

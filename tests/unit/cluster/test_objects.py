@@ -92,7 +92,7 @@ def test_writes_send_what_they_are_given_and_are_told(api: ScriptedApi, cluster:
 def test_a_dry_run_says_so_and_is_no_write(api: ScriptedApi, cluster: Cluster, told: list[Event]) -> None:
     api.script("POST", PODS, status(503, "busy"), Answer(201, thing("a")))
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "ns"}}
-    assert cluster.create(pod, dry_run=True)["metadata"]["name"] == "a"
+    assert cluster.dry_run("create", pod)["metadata"]["name"] == "a"
     assert [asked.query for asked in api.requests(PODS)] == [{"dryRun": "All"}] * 2
     assert told == []
 
