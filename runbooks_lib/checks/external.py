@@ -16,6 +16,7 @@ from runbooks_lib.checks.units import Unit, service_names
 from runbooks_lib.cluster.environment import Missing, Read, environment
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import COMPONENTS, Access, component_of
+from runbooks_lib.parameters.documents import at
 from runbooks_lib.parameters.helm_values import contradictions
 from runbooks_lib.probes.asking import Answered, NotFromHere
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of, secret_values
@@ -114,10 +115,7 @@ def _setting(values: Mapping[str, Any], unit: Unit, key: str) -> tuple[str, str]
     kinds = (component.values_key for component in COMPONENTS if component.itself.protocol == unit.login.protocol)
     for kind in kinds:
         for path in ((unit.component.values_key, kind, key), ("global", kind, "external", key)):
-            found: Any = values
-            for step in path:
-                found = found.get(step) if isinstance(found, Mapping) else None
-            if found:
+            if found := at(values, path):
                 return ".".join(path), str(found)
     return "", ""
 

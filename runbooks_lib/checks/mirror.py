@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.containers import few, mentions, parsed, uses_of
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.parameters.helm_values import FLAGS, merge
-from runbooks_lib.parameters.model import FIELDS
+from runbooks_lib.parameters.helm_values import merge, own_key
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.results import Json
 
@@ -60,8 +59,4 @@ def _places(values: Json, mirror: str, above: str = "") -> Iterator[tuple[str, s
 
 def _key(path: str) -> str:
     """The parameters' own key for a value of the chart, where there is one."""
-    for key, to, _ in FLAGS:
-        own = f"{key}{path.removeprefix(to)}"
-        if path.startswith(f"{to}.") and tuple(own.split(".")) in FIELDS:
-            return own
-    return f"values.{path}"
+    return own_key(tuple(path.split("."))) or f"values.{path}"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from runbooks_lib.helm.values import yaml_mapping
 from runbooks_lib.parameters.documents import Path as Keys
 from runbooks_lib.parameters.documents import at
+from runbooks_lib.parameters.helm_values import merge
 from runbooks_lib.results import Json
 
 Files = Mapping[str, bytes]
@@ -54,8 +55,8 @@ def _source(files: Files) -> ChartSource:
         sub = _source(inner)
         words |= sub.words
         for alias in named.get(name, [name]):
-            own[alias] = _over(sub.defaults, own.get(alias))
-        own["global"] = _over(sub.defaults.get("global") or {}, own.get("global"))
+            own = merge({alias: sub.defaults}, own)
+        own = merge({"global": sub.defaults.get("global") or {}}, own)
     schema = json.loads(_text(files, "values.schema.json") or "{}")
     return ChartSource(own, schema, frozenset(words))
 
@@ -87,14 +88,6 @@ def _unpacked(archive: bytes) -> dict[str, bytes]:
 
 def _text(files: Files, name: str) -> str:
     return files.get(name, b"").decode("utf-8", "replace")
-
-
-def _over(under: Any, over: Any) -> Json:
-    """Defaults with those laid over them that an outer chart gives."""
-    merged = dict(under) if isinstance(under, Mapping) else {}
-    for key, value in over.items() if isinstance(over, Mapping) else ():
-        merged[key] = _over(merged.get(key), value) if isinstance(value, Mapping) else value
-    return merged
 
 
 def _in_schema(schema: Any, part: Any, path: Keys) -> bool:

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel, to_snake
 
 from runbooks_lib.parameters import documents
 from runbooks_lib.parameters.documents import Path
-from runbooks_lib.parameters.model import Parameters
+from runbooks_lib.parameters.model import FIELDS, Parameters
 from runbooks_lib.parameters.places import resolve_path
 from runbooks_lib.parameters.reference import Reference, fill_references, is_reference, secrets_in_clear
 from runbooks_lib.parameters.section import Section
@@ -114,14 +114,20 @@ def _plain(value: Any) -> Any:
     return {name: one for name, one in inner.items() if one not in ("", None, [], {})}
 
 
+def own_key(path: Path) -> str:
+    """Our key for a value of the chart; empty where it has none."""
+    rows = [(key, tuple(flag.split("."))) for key, flag, _ in FLAGS]
+    fitting = (row for row in rows if path[: len(row[1])] == row[1])
+    key, flag = max(fitting, key=lambda row: len(row[1]), default=("", ()))
+    own = ".".join([key, *(to_snake(str(step)) for step in path[len(flag) :])])
+    return own if tuple(own.split(".")) in FIELDS else ""
+
+
 def named_as(parameters: Parameters, path: Path) -> str:
     """Where the parameters set a value of the chart: their own key with the chart's path, or the path below ``values``."""
-    dotted, rows = documents.dotted(path), [(key, tuple(flag.split("."))) for key, flag, _ in FLAGS]
-    row = max((row for row in rows if path[: len(row[1])] == row[1]), key=lambda row: len(row[1]), default=None)
-    if documents.at(parameters.values, path) is not None or row is None:
-        return f"values.{dotted}"
-    key = ".".join([row[0], *(to_snake(str(step)) for step in path[len(row[1]) :])])
-    return f"{key} ({dotted})"
+    dotted, key = documents.dotted(path), own_key(path)
+    own = key and documents.at(parameters.values, path) is None
+    return f"{key} ({dotted})" if own else f"values.{dotted}"
 
 
 def references(parameters: Parameters) -> tuple[Reference, ...]:
