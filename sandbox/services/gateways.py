@@ -8,13 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
 
 from runbooks_lib.cluster import Cluster, NotFound
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.results import Json
 from sandbox.nodes import PREFIX
-from sandbox.services.watching import follow, say
+from sandbox.services.watching import changes, say
 
 _API = "gateway.networking.k8s.io/v1"
 _GROUP = "gateway.networking.k8s.io"
@@ -29,30 +28,14 @@ class Gateways:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._seen: dict[str, dict[str, Json]] = {kind: {} for kind in _KINDS}
-        self._lock = threading.Lock()
-        self._changed = threading.Event()
 
     def run(self, ended: threading.Event) -> None:
         """Work, in threads of its own, until told to end."""
-        for kind in _KINDS:
-            follow(self._cluster, kind, partial(self._take, kind), ended, api_version=_API)
         threading.Thread(target=self._work, args=(ended,), daemon=True).start()
 
-    def _take(self, kind: str, change: str, seen: Json) -> None:
-        with self._lock:
-            self._seen[kind][seen["metadata"]["uid"]] = seen
-            if change == "DELETED":
-                del self._seen[kind][seen["metadata"]["uid"]]
-        self._changed.set()
-
     def _work(self, ended: threading.Event) -> None:
-        while not ended.is_set():
-            self._changed.wait(_AGAIN_SECONDS)
-            self._changed.clear()
-            with self._lock:
-                classes, gateways, routes = (list(self._seen[kind].values()) for kind in _KINDS)
-            for kind, one, note in notes(classes, gateways, routes):
+        for seen in changes(self._cluster, _KINDS, ended, again=_AGAIN_SECONDS, api_version=_API):
+            for kind, one, note in notes(*seen):
                 metadata = one["metadata"]
                 if (metadata.get("annotations") or {}).get(NOTE, "") != note:
                     body = {"metadata": {"annotations": {NOTE: note or None}}}

@@ -9,14 +9,13 @@ from __future__ import annotations
 import shutil
 import threading
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from runbooks_lib.cluster import Cluster, Conflict
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.results import Json
 from sandbox.nodes import PREFIX
-from sandbox.services.watching import follow, say
+from sandbox.services.watching import changes, say
 
 #: As the StorageClass `standard` names it.
 PROVISIONER = f"{PREFIX}host-path"
@@ -32,29 +31,14 @@ class Volumes:
     def __init__(self, folder: Path, cluster: Cluster) -> None:
         self._folder = folder
         self._cluster = cluster
-        self._seen: dict[str, dict[str, Json]] = {"PersistentVolumeClaim": {}, "PersistentVolume": {}}
-        self._lock = threading.Lock()
-        self._changed = threading.Event()
 
     def run(self, ended: threading.Event) -> None:
         """Work, in threads of its own, until told to end."""
-        for kind in self._seen:
-            follow(self._cluster, kind, partial(self._take, kind), ended)
         threading.Thread(target=self._work, args=(ended,), daemon=True).start()
 
-    def _take(self, kind: str, change: str, seen: Json) -> None:
-        with self._lock:
-            self._seen[kind][seen["metadata"]["uid"]] = seen
-            if change == "DELETED":
-                del self._seen[kind][seen["metadata"]["uid"]]
-        self._changed.set()
-
     def _work(self, ended: threading.Event) -> None:
-        while not ended.is_set():
-            self._changed.wait(_AGAIN_SECONDS)
-            self._changed.clear()
-            with self._lock:
-                claims, volumes = (list(found.values()) for found in self._seen.values())
+        kinds = ("PersistentVolumeClaim", "PersistentVolume")
+        for claims, volumes in changes(self._cluster, kinds, ended, again=_AGAIN_SECONDS):
             for work, found in ((self._provide, filter(_waits, claims)), (self._remove, filter(_released, volumes))):
                 for one in found:
                     try:

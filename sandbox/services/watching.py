@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import RunbookError
@@ -37,6 +38,30 @@ def follow(
                 ended.wait(_PAUSE_SECONDS)
 
     threading.Thread(target=work, daemon=True).start()
+
+
+def changes(
+    cluster: Cluster, kinds: Sequence[str], ended: threading.Event, *, again: float, api_version: str = "v1"
+) -> Iterator[tuple[list[Json], ...]]:
+    """The objects of some kinds, a list for each, whenever one of them changed, and after ``again`` quiet seconds."""
+    known: dict[str, dict[str, Json]] = {kind: {} for kind in kinds}
+    lock, changed = threading.Lock(), threading.Event()
+
+    def take(kind: str, change: str, seen: Json) -> None:
+        with lock:
+            known[kind][seen["metadata"]["uid"]] = seen
+            if change == "DELETED":
+                del known[kind][seen["metadata"]["uid"]]
+        changed.set()
+
+    for kind in kinds:
+        follow(cluster, kind, partial(take, kind), ended, api_version=api_version)
+    while not ended.is_set():
+        changed.wait(again)
+        changed.clear()
+        with lock:
+            found = tuple(list(those.values()) for those in known.values())
+        yield found
 
 
 def say(error: BaseException) -> None:
