@@ -19,7 +19,7 @@ from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
-from runbooks_lib.records.folder import POINTER_VARIABLE
+from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.approval import Given, approved
 from runbooks_lib.release.boundaries import Boundaries
@@ -83,15 +83,15 @@ class Run:
             ParametersError: The file or an override can't be used; nothing was opened.
             RunbookError: The target can't be reached; the record says so.
         """
-        texts: dict[str, Any] = {"parameters_file": parameters_file, "approve": approve}
-        texts |= {"output_directory": output_directory}
+        texts = {"parameters_file": parameters_file, "approve": approve, "output_directory": output_directory}
         for name, value in texts.items():
             if not isinstance(value, str):
                 raise errors.refused("no text", name=name, value=value)
         settings = parameters.load(parameters_file, overrides)
         require_known(settings.waivers)
         redactor, root = Redactor(), parameters.resolve_path(output_directory or "records")
-        found = records.sweep(root, register)
+        # Our engine's command has done so a moment ago.
+        found = [] if FOLDER_VARIABLE in os.environ else records.sweep(root, register)
         folder = None
         if record:
             folder = records.open_folder(root, target=settings.target.name, stage=stage)
