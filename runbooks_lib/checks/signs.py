@@ -1,18 +1,21 @@
 """What a release that does not work shows of it: containers, events, logs, claims, findings, values that were lost."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from runbooks_lib.checks.release import Subject, is_ready
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
+from runbooks_lib.release.evidence import learn
 from runbooks_lib.release.manifest import hook_objects
-from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Finding, Json
 
 #: Lines of a log that are looked at.
 _TAIL = 30
+#: Characters of one.
+_LONGEST = 300
 #: Of a container that is on its way.
 _BENIGN = {"PodInitializing", "ContainerCreating", ""}
 
@@ -128,24 +131,21 @@ def _events(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
 
 
 def _logs(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
-    """The last lines of what crashed, or of what still waits; the release's Secrets are known before."""
+    """The last lines of what crashed, or of what still waits; none of a pod whose secrets can't be known before."""
     boundaries = subject.boundaries
-    troubled = [
-        (pod["metadata"]["name"], name, bool(status.get("restartCount")))
-        for pod in pods
-        for name, status, init in _containers(pod)
-        if status.get("restartCount")
-        or (status.get("state") or {}).get("terminated", {}).get("exitCode")
-        or (init and not status.get("ready"))
-    ]
-    if troubled:
-        for secret in boundaries.cluster.list("v1", "Secret", boundaries.namespace):
-            learn_secret(boundaries.redactor, secret)
-    for pod, name, previous in troubled:
-        try:
-            text = boundaries.cluster.logs(boundaries.namespace, pod, name, previous=previous, tail=_TAIL)
-        except RunbookError:
-            continue
-        yield from (
-            Sign("log", f"Pod {pod}, container {name}", line[:300]) for line in text.splitlines() if line.strip()
-        )
+    for pod in pods:
+        troubled = [(name, status) for name, status, init in _containers(pod) if _speaks(status, init=init)]
+        known, at = troubled and learn(boundaries, pod), pod["metadata"]["name"]
+        for name, status in troubled if known else ():
+            previous = bool(status.get("restartCount"))
+            with suppress(RunbookError):
+                text = boundaries.cluster.logs(boundaries.namespace, at, name, previous=previous, tail=_TAIL)
+                # Redacted before it is cut: half a password is found by nobody.
+                lines = (boundaries.redactor.redact(line)[:_LONGEST] for line in text.splitlines() if line.strip())
+                yield from (Sign("log", f"Pod {at}, container {name}", line) for line in lines)
+
+
+def _speaks(status: Json, *, init: bool) -> bool:
+    """Whether a container has crashed, or is an init container that still waits."""
+    ended = (status.get("state") or {}).get("terminated") or {}
+    return bool(status.get("restartCount") or ended.get("exitCode") or (init and not status.get("ready")))

@@ -65,13 +65,8 @@ def collect(boundaries: Boundaries, save: Save) -> tuple[str, ...]:
 
 
 def last_words(boundaries: Boundaries, pod: Json) -> Iterator[str]:
-    """The last line that each container of a pod has said that is not ready, and has not ended well.
-
-    Nothing is told that the redactor could not know: a log prints passwords.
-    """
-    try:
-        _learn(boundaries, pod)
-    except (RunbookError, Missing, ValueError):
+    """The last line that each container of a pod has said that is not ready, and has not ended well."""
+    if not learn(boundaries, pod):
         return
     for key in ("initContainerStatuses", "containerStatuses"):
         for status in (pod.get("status") or {}).get(key) or ():
@@ -86,14 +81,21 @@ def last_words(boundaries: Boundaries, pod: Json) -> Iterator[str]:
                     yield f"{status['name']} said last: {line[:_LONGEST]}"
 
 
-def _learn(boundaries: Boundaries, pod: Json) -> None:
-    """Know the secrets of the namespace, and those that a pod's containers are given otherwise."""
-    for secret in boundaries.cluster.list("v1", "Secret", boundaries.namespace):
-        learn_secret(boundaries.redactor, secret)
-    for container in (pod.get("spec") or {}).get("containers") or ():
-        if component := component_of(str(container.get("image", ""))):
-            for login in (component.itself, *component.uses):
-                access_of(boundaries, container, pod, component, login)
+def learn(boundaries: Boundaries, pod: Json) -> bool:
+    """Know the secrets of the namespace, and those that a pod's containers are given otherwise.
+
+    Where that can't be, nothing of its logs may be told: a log prints passwords.
+    """
+    try:
+        for secret in boundaries.cluster.list("v1", "Secret", boundaries.namespace):
+            learn_secret(boundaries.redactor, secret)
+        for container in (pod.get("spec") or {}).get("containers") or ():
+            if component := component_of(str(container.get("image", ""))):
+                for login in (component.itself, *component.uses):
+                    access_of(boundaries, container, pod, component, login)
+    except (RunbookError, Missing, ValueError):
+        return False
+    return True
 
 
 def _logs(boundaries: Boundaries, pod: Json, keep: Save, missing: dict[str, str]) -> None:

@@ -10,12 +10,13 @@ from runbooks_lib.run import Run
 
 
 def look(run: Run) -> Report:
-    """Save what can be seen, ask every check, and name the causes that it speaks for, the likeliest first."""
+    """Ask every check, save what can be seen, and name the causes that it speaks for, the likeliest first."""
     subject = release.Subject(run.boundaries)
-    collect(run.boundaries, run.save)
     asked = [
         run.ask("Release", VERIFY, subject),
         run.ask("Prerequisites", PREREQUISITES, prerequisites.Subject(run.boundaries)),
     ]
+    # Only now every secret that a log may print is known: those of references and of external stores, too.
+    collect(run.boundaries, run.save)
     findings = [finding for report in asked for finding in report.findings]
     return run.ask("Causes", causes_of(signs_of(subject, findings)), None)
