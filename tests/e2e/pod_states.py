@@ -84,6 +84,13 @@ def uid_of(pod: Json | None) -> str:
     return str(pod["metadata"]["uid"]) if pod else ""
 
 
+def new_space(cluster: Cluster, name: str) -> str:
+    """A namespace in which pods can be made; gives its name."""
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    assert until(lambda: cluster.get("v1", "ServiceAccount", "default", name) is not None)
+    return name
+
+
 def until(question: Callable[[], bool], seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

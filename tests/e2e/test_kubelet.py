@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pod_states import PLAIN, becomes, create, pod_of, until
+from pod_states import PLAIN, becomes, create, new_space, pod_of, until
 
 from runbooks_lib.cluster import Cluster, Invalid
 from runbooks_lib.errors import OutcomeUnknown
@@ -53,9 +53,7 @@ def cluster(sandbox: Any) -> Iterator[Cluster]:
 
 @pytest.fixture
 def space(cluster: Cluster, target: dict[str, str]) -> str:
-    name = target["target.namespace"]
-    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    assert until(lambda: cluster.get("v1", "ServiceAccount", "default", name) is not None)
+    name = new_space(cluster, target["target.namespace"])
     create(cluster, name, pod_of(PLAIN))
     becomes(cluster, name, "1/1 Running 0")
     return name

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from pod_states import PLAIN, annotations, becomes, shown, tell, until
+from pod_states import PLAIN, annotations, becomes, new_space, shown, tell, until
 from releases import ready
 
 from runbooks_lib.cluster import Cluster
@@ -28,10 +28,7 @@ BOTH = pytest.mark.parametrize("image", [PLAIN, "q/redis:7"], ids=["unknown", "r
 
 @pytest.fixture
 def space(cluster: Cluster, target: dict[str, str]) -> str:
-    name = target["target.namespace"]
-    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    assert until(lambda: cluster.get("v1", "ServiceAccount", "default", name) is not None)
-    return name
+    return new_space(cluster, target["target.namespace"])
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 import pytest
-from pod_states import until
+from pod_states import new_space, until
 from releases import ready
 
 from runbooks_lib.cluster import Cluster
@@ -31,9 +31,7 @@ def state(sandbox: Any) -> State:
 
 @pytest.fixture
 def space(cluster: Cluster, target: dict[str, str]) -> str:
-    name = target["target.namespace"]
-    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    assert until(lambda: cluster.get("v1", "ServiceAccount", "default", name) is not None)
+    name = new_space(cluster, target["target.namespace"])
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     metadata = {"name": "rows"}
     cluster.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim}, name)
