@@ -27,7 +27,7 @@ app = typer.Typer(
     name="runbooks",
     help="Runbooks for CSGHub Dataflow on Kubernetes.",
     epilog="Exit codes: 0 done · 2 usage · 3 a check failed · 4 not approved · 5 the change failed · "
-    "6 unknown · 7 busy or another cluster · 8 record · 130/143 interrupted.",
+    "6 unknown · 7 busy or another cluster · 8 record · 129/130/143 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",

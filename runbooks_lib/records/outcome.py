@@ -7,7 +7,7 @@ from runbooks_lib.errors import Interrupted, Outcome, OutcomeUnknown, RunbookErr
 from runbooks_lib.results import Json
 
 #: Exit codes that promise that nothing was changed; after a change they would be untrue.
-NOTHING_CHANGED = frozenset({2, 3, 4, 7, 130, 143})
+NOTHING_CHANGED = frozenset({2, 3, 4, 7, 129, 130, 143})
 
 #: What the last word about a change proves, unless an error after it says something that can be believed.
 _PROVED: dict[str, tuple[Outcome, int, str]] = {

@@ -251,6 +251,7 @@ def test_a_run_that_told_its_error_before_it_was_killed_keeps_it(tmp_path: Path,
 def test_what_a_killed_run_left_running_is_ended_before_its_record_is_closed(tmp_path: Path, folder: Path) -> None:
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
     left = process.start(sleeper, log=tmp_path / "log", env={**os.environ, "RUNBOOKS_RUN": str(folder)})
+    name = psutil.Process(left.pid).name()
     gone(folder)
     tell(folder, "writer.joined", {"pid": left.pid, "start_time": left.start_time, "host": platform.node()})
     # What told this is the test itself.
@@ -263,7 +264,7 @@ def test_what_a_killed_run_left_running_is_ended_before_its_record_is_closed(tmp
     assert swept.outcome == "abandoned"
     assert not left.alive
     (told,) = (event["data"] for event in records.read_events(folder) if event["kind"] == "left.ended")
-    assert told == {"programs": [f"{psutil.Process().name()} ({left.pid})"]}
+    assert told == {"programs": [f"{name} ({left.pid})"]}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a journal proves: one row of the table a test."""
 
+import signal
 from typing import Any, get_args
 
 import pytest
@@ -127,3 +128,12 @@ def test_an_error_is_described_with_its_next_step() -> None:
         "next_step": "Upgrade it.",
         "evidence": "",
     }
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_code_that_promises_that_nothing_was_changed_is_not_believed_after_a_change(number: int) -> None:
+    """Whichever signal it was."""
+    told = records.describe(Interrupted("Stopped.")) | {"exit_code": 128 + number}
+    for change in ([BEGAN], [BEGAN, ENDED]):
+        outcome, exit_code, _ = outcome_of([*events(*change), {"kind": "error.raised", "data": told}])
+        assert (outcome, exit_code) == ("unknown", 6)
