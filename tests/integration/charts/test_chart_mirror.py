@@ -10,6 +10,7 @@ import pytest
 
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.mirror import mirrored
+from runbooks_lib.helm.chart import source_of
 from runbooks_lib.parameters import Parameters
 from runbooks_lib.parameters.helm_values import chart_values, merge, nested
 from sandbox import charts
@@ -34,7 +35,8 @@ def asked(render: Callable[..., Objects]) -> Callable[..., Answer]:
         subject: Any = SimpleNamespace(
             boundaries=SimpleNamespace(parameters=parameters, namespace="csghub"),
             objects=list(render(values, version=version).values()),
-            proposal=SimpleNamespace(chart=SimpleNamespace(path=str(charts.TREE)), values=values),
+            proposal=SimpleNamespace(values=values),
+            chart_source=source_of(charts.TREE),
         )
         return mirrored(subject)
 
