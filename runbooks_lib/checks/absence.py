@@ -1,13 +1,11 @@
 """Is the release gone, and is only what the plan named as staying left."""
 
-from concurrent.futures import ThreadPoolExecutor
-
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.cluster.discovery import Resource
-from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation
 from runbooks_lib.results import Json
+from runbooks_lib.threads import at_once, once
 
 #: Kinds that controllers make and remove by themselves, shortly after what they belong to.
 _DERIVED = frozenset({"Event", "Endpoints", "EndpointSlice", "ReplicaSet", "ControllerRevision", "Lease", "PodMetrics"})
@@ -36,9 +34,8 @@ class Subject:
             found = cluster.list(resource.api_version, resource.kind, namespace if resource.namespaced else None)
             return [f"{resource.kind} {obj['metadata']['name']}" for obj in found if self._ours(obj)]
 
-        with ThreadPoolExecutor(8) as pool:
-            found = pool.map(of_kind, (each for each in listed if each.kind not in _DERIVED))
-            return sorted({name for names in found for name in names})
+        found = at_once(of_kind, (each for each in listed if each.kind not in _DERIVED))
+        return sorted({name for names in found for name in names})
 
     def _ours(self, obj: Json) -> bool:
         release, namespace = self.boundaries.release, self.boundaries.namespace
@@ -52,14 +49,16 @@ class Subject:
         return same_place and labels.get("app.kubernetes.io/instance") == release
 
 
-def _release(subject: Subject) -> Answer:
+def release(subject: Subject) -> Answer:
+    """Whether Helm still has it."""
     found = subject.boundaries.helm.status(subject.boundaries.release)
     if found is None:
         return Answer("pass", "no such release")
     return Answer("fail", f"revision {found.revision} is {found.status}")
 
 
-def _objects(subject: Subject) -> Answer:
+def objects(subject: Subject) -> Answer:
+    """Whether anything is left that should not be."""
     unexpected = [name for name in subject.left if name not in (*(subject.staying or ()), *subject.passing)]
     if subject.staying is None:
         # Without a plan only what Helm would never remove may be left.
@@ -72,7 +71,8 @@ def _objects(subject: Subject) -> Answer:
     return Answer("pass", f"left, as planned: {left}" if subject.left else "nothing is left")
 
 
-def _staying(subject: Subject) -> Answer:
+def staying(subject: Subject) -> Answer:
+    """Whether what should stay is there."""
     if subject.staying is None:
         return Answer("skip", "no record of an uninstall of this target was found")
     cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
@@ -88,8 +88,3 @@ def _staying(subject: Subject) -> Answer:
         return Answer("fail", f"should have stayed and is gone: {', '.join(lost)}")
     later = f", and {len(subject.passing)} until it removes itself" if subject.passing else ""
     return Answer("pass", f"{len(subject.staying)} objects{later}")
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue(
-    {"release.absent": _release, "objects.absent": _objects, "staying.present": _staying}
-)

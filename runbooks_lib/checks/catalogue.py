@@ -1,7 +1,7 @@
 """What a check is, and how a list of them is asked."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from runbooks_lib.tables import table
 
 Subject = TypeVar("Subject")
 
-_WORDS: dict[str, dict[str, Any]] = table(__package__, "catalogue.yaml")
+#: By stage and id, the rows of the checks.
+WORDS: dict[str, dict[str, dict[str, Any]]] = table(__package__, "catalogue.yaml")
 
 
 #: What is shown of a subject beside the findings.
@@ -24,32 +25,33 @@ Look = Callable[[Subject], tuple[Table, ...]]
 
 
 class Answer(NamedTuple):
-    """What a check found out; ``remedy``, ``evidence`` and ``symptom`` replace the check's own when given."""
+    """What a check found out, or one of several things that it did.
+
+    ``remedy``, ``evidence``, ``symptom`` and ``expected`` replace the check's own when given.
+    """
 
     status: Status
     observed: str
-    expected: str = ""
     remedy: str = ""
     evidence: str = ""
     symptom: bool | None = None
+    expected: str = ""
 
 
-class Line(NamedTuple):
-    """One of several things that a check found out; without a ``remedy`` it is the check's own."""
-
-    status: Status
-    observed: str
-    remedy: str = ""
-
-
-def together(lines: Iterable[Line]) -> Answer:
-    """Some lines as one answer: the worst first, each once, with what to do about the worst."""
-    first: dict[str, Line] = {}
-    for line in lines:
-        first.setdefault(line.observed, line)
-    each = sorted(first.values(), key=lambda line: -SEVERITY.index(line.status))
-    remedies = dict.fromkeys(line.remedy for line in each if line.status == each[0].status and line.remedy)
-    return Answer(each[0].status, "\n".join(line.observed for line in each), remedy="\n".join(remedies))
+def together(answers: Iterable[Answer]) -> Answer:
+    """Some answers as one: the worst first, each once, with what to do about the worst."""
+    first: dict[str, Answer] = {}
+    for answer in answers:
+        first.setdefault(answer.observed, answer)
+    each = sorted(first.values(), key=lambda answer: -SEVERITY.index(answer.status))
+    bad = [answer for answer in each if answer.status in {"fail", "unknown"}]
+    told: dict[str, str] = {}
+    for part, those in (("remedy", [one for one in each if one.status == each[0].status]), ("evidence", bad)):
+        told[part] = "\n".join(dict.fromkeys(filter(None, (getattr(one, part) for one in those))))
+    # A cause among them counts more than any number of symptoms.
+    marks = {answer.symptom for answer in bad}
+    symptom = False if False in marks else True if marks == {True} else None
+    return Answer(each[0].status, "\n".join(answer.observed for answer in each), symptom=symptom, **told)
 
 
 class Moot(Exception):
@@ -83,17 +85,13 @@ class Check(Generic[Subject]):
     advisory: bool = False
 
 
-def catalogue(asks: Mapping[str, Callable[[Subject], Answer]]) -> tuple[Check[Subject], ...]:
-    """The checks of these ids, in this order, with their words from ``catalogue.yaml``."""
-    return tuple(Check(id=name, ask=ask, **_WORDS[name]) for name, ask in asks.items())
-
-
 def require_known(waivers: Iterable[Waiver]) -> None:
     """Raise ParametersError for a waiver of a check that there is not, or that nobody may waive."""
+    known = {name: row for rows in WORDS.values() for name, row in rows.items()}
     for waiver in waivers:
-        words = _WORDS.get(waiver.check)
+        words = known.get(waiver.check)
         if words is None:
-            near = difflib.get_close_matches(waiver.check, _WORDS, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(waiver.check, known, n=1, cutoff=0.4)
             step = f"Did you mean {near[0]}?" if near else "`runbooks checks list` names them."
             raise ParametersError(f"waivers: there is no check {waiver.check}.", next_step=step)
         if not words.get("waivable", True):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from runbooks_lib.checks.catalogue import Answer, Check, Line, catalogue, together
+from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.names import routes_of
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.referenced import absent, secret
@@ -66,7 +66,8 @@ def _attaches(ref: Json, gateway: Json, listener: Json, route: Json, namespace: 
     return to == key_of(gateway, namespace)[1:] and part == (listener["name"], listener["port"])
 
 
-def _tls(subject: Subject) -> Answer:
+def secrets(subject: Subject) -> Answer:
+    """Whether each TLS Secret fits the names that are reached with it."""
     wanted: dict[tuple[str, str], list[Reference]] = {}
     for reference in _references(subject):
         wanted.setdefault(reference[:2], []).append(reference)
@@ -75,29 +76,29 @@ def _tls(subject: Subject) -> Answer:
     return together(line for where, references in wanted.items() for line in _judged(subject, where, references))
 
 
-def _judged(subject: Subject, where: tuple[str, str], references: list[Reference]) -> Iterator[Line]:
+def _judged(subject: Subject, where: tuple[str, str], references: list[Reference]) -> Iterator[Answer]:
     content = secret(subject, *where)
     by = ", ".join(dict.fromkeys(reference.by for reference in references))
     if content is None:
         said, remedy = absent(subject, *where, "tls {name} --cert=FILE --key=FILE")
-        yield Line("fail", f"{said}; {by} names it", remedy)
+        yield Answer("fail", f"{said}; {by} names it", remedy)
         return
     called = f"Secret {where[1]} in namespace {where[0]}"
     if content.get("type") != _TYPE:
-        yield Line("fail", f"{called} is of type {content.get('type') or 'Opaque'}, not {_TYPE}")
+        yield Answer("fail", f"{called} is of type {content.get('type') or 'Opaque'}, not {_TYPE}")
         return
     values: dict[str, Any] = dict(secret_values(content))
     try:
         certificate = tls.read(values.get("tls.crt", "").encode(), values.get("tls.key", "").encode())
     except ValueError as error:
-        yield Line("fail", f"{called}: {error}")
+        yield Answer("fail", f"{called}: {error}")
         return
     hosts = dict.fromkeys(host for reference in references for host in reference.hosts)
     wrong = list(_wrong(certificate, list(hosts)))
-    yield from (Line(status, f"{called}: {said}") for status, said in wrong)
+    yield from (Answer(status, f"{called}: {said}") for status, said in wrong)
     if not wrong:
         names = ", ".join(hosts) or "any host name"
-        yield Line("pass", f"{called} is for {names}, and valid for {certificate.days()} days more")
+        yield Answer("pass", f"{called} is for {names}, and valid for {certificate.days()} days more")
 
 
 def _wrong(certificate: Certificate, hosts: list[str]) -> Iterator[tuple[Status, str]]:
@@ -118,6 +119,3 @@ def _wrong(certificate: Certificate, hosts: list[str]) -> Iterator[tuple[Status,
         yield "warn", f"its certificates are in a wrong order: {certificate.chain}"
     if certificate.self_signed:
         yield "warn", "its certificate is self-signed: no browser trusts it unasked"
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue({"tls.secret": _tls})

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from runbooks_lib.checks.demand import pods_of
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.probes.registry import Image, parse
 from runbooks_lib.release.manifest import key_of
@@ -41,22 +42,14 @@ def parsed(text: str) -> Image | None:
 def uses_of(subject: Subject) -> list[Use]:
     """All containers of the rendered objects, init containers and those of hooks included."""
     found = []
-    for obj in subject.objects:
-        namespace = key_of(obj, subject.boundaries.namespace).namespace
-        for pod in _pods(obj):
-            secrets = tuple((namespace, str(named["name"])) for named in pod.get("imagePullSecrets") or ())
-            containers = [*(pod.get("initContainers") or ()), *pod["containers"]]
-            found += [Use(obj, str(each.get("name", "")), str(each.get("image", "")), secrets) for each in containers]
+    for pods in pods_of(subject.objects):
+        namespace = key_of(pods.owner, subject.boundaries.namespace).namespace
+        secrets = tuple((namespace, str(named["name"])) for named in pods.spec.get("imagePullSecrets") or ())
+        containers = [*(pods.spec.get("initContainers") or ()), *pods.spec["containers"]]
+        found += [
+            Use(pods.owner, str(each.get("name", "")), str(each.get("image", "")), secrets) for each in containers
+        ]
     return found
-
-
-def _pods(data: Any) -> Iterator[Json]:
-    """The pods in an object of whatever kind, also in a Job that a CronJob makes."""
-    if isinstance(data, dict) and isinstance(data.get("containers"), list):
-        yield data
-    elif isinstance(data, dict | list):
-        for inner in data.values() if isinstance(data, dict) else data:
-            yield from _pods(inner)
 
 
 def mentions(data: Any) -> Iterator[str]:
@@ -65,7 +58,7 @@ def mentions(data: Any) -> Iterator[str]:
         if isinstance(inner, str):
             texts = _IMAGE_LINE.findall(inner) if str(key).endswith((".yaml", ".yml")) else [inner] * (key == "image")
             yield from (text for text in texts if (image := parsed(text)) and text.startswith(f"{image.registry}/"))
-        elif key not in {"containers", "initContainers"}:
+        else:
             yield from mentions(inner)
 
 

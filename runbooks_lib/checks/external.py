@@ -4,37 +4,30 @@ Who the clients are, and what they are told, comes from the rendered chart.
 """
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.services import ASKS, PRODUCTS
-from runbooks_lib.checks.units import Unit, service_names
-from runbooks_lib.cluster.environment import Missing, Read, environment
+from runbooks_lib.checks.units import Unit, service_names, units_in
+from runbooks_lib.cluster.environment import Missing, Read
 from runbooks_lib.errors import CheckFailed
-from runbooks_lib.parameters.components import COMPONENTS, Access, component_of
+from runbooks_lib.parameters.components import COMPONENTS, Access
 from runbooks_lib.parameters.documents import at
 from runbooks_lib.parameters.helm_values import contradictions
 from runbooks_lib.probes.asking import Answered, NotFromHere
-from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of, secret_values
+from runbooks_lib.release.access import access_of
+from runbooks_lib.release.manifest import key_of, secret_values
 from runbooks_lib.release.passwords import learn_secret
-from runbooks_lib.results import SEVERITY, Json, Status, worst
+from runbooks_lib.results import Json, Status
+from runbooks_lib.threads import at_once
 
 _FROM_A_POD = (
     "Correct host and port in the parameters. If only pods can reach it, ask from one: kubectl -n {namespace} run ask --rm -i "
     "--restart=Never --image=busybox -- nc -zv -w 5 {host} {port}; and where that succeeds, accept this by a waiver."
 )
-
-
-class Line(NamedTuple):
-    """What is told of one store; ``remedy`` replaces the check's own when given."""
-
-    status: Status
-    says: str
-    remedy: str = ""
 
 
 class Store(NamedTuple):
@@ -57,15 +50,6 @@ class Store(NamedTuple):
         return f"{self.access.host}:{self.access.port}"
 
 
-def _clients(objects: list[Json], protocol: str) -> Iterator[Unit]:
-    """Each container that is a client of such a service."""
-    for workload in (obj for obj in objects if obj["kind"] in WORKLOAD_KINDS):
-        for container in workload["spec"]["template"]["spec"]["containers"]:
-            if component := component_of(str(container.get("image", ""))):
-                logins = (login for login in component.uses if login.protocol == protocol)
-                yield from (Unit(workload, container, component, login) for login in logins)
-
-
 def _reader(subject: Subject) -> Read:
     """Reads what the chart renders and, where it renders none, what is in the cluster."""
     boundaries = subject.boundaries
@@ -83,23 +67,24 @@ def _reader(subject: Subject) -> Read:
     return read
 
 
-def _stores(subject: Subject, protocol: str) -> tuple[dict[Store, list[str]], list[Line]]:
+def _stores(subject: Subject, protocol: str) -> tuple[dict[Store, list[str]], list[Answer]]:
     """The stores outside of the release with the names of their clients, and what is wrong with other clients."""
     stores: dict[Store, list[str]] = {}
-    lines: list[Line] = []
+    lines: list[Answer] = []
     read = _reader(subject)
     services = {key_of(obj).name for obj in subject.objects if obj["kind"] == "Service"}
-    for unit in _clients(subject.objects, protocol):
+    for unit in (each for each in units_in(subject.objects, protocol) if each.client):
         try:
-            access = unit.login.read(environment(unit.container, unit.workload["spec"]["template"], read))
+            access = access_of(
+                subject.boundaries, unit.container, unit.workload["spec"]["template"], unit.component, unit.login, read
+            )
         except Missing as missing:
-            lines.append(Line("unknown", f"{unit.name}: {missing}, so what it uses can't be told"))
+            lines.append(Answer("unknown", f"{unit.name}: {missing}, so what it uses can't be told"))
             continue
         except ValueError as error:
-            lines.append(Line("fail", f"{unit.name} can't start: {error}"))
+            lines.append(Answer("fail", f"{unit.name} can't start: {error}"))
             continue
         variable = unit.login.password or unit.login.url
-        subject.boundaries.redactor.register(access.password, f"{unit.name}#{variable}")
         if not access.host or services & {*service_names(access.host.rstrip("."), subject.boundaries.namespace)}:
             continue
         values = subject.proposal.values
@@ -120,7 +105,7 @@ def _setting(values: Mapping[str, Any], unit: Unit, key: str) -> tuple[str, str]
     return "", ""
 
 
-def _told(subject: Subject, store: Store, clients: list[str]) -> Line:
+def _told(subject: Subject, store: Store, clients: list[str]) -> Answer:
     """What one store says to its clients. Nothing is written, whatever ``probes`` says: this is a look before a change."""
     who, access, product = ", ".join(dict.fromkeys(clients)), store.access, PRODUCTS[store.protocol]
     try:
@@ -129,40 +114,38 @@ def _told(subject: Subject, store: Store, clients: list[str]) -> Line:
         says = f"{who} at {store.place}: {error.summary}".removesuffix(".")
         if isinstance(error, NotFromHere):
             where = {"namespace": subject.boundaries.namespace, "host": access.host, "port": access.port}
-            return Line("fail", f"{says} (asked from here, not from a node)", _FROM_A_POD.format(**where))
+            return Answer("fail", f"{says} (asked from here, not from a node)", _FROM_A_POD.format(**where))
         if "none is given" not in error.summary:
-            return Line("fail", says, error.next_step)
+            return Answer("fail", says, error.next_step)
         # The commonest one, since the chart may know the password and not hand it on.
         says = f"{product} at {store.place} asks for a password, and {store.variable} of {who} holds none"
-        return Line(
+        return Answer(
             "fail", f"{says}: {store.given} gives one, which the chart does not put there" if store.given else says
         )
     return _judged(f"{who} at {store.place}", store, found)
 
 
-def _judged(who: str, store: Store, found: Answered) -> Line:
+def _judged(who: str, store: Store, found: Answered) -> Answer:
     if store.given and not store.access.password:
         unasked = f"{store.given} gives a password, and the server asks for none"
         found = found.model_copy(update={"doubts": (*found.doubts, unasked)})
     status: Status = "fail" if found.lacks else "warn" if found.doubts else "pass"
-    return Line(status, f"{who}: {found.says}")
+    return Answer(status, f"{who}: {found.says}")
 
 
-def _check(protocol: str) -> Callable[[Subject], Answer]:
+def stores(protocol: str) -> Callable[[Subject], Answer]:
+    """The check of all stores outside of the release that speak a protocol."""
+
     def ask(subject: Subject) -> Answer:
         stores, lines = _stores(subject, protocol)
-        with ThreadPoolExecutor(8) as pool:
-            lines += pool.map(partial(_told, subject), stores, stores.values())
-        if not lines:
-            return Answer("skip", f"the release uses no {PRODUCTS[protocol]} outside of it")
-        lines.sort(key=lambda line: -SEVERITY.index(line.status))
-        says = "\n".join(dict.fromkeys(line.says for line in lines))
-        return Answer(worst(line.status for line in lines), says, remedy=lines[0].remedy)
+        lines += at_once(partial(_told, subject), stores, stores.values())
+        return together(lines or [Answer("skip", f"the release uses no {PRODUCTS[protocol]} outside of it")])
 
     return ask
 
 
-def _contradictions(subject: Subject) -> Answer:
+def contradicted(subject: Subject) -> Answer:
+    """Where values say otherwise than the parameters' own keys."""
     parameters = subject.boundaries.parameters
     if not parameters.values and not parameters.values_files:
         return Answer("skip", "the parameters have neither values nor values_files")
@@ -170,6 +153,4 @@ def _contradictions(subject: Subject) -> Answer:
     return Answer("warn" if found else "pass", "\n".join(found) or "they say nothing against the other keys")
 
 
-CHECKS: tuple[Check[Subject], ...] = catalogue(
-    {f"external.{protocol}": _check(protocol) for protocol in ASKS} | {"stores.contradictions": _contradictions}
-)
+postgresql, redis, mongodb = map(stores, ASKS)

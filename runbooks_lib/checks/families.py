@@ -1,53 +1,22 @@
-"""Which checks each stage asks: the one place that lists them all."""
+"""Which checks each stage asks, by ``catalogue.yaml``."""
 
+from importlib import import_module
 from typing import Any
 
-from runbooks_lib.checks import (
-    absence,
-    capacity,
-    certificates,
-    external,
-    images,
-    install,
-    names,
-    permissions,
-    prerequisites,
-    release,
-    server,
-    services,
-    values,
-)
-from runbooks_lib.checks.catalogue import Check
+from runbooks_lib.checks.catalogue import WORDS, Check
 from runbooks_lib.results import Row
 
 Checks = tuple[Check[Any], ...]
 
-PREREQUISITES: Checks = (
-    *prerequisites.CHECKS,
-    *permissions.CHECKS,
-    *capacity.CHECKS,
-    *server.CHECKS,
-    *values.CHECKS,
-    *external.CHECKS,
-    *images.CHECKS,
-    *certificates.CHECKS,
-    *names.CHECKS,
-)
-#: What is looked at besides before a change.
-INSTALL: Checks = install.CHECKS
-UPGRADE: Checks = (*install.CHECKS, *services.PASSWORDS)
-UNINSTALL: Checks = release.PRESENT
-VERIFY: Checks = (*release.CHECKS, *services.CHECKS)
-ABSENCE: Checks = absence.CHECKS
+
+def _check(name: str, ask: str, **words: Any) -> Check[Any]:
+    module, _, function = ask.partition(".")
+    return Check(id=name, ask=getattr(import_module(f"{__package__}.{module}"), function), **words)
+
 
 #: By the stage that asks them; a changing one asks those of 01 or 03, too.
 FAMILIES: dict[str, Checks] = {
-    "prerequisites": PREREQUISITES,
-    "install": INSTALL,
-    "upgrade": UPGRADE,
-    "verify": VERIFY,
-    "verify (absent)": ABSENCE,
-    "uninstall": UNINSTALL,
+    stage: tuple(_check(name, **row) for name, row in rows.items()) for stage, rows in WORDS.items()
 }
 
 

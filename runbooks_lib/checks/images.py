@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from runbooks_lib.checks.catalogue import Answer, Check, Line, catalogue, together
+from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.containers import Use, few, uses_of
-from runbooks_lib.checks.mirror import mirrored
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.checks.pull_secrets import login_for, logins, pull_secrets
+from runbooks_lib.checks.pull_secrets import login_for, logins
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.probes import registry
 from runbooks_lib.probes.registry import Image, Seen
@@ -16,9 +15,10 @@ from runbooks_lib.tables import table
 _TELLING: dict[str, dict[str, Any]] = table(__package__, "images.yaml")
 
 
-def _found(subject: Subject) -> Answer:
+def found(subject: Subject) -> Answer:
+    """Whether each image is there, for the nodes' platforms."""
     wanted: dict[Image, list[Use]] = {}
-    lines: list[Line] = []
+    lines: list[Answer] = []
     uses = uses_of(subject)
     for use in uses:
         if use.image:
@@ -44,7 +44,7 @@ def _found(subject: Subject) -> Answer:
         lines.append(_line("nodes", says=unknown))
     hosts = ", ".join(sorted({image.registry for image in wanted}))
     all_well = f"{len(wanted)} images at {hosts}, all of them for {', '.join(sorted(platforms))}"
-    return together(lines or [Line("pass", all_well)])
+    return together(lines or [Answer("pass", all_well)])
 
 
 def _case(seen: Seen, lacks: set[str], platforms: set[str]) -> str:
@@ -66,11 +66,6 @@ def _platforms(subject: Subject) -> tuple[set[str], str]:
     return found, "" if found else "the cluster has no nodes"
 
 
-def _line(case: str, **filling: object) -> Line:
+def _line(case: str, **filling: object) -> Answer:
     row = _TELLING[case]
-    return Line(row["status"], row["says"].format(**filling), row["remedy"].format(**filling))
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue(
-    {"images.mirror": mirrored, "images.found": _found, "images.pull-secrets": pull_secrets}
-)
+    return Answer(row["status"], row["says"].format(**filling), row["remedy"].format(**filling))

@@ -4,13 +4,14 @@ An object that belongs to somebody else is found by Helm's own dry run (the chec
 of this name by the plan.
 """
 
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.parameters.components import COMPONENTS, component_of
 from runbooks_lib.release.manifest import claim_names, images, objects_of, secret_values
 
 
-def _pairs(subject: Subject) -> Answer:
+def pairs(subject: Subject) -> Answer:
+    """Whether a claim is there whose Secret is not."""
     boundaries = subject.boundaries
     objects = objects_of(subject.proposal.rendered.manifest)
     alone = []
@@ -30,6 +31,3 @@ def _pairs(subject: Subject) -> Answer:
         lost = [name for name in secrets if not boundaries.cluster.get("v1", "Secret", name, boundaries.namespace)]
         alone += [f"claim {claim} is there, Secret {name} is not" for claim in claims for name in lost]
     return Answer("fail" if alone else "pass", "; ".join(alone) or "no claim without its Secret")
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue({"claims.secrets": _pairs})

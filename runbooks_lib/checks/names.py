@@ -3,7 +3,7 @@
 import re
 
 from runbooks_lib import probes
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.results import Json
 
@@ -18,7 +18,8 @@ def routes_of(objects: list[Json]) -> list[Json]:
     return [obj for obj in objects if obj["kind"] == "HTTPRoute"]
 
 
-def _hosts(subject: Subject) -> Answer:
+def hosts(subject: Subject) -> Answer:
+    """The addresses of the routes' host names, as this machine sees them."""
     hosts = dict.fromkeys(
         str(host) for obj in routes_of(subject.objects) for host in obj["spec"].get("hostnames") or ()
     )
@@ -39,7 +40,8 @@ def url_in(notes: str) -> str:
     return found.group().rstrip("/.,") if found else ""
 
 
-def _notes(subject: Subject) -> Answer:
+def notes(subject: Subject) -> Answer:
+    """Whether CSGHub's own notes say the address that the parameters have."""
     csghub = subject.boundaries.parameters.csghub
     if not csghub.release:
         return Answer("skip", "csghub.release is not set")
@@ -56,6 +58,3 @@ def _notes(subject: Subject) -> Answer:
         return Answer("pass", f"the notes of {called} say {url}, as csghub.external_url does")
     said = f"the notes of {called} say {url}, csghub.external_url is {csghub.external_url}"
     return Answer("warn", said, remedy=f'If the notes are right, write under csghub: external_url: "{url}"')
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue({"dns.hosts": _hosts, "csghub.notes": _notes})

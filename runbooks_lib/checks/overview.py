@@ -1,7 +1,7 @@
 """The guide's §6 as tables: the pods and the services of a release."""
 
 from runbooks_lib.checks.release import Subject
-from runbooks_lib.release.rollout import trouble_of
+from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.results import Json, Row, Table
 
 

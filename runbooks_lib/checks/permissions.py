@@ -2,16 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import yaml
 
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.release.manifest import WORKLOAD_KINDS
 from runbooks_lib.results import Json
 from runbooks_lib.tables import table
+from runbooks_lib.threads import at_once
 
 Kind = tuple[str, str]
 
@@ -22,7 +22,8 @@ _BESIDES: dict[Kind, tuple[str, ...]] = {
 _VERBS: tuple[str, ...] = ("get", "list", "create", "update", "patch", "delete")
 
 
-def _permissions(subject: Subject) -> Answer:
+def permissions(subject: Subject) -> Answer:
+    """Whether this account may do all that is needed, and else the roles that would let it."""
     cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
     rendered = [] if subject.refusal else subject.objects
     kinds = sorted({(str(obj["apiVersion"]), str(obj["kind"])) for obj in rendered})
@@ -43,8 +44,7 @@ def _permissions(subject: Subject) -> Answer:
         verbs = wanted[what]
         return [f"{verb} {name}" for verb in verbs if not cluster.can_i(verb, resource.group, resource.plural, where)]
 
-    with ThreadPoolExecutor(8) as pool:
-        missing = [line for lines in pool.map(refused, wanted) for line in lines]
+    missing = [line for lines in at_once(refused, wanted) for line in lines]
     if missing:
         told = f"not allowed: {', '.join(missing[:12])}{' …' if len(missing) > 12 else ''}"
         needed = {resource: wanted[what] for what, resource in known.items() if resource is not None}
@@ -80,6 +80,3 @@ def roles(needed: Mapping[Resource, tuple[str, ...]], namespace: str, release: s
             {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": listed}
         )
     return yaml.safe_dump_all(documents, sort_keys=False)
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue({"permissions": _permissions})

@@ -4,17 +4,18 @@ import re
 from pathlib import Path
 
 from runbooks_lib import probes
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
-from runbooks_lib.checks.storage import shared_storage
+from runbooks_lib.checks.catalogue import Answer
+from runbooks_lib.checks.demand import pods_of
+from runbooks_lib.checks.trials import Trial, tried
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.helm import Release
 from runbooks_lib.helm.chart import ChartSource, source_of
-from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import annotation, hook_objects, objects_of
+from runbooks_lib.release.manifest import ObjectKey, annotation, hook_objects, objects_of
 from runbooks_lib.release.plan import STUCK, Proposal, propose, state_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json
+from runbooks_lib.threads import once
 
 KUBERNETES = (1, 33)
 HELM = (3, 12)
@@ -83,6 +84,23 @@ class Subject:
         return self.boundaries.cluster.list("v1", "Node")
 
     @once
+    def live(self) -> dict[ObjectKey, Json | None]:
+        """What is in the cluster of each rendered object; None where it is not there."""
+        return self.boundaries.all_live(self.objects)
+
+    @once
+    def may_try(self) -> bool:
+        """Whether the server can be asked about the rendered pods in their namespace."""
+        there = self.namespace is not None
+        return there and self.boundaries.cluster.can_i("create", "", "pods", self.boundaries.namespace)
+
+    @once
+    def trials(self) -> list[Trial]:
+        """One pod of each rendered template, as the server would have it."""
+        pods = pods_of(self.objects)
+        return tried(self.boundaries, pods) if self.may_try else [Trial(each, each.spec) for each in pods]
+
+    @once
     def classes(self) -> dict[str, Json]:
         """All StorageClasses by their names."""
         found = self.boundaries.cluster.list("storage.k8s.io/v1", "StorageClass")
@@ -95,12 +113,14 @@ def version_of(text: str) -> tuple[int, int]:
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
-def _kubernetes(subject: Subject) -> Answer:
+def kubernetes(subject: Subject) -> Answer:
+    """The API server's version."""
     version = subject.boundaries.cluster.version()
     return Answer("pass" if version_of(version) >= KUBERNETES else "fail", version)
 
 
-def _helm(subject: Subject) -> Answer:
+def helm(subject: Subject) -> Answer:
+    """Helm's version."""
     version = subject.boundaries.helm.version
     if version_of(version) < HELM:
         return Answer("fail", version)
@@ -110,7 +130,8 @@ def _helm(subject: Subject) -> Answer:
     return Answer("pass", version)
 
 
-def _pin(subject: Subject) -> Answer:
+def pin(subject: Subject) -> Answer:
+    """Whether this is the cluster that the parameters pin."""
     cluster, pin = subject.boundaries.cluster, subject.boundaries.parameters.target.cluster_uid
     uid = cluster.uid()
     if pin == uid:
@@ -121,7 +142,8 @@ def _pin(subject: Subject) -> Answer:
     return Answer("fail", f"{cluster.server} has the UID {uid}, the pin is {pin}")
 
 
-def _namespace(subject: Subject) -> Answer:
+def namespace(subject: Subject) -> Answer:
+    """Whether the release has a place to be."""
     name = subject.boundaries.namespace
     found = subject.namespace
     if found is None:
@@ -132,7 +154,8 @@ def _namespace(subject: Subject) -> Answer:
     return Answer("pass", f"{name} is there")
 
 
-def _gateway(subject: Subject) -> Answer:
+def gateway(subject: Subject) -> Answer:
+    """Whether the cluster knows the Gateway API as the chart speaks it."""
     cluster = subject.boundaries.cluster
     kinds = _GATEWAY_KINDS
     if subject.refusal is None:
@@ -150,7 +173,8 @@ def _gateway(subject: Subject) -> Answer:
     return Answer("pass", f"Gateway API bundle {bundle}, channel {channel}")
 
 
-def _state(subject: Subject) -> Answer:
+def state(subject: Subject) -> Answer:
+    """The release as it is now."""
     stored = subject.stored
     if stored is None:
         return Answer(
@@ -162,7 +186,8 @@ def _state(subject: Subject) -> Answer:
     return Answer("pass" if stored.status == "deployed" else "warn", told)
 
 
-def _chart(subject: Subject) -> Answer:
+def chart(subject: Subject) -> Answer:
+    """Whether the chart can be rendered."""
     refusal = subject.refusal
     if refusal is not None:
         return Answer("fail", refusal.summary, remedy=refusal.next_step)
@@ -171,24 +196,10 @@ def _chart(subject: Subject) -> Answer:
     return Answer("pass", f"{chart.name} {chart.version} from {chart.source}: {count}")
 
 
-def _external_url(subject: Subject) -> Answer:
+def external_url(subject: Subject) -> Answer:
+    """Whether CSGHub answers, asked from here."""
     answer = probes.http.answer(subject.boundaries.parameters.csghub.external_url)
     if answer.error:
         return Answer("fail", f"{answer.url}: {answer.error}")
     told = f"{answer.url} answered {answer.status} in {answer.seconds:.2f} s (asked from here, not from a node)"
     return Answer("pass" if answer.status < 500 else "fail", told)
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue(
-    {
-        "kubernetes.version": _kubernetes,
-        "helm.version": _helm,
-        "target.pin": _pin,
-        "release.state": _state,
-        "chart.render": _chart,
-        "namespace": _namespace,
-        "storage.shared": shared_storage,
-        "gateway.definitions": _gateway,
-        "csghub.external-url": _external_url,
-    }
-)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from runbooks_lib.checks.catalogue import Answer, Line, together
+from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.containers import Use, few, uses_of
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.referenced import absent, secret
@@ -36,18 +36,20 @@ def pull_secrets(subject: Subject) -> Answer:
         with_login = dict.fromkeys(use.image.registry for use in served if use.image and login_for(use.image, [has]))
         called = f"Secret {where[1]} in namespace {where[0]} has a login for"
         if with_login:
-            lines.append(Line("pass", f"{called} {', '.join(with_login)}"))
+            lines.append(Answer("pass", f"{called} {', '.join(with_login)}"))
         else:
             pulled = few(use.image.registry for use in served if use.image)
             said = f"{called} {', '.join(has) or 'nothing'}, not for {pulled} of {few(map(_pod, served))}"
-            lines.append(Line("fail", said))
+            lines.append(Answer("fail", said))
     if len(known) == len(named) and all(line.status == "pass" for line in lines):
         bare = [
             use for use in uses if use.image and use.secrets and not login_for(use.image, map(known.get, use.secrets))
         ]
         for registry in dict.fromkeys(use.image.registry for use in bare if use.image):
             pods = few(_pod(use) for use in bare if use.image and use.image.registry == registry)
-            lines.append(Line("warn", f"no Secret has a login for {registry} of {pods}, who pull from it without one"))
+            lines.append(
+                Answer("warn", f"no Secret has a login for {registry} of {pods}, who pull from it without one")
+            )
     return together(lines)
 
 
@@ -55,19 +57,19 @@ def _pod(use: Use) -> str:
     return str(key_of(use.obj))
 
 
-def logins(subject: Subject, uses: Iterable[Use]) -> tuple[dict[Where, dict[str, Login]], list[Line]]:
+def logins(subject: Subject, uses: Iterable[Use]) -> tuple[dict[Where, dict[str, Login]], list[Answer]]:
     """What each Secret holds that these containers pull with, and of the others why they hold nothing."""
     found: dict[Where, dict[str, Login]] = {}
     wrong = []
     for where in dict.fromkeys(where for use in uses for where in use.secrets):
         content = secret(subject, *where)
         if content is None:
-            wrong.append(Line("fail", *absent(subject, *where, _MAKE)))
+            wrong.append(Answer("fail", *absent(subject, *where, _MAKE)))
             continue
         try:
             found[where] = logins_of(content, subject.boundaries.redactor)
         except ValueError as error:
-            wrong.append(Line("fail", f"Secret {where[1]} in namespace {where[0]} {error}"))
+            wrong.append(Answer("fail", f"Secret {where[1]} in namespace {where[0]} {error}"))
     return found, wrong
 
 

@@ -1,17 +1,16 @@
 """Is the release there, whole and reachable?"""
 
-from concurrent.futures import ThreadPoolExecutor
-
-from runbooks_lib.checks.catalogue import Answer, Check, Moot, catalogue
+from runbooks_lib.checks.catalogue import Answer, Moot
 from runbooks_lib.helm import Release
-from runbooks_lib.once import once
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import last_words
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.plan import STUCK, state_of
-from runbooks_lib.release.rollout import progress_of, trouble_of
+from runbooks_lib.release.pods import trouble_of
+from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Json
+from runbooks_lib.threads import once
 
 _ABSENT = "there is no release to look at"
 _LOST = (
@@ -53,8 +52,8 @@ class Subject:
     @once
     def live_workloads(self) -> list[tuple[Json, Json | None]]:
         """Each workload as it is rendered and as it is in the cluster, None where it is not there."""
-        with ThreadPoolExecutor(8) as pool:
-            return list(zip(self.workloads, pool.map(self.boundaries.live, self.workloads), strict=True))
+        live = self.boundaries.all_live(self.workloads)
+        return list(zip(self.workloads, live.values(), strict=True))
 
     @once
     def claims(self) -> dict[str, Json | None]:
@@ -80,7 +79,8 @@ class Subject:
         return "; ".join(line for line in told if not line.endswith(": "))
 
 
-def _release(subject: Subject) -> Answer:
+def status(subject: Subject) -> Answer:
+    """The release as Helm has it."""
     stored = subject.stored
     if stored is None:
         target = subject.boundaries.parameters.target
@@ -92,14 +92,16 @@ def _release(subject: Subject) -> Answer:
     return Answer("pass", observed)
 
 
-def _present(subject: Subject) -> Answer:
+def present(subject: Subject) -> Answer:
+    """Whether there is a release, in whatever state."""
     stored = subject.stored
     if stored is None:
         return Answer("fail", "there is none")
     return Answer("pass" if stored.status == "deployed" else "warn", state_of(subject.boundaries, stored))
 
 
-def _chart(subject: Subject) -> Answer:
+def chart(subject: Subject) -> Answer:
+    """Whether it is of the chart that the parameters name."""
     history = subject.boundaries.helm.history(subject.boundaries.release)
     if not history:
         raise Moot(_ABSENT)
@@ -107,10 +109,13 @@ def _chart(subject: Subject) -> Answer:
     last = history[-1]
     wanted = subject.boundaries.chart if chart.path else chart
     expected = f"{wanted.name}-{wanted.version}"
-    return Answer("pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected)
+    return Answer(
+        "pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected=expected
+    )
 
 
-def _objects(subject: Subject) -> Answer:
+def objects(subject: Subject) -> Answer:
+    """Whether its objects are there, and its own."""
     standing = standing_of(subject.boundaries, subject.objects)
     bad, remedies = [], []
     if standing.missing:
@@ -124,7 +129,8 @@ def _objects(subject: Subject) -> Answer:
     return Answer("pass", f"{len(subject.objects)} objects, all there (those of hooks are not looked for)")
 
 
-def _workloads(subject: Subject) -> Answer:
+def workloads(subject: Subject) -> Answer:
+    """Whether its workloads are rolled out."""
     late, remedies = [], []
     for obj, live in subject.live_workloads:
         if live is None:
@@ -146,14 +152,16 @@ def _workloads(subject: Subject) -> Answer:
     return Answer("pass", f"{len(subject.live_workloads)} workloads, all available")
 
 
-def _claims(subject: Subject) -> Answer:
+def claims(subject: Subject) -> Answer:
+    """Whether its claims are bound."""
     claims = subject.claims.items()
     phases = {name: (it.get("status") or {}).get("phase", "unknown") if it else "not there" for name, it in claims}
     open_ = [f"{name}: {phase}" for name, phase in phases.items() if phase != "Bound"]
     return Answer("fail", "; ".join(open_)) if open_ else Answer("pass", f"{len(phases)} claims, all bound")
 
 
-def _services(subject: Subject) -> Answer:
+def services(subject: Subject) -> Answer:
+    """Whether its Services lead anywhere."""
     slices = subject.boundaries.cluster.list("discovery.k8s.io/v1", "EndpointSlice", subject.boundaries.namespace)
     ready = {
         (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
@@ -166,7 +174,8 @@ def _services(subject: Subject) -> Answer:
     return Answer("pass", f"{len(wanted)} services, each with a ready endpoint")
 
 
-def _gateways(subject: Subject) -> Answer:
+def gateways(subject: Subject) -> Answer:
+    """Whether its Gateways are programmed."""
     wanted = subject.rendered("Gateway")
     if not wanted:
         return Answer("skip", "the release has no Gateway")
@@ -174,16 +183,17 @@ def _gateways(subject: Subject) -> Answer:
     for obj in wanted:
         live = subject.boundaries.live(obj)
         status = (live or {}).get("status") or {}
-        unmet = _unmet(status.get("conditions"), "Programmed", besides="Accepted")
+        amiss = not_true(status.get("conditions"), "Programmed", besides="Accepted")
         addresses = [str(item.get("value", "")) for item in status.get("addresses") or ()]
-        if unmet or not addresses:
-            state = f"{unmet or 'Programmed=True'}, addresses {addresses}" if live else "not there"
+        if amiss or not addresses:
+            state = f"{amiss or 'Programmed=True'}, addresses {addresses}" if live else "not there"
             return Answer("fail", f"{key_of(obj)}: {state}")
         told.append(f"{key_of(obj)} at {', '.join(addresses)}")
     return Answer("pass", "; ".join(told))
 
 
-def _routes(subject: Subject) -> Answer:
+def routes(subject: Subject) -> Answer:
+    """Whether its routes are accepted."""
     wanted = subject.rendered("HTTPRoute")
     if not wanted:
         return Answer("skip", "the release has no HTTPRoute")
@@ -193,9 +203,9 @@ def _routes(subject: Subject) -> Answer:
         parents = ((subject.boundaries.live(obj) or {}).get("status") or {}).get("parents") or ()
         hosts += (obj.get("spec") or {}).get("hostnames") or []
         for parent in parents:
-            if unmet := _unmet(parent.get("conditions"), "Accepted", "ResolvedRefs"):
+            if amiss := not_true(parent.get("conditions"), "Accepted", "ResolvedRefs"):
                 at = parent.get("parentRef") or {}
-                bad.append(f"{key_of(obj)} at {at.get('kind', 'Gateway')} {at.get('name', 'without a name')}: {unmet}")
+                bad.append(f"{key_of(obj)} at {at.get('kind', 'Gateway')} {at.get('name', 'without a name')}: {amiss}")
         bad += [] if parents else [f"{key_of(obj)}: no parent has taken it"]
     return Answer("fail", "; ".join(bad)) if bad else Answer("pass", f"accepted for {', '.join(hosts)}")
 
@@ -211,7 +221,7 @@ def is_ready(pod: Json) -> bool:
     return ready and not pod["metadata"].get("deletionTimestamp")
 
 
-def _unmet(listed: list[Json] | None, *wanted: str, besides: str = "") -> str:
+def not_true(listed: list[Json] | None, *wanted: str, besides: str = "") -> str:
     """Those of the wanted conditions that are not true, with their reason and message; ``besides`` may be unset."""
     found = {item["type"]: item for item in listed or ()}
     told = []
@@ -220,20 +230,3 @@ def _unmet(listed: list[Json] | None, *wanted: str, besides: str = "") -> str:
         why = ": ".join(str(item[key]) for key in ("reason", "message") if item.get(key))
         told += [f"{name}={item['status']}{f' ({why})' if why else ''}"] if item["status"] != "True" else []
     return ", ".join(told)
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue(
-    {
-        "release.status": _release,
-        "release.chart": _chart,
-        "objects.present": _objects,
-        "workloads.available": _workloads,
-        "claims.bound": _claims,
-        "services.endpoints": _services,
-        "gateway.programmed": _gateways,
-        "routes.accepted": _routes,
-    }
-)
-
-#: What an uninstall needs: a release in any state, also a failed or stuck one.
-PRESENT: tuple[Check[Subject], ...] = catalogue({"release.present": _present})

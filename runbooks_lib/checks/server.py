@@ -1,84 +1,72 @@
-"""Would the API server take each object, as this Helm would send it? Asked by dry runs: nothing is changed."""
+"""Would the API server take each object, as this Helm would send it, and are all its parts there to serve it?
 
-from concurrent.futures import ThreadPoolExecutor
+Asked by dry runs: nothing is changed. A dead webhook that is in the way refuses them as it would refuse the change.
+"""
+
 from secrets import token_hex
-from typing import NamedTuple
 
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.prerequisites import Subject, version_of
+from runbooks_lib.checks.release import not_true
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.cluster.failures import NotFound
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of
-from runbooks_lib.results import Json, Status, worst
+from runbooks_lib.results import Json, worst
+from runbooks_lib.threads import at_once
 
 #: Asked in its place while the namespace is not there yet.
 STAND_IN = "default"
+_UNKNOWN_YET = "what its own quota and policies would say is not known"
 
 
-class Asked(NamedTuple):
-    """What the server said of one object; ``said`` is empty where it would take it."""
-
-    name: str
-    status: Status
-    said: str = ""
-
-
-def _accepted(subject: Subject) -> Answer:
-    boundaries = subject.boundaries
-    applies = version_of(boundaries.helm.version) >= (4, 0)
-    there = subject.namespace is not None
-    hooks = hook_objects(subject.proposal.rendered)
-    asked = [(obj, False) for obj in objects_of(subject.proposal.rendered.manifest)] + [(obj, True) for obj in hooks]
-
-    def ask(one: tuple[Json, bool]) -> Asked:
-        obj, hook = one
-        return _ask(subject, obj, anew=hook or not there, applies=applies)
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(ask, asked))
-    told = [f"{one.name}: {one.said}" for one in answers if one.said]
-    how = f"as Helm {boundaries.helm.version} sends them, by {'server-side apply' if applies else 'POST and PATCH'}"
+def accepted(subject: Subject) -> Answer:
+    """What the server says to each object."""
+    boundaries, rendered, there = subject.boundaries, subject.proposal.rendered, subject.namespace is not None
+    asked = [(obj, not there) for obj in objects_of(rendered.manifest)]
+    asked += [(obj, True) for obj in hook_objects(rendered)]
+    answers = at_once(lambda one: _ask(subject, *one), asked)
+    told = [one.observed for one in answers if one.observed]
+    how = f"as Helm {boundaries.helm.version} sends them, by {'server-side apply' if _applies(subject) else 'POST and PATCH'}"
     seen = f"{len(answers)} objects, asked {how}"
     if not there:
-        seen += (
-            f"; in the namespace {STAND_IN}, since {boundaries.namespace} is not there yet: what its own quota and "
-            "policies would say is not known"
-        )
+        seen += f"; in the namespace {STAND_IN}, since {boundaries.namespace} is not there yet: {_UNKNOWN_YET}"
     taken = "; ".join([*told[:10], *(["…"] if told[10:] else [])]) or "all would be taken"
     return Answer(worst(one.status for one in answers), f"{seen}: {taken}")
 
 
-def _ask(subject: Subject, obj: Json, *, anew: bool, applies: bool) -> Asked:
-    """Ask about one object; ``anew``: as one that is not there, whatever is."""
+def _ask(subject: Subject, obj: Json, anew: bool) -> Answer:
+    """Ask about one object; ``anew``: as one that is not there, whatever is. Nothing is said where it would be taken."""
     boundaries, cluster = subject.boundaries, subject.boundaries.cluster
     key = key_of(obj, boundaries.namespace)
     resource = cluster.resource(obj["apiVersion"], obj["kind"])
     if resource is None:
         # Whether that matters is told by the check of the definitions.
-        return Asked(str(key), "pass", f"not asked, the cluster does not know {obj['kind']} of {obj['apiVersion']}")
+        return Answer("pass", f"{key}: not asked, the cluster does not know {obj['kind']} of {obj['apiVersion']}")
     namespace = key.namespace if resource.namespaced else None
     if namespace == boundaries.namespace and not subject.namespace:
         namespace = STAND_IN
     try:
         if namespace and anew:
-            cluster.dry_run("apply" if applies else "create", _renamed(obj, namespace), namespace)
+            cluster.dry_run("apply" if _applies(subject) else "create", _renamed(obj, namespace), namespace)
         else:
-            cluster.dry_run(_way(subject, obj, resource, applies=applies), obj, namespace)
-    except NotFound as error:
-        return Asked(str(key), "unknown", error.summary)
-    except CheckFailed as error:
-        return Asked(str(key), "fail", error.summary)
+            cluster.dry_run(_way(subject, obj, resource), obj, namespace)
     except RunbookError as error:
-        return Asked(str(key), "unknown", error.summary)
-    return Asked(str(key), "pass")
+        failed = isinstance(error, CheckFailed) and not isinstance(error, NotFound)
+        return Answer("fail" if failed else "unknown", f"{key}: {error.summary}")
+    return Answer("pass", "")
 
 
-def _way(subject: Subject, obj: Json, resource: Resource, *, applies: bool) -> str:
+def _applies(subject: Subject) -> bool:
+    """Whether this Helm applies on the server."""
+    return version_of(subject.boundaries.helm.version) >= (4, 0)
+
+
+def _way(subject: Subject, obj: Json, resource: Resource) -> str:
     """How this Helm sends an object: Helm 3 creates it, or merges it into the one that is there."""
-    if applies:
+    if _applies(subject):
         return "apply"
-    if subject.boundaries.live(obj) is None:
+    if subject.live[key_of(obj, subject.boundaries.namespace)] is None:
         return "create"
     name = f"{resource.plural}.{resource.group}"
     custom = subject.boundaries.cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
@@ -91,4 +79,15 @@ def _renamed(obj: Json, namespace: str) -> Json:
     return {**obj, "metadata": {**obj["metadata"], "name": name, "namespace": namespace}}
 
 
-CHECKS: tuple[Check[Subject], ...] = catalogue({"objects.accepted": _accepted})
+def apis(subject: Subject) -> Answer:
+    """Whether the aggregated APIs are available."""
+    groups = {key_of(obj).group for obj in subject.objects}
+    lines = []
+    for api in subject.boundaries.cluster.list("apiregistration.k8s.io/v1", "APIService"):
+        state = not_true((api.get("status") or {}).get("conditions"), "Available")
+        if not state.startswith("Available=False"):
+            continue
+        used = api["spec"].get("group") in groups
+        told = f"APIService {api['metadata']['name']}{', whose group the chart uses' if used else ''}: {state}"
+        lines.append(Answer("fail" if used else "warn", told))
+    return together(lines or [Answer("pass", "all aggregated APIs are available")])

@@ -3,14 +3,12 @@
 What there is to ask comes from the rendered chart: the images of its containers, their ports and their variables.
 """
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from runbooks_lib import probes
 from runbooks_lib.checks import prerequisites
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.release import Subject, is_ready
 from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, units
 from runbooks_lib.cluster.environment import Missing
@@ -18,8 +16,9 @@ from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import PORTS, Access
 from runbooks_lib.probes.asking import Answered, name_of
 from runbooks_lib.release.manifest import key_of
-from runbooks_lib.release.rollout import trouble_of
-from runbooks_lib.results import SEVERITY, Json, Status, worst
+from runbooks_lib.release.pods import trouble_of
+from runbooks_lib.results import Json, Status
+from runbooks_lib.threads import at_once
 
 #: What a service of a kind is called; and those that have users, how they are asked.
 PRODUCTS = {"postgresql": "PostgreSQL", "redis": "Redis", "mongodb": "MongoDB", "http": "HTTP server"}
@@ -35,22 +34,7 @@ _LOST = "Put it back: 04_upgrade makes again what the chart renders; a Secret wh
 _NONSENSE = "Correct the value or the parameter that this variable is made of, and run 04_upgrade."
 
 
-class Line(NamedTuple):
-    """One line about a service, seen by itself or by a client.
-
-    Attributes:
-        step: What to do, where something fits just that.
-        symptom: Whether it is a symptom or a cause, where the line knows better than the check.
-    """
-
-    status: Status
-    says: str
-    step: str = ""
-    symptom: bool | None = None
-    evidence: str = ""
-
-
-def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Line | None:
+def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Answer | None:
     """What is to be said about a unit; nothing where a client names no service."""
     try:
         given = access(subject, unit, clients)
@@ -58,7 +42,7 @@ def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Line
             return None
         found = behind(subject, given) if unit.client else (unit.workload, _own_port(subject, unit))
         if found is None:
-            return Line("skip", f"{unit.name} uses {given.host}:{given.port}, no Service of this release: not asked")
+            return Answer("skip", f"{unit.name} uses {given.host}:{given.port}, no Service of this release: not asked")
         workload, port = found
         pods = _pods_of(subject, workload)
         pod = next((pod["metadata"]["name"] for pod in pods if is_ready(pod)), "")
@@ -66,20 +50,19 @@ def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Line
             return _not_ready(subject, unit, workload, pods)
         where = f"{unit.name} at {key_of(workload)}" if unit.client else unit.name
         with subject.boundaries.cluster.forward(subject.boundaries.namespace, pod, port) as address:
-            return Line("pass", f"{where}: {_asked(subject, address, unit, given, write)}")
+            return Answer("pass", f"{where}: {_asked(subject, address, unit, given, write)}")
     except (Missing, ValueError) as error:
         step = _LOST if isinstance(error, Missing) else _NONSENSE
-        return Line("fail", f"{unit.name} can't start: {error}", step, symptom=False)
+        return Answer("fail", f"{unit.name} can't start: {error}", step, symptom=False)
     except RunbookError as error:
         status: Status = "fail" if isinstance(error, CheckFailed) else "unknown"
-        return Line(status, f"{unit.name}: {error.summary}".removesuffix("."), error.next_step)
+        return Answer(status, f"{unit.name}: {error.summary}".removesuffix("."), error.next_step)
 
 
-def _all_told(subject: Subject, listed: list[Unit], names: list[str]) -> list[Line]:
+def _all_told(subject: Subject, listed: list[Unit], names: list[str]) -> list[Answer]:
     """The lines about some services, asked side by side; each writes under its name, or, without one, nothing."""
     clients = [unit for unit in listed if unit.client]
-    with ThreadPoolExecutor(8) as pool:
-        return list(filter(None, pool.map(partial(_told, subject, clients), listed, names)))
+    return list(filter(None, at_once(partial(_told, subject, clients), listed, names)))
 
 
 def _own_port(subject: Subject, unit: Unit) -> int:
@@ -93,11 +76,11 @@ def _pods_of(subject: Subject, workload: Json) -> list[Json]:
     return [pod for pod in subject.pods if wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
 
 
-def _not_ready(subject: Subject, unit: Unit, workload: Json, pods: list[Json]) -> Line:
+def _not_ready(subject: Subject, unit: Unit, workload: Json, pods: list[Json]) -> Answer:
     """Why nobody can be asked, where that is known; *Workloads* knows what to do about it."""
     why = next((f" ({pod['metadata']['name']}: {why})" for pod in pods if (why := trouble_of(pod))), "")
     says = f"{key_of(workload)} has no ready pod, so its {PRODUCTS[unit.login.protocol]} can't be asked{why}"
-    return Line("fail", says, symptom=True, evidence=subject.troubles(pods))
+    return Answer("fail", says, symptom=True, evidence=subject.troubles(pods))
 
 
 def _asked(subject: Subject, address: tuple[str, int], unit: Unit, given: Access, write: str) -> str:
@@ -108,7 +91,9 @@ def _asked(subject: Subject, address: tuple[str, int], unit: Unit, given: Access
     return f"as it should: {', '.join(path for path, found in pages.items() if found.status == 200)}"
 
 
-def _check(protocol: str) -> Callable[[Subject], Answer]:
+def answering(protocol: str) -> Callable[[Subject], Answer]:
+    """The check of all services and clients that speak a protocol."""
+
     def ask(subject: Subject) -> Answer:
         listed = list(units(subject, protocol))
         # A name for each, since they are asked side by side.
@@ -118,25 +103,12 @@ def _check(protocol: str) -> Callable[[Subject], Answer]:
         told = _all_told(subject, listed, names)
         if not told:
             return Answer("skip", f"the release has no {PRODUCTS[protocol]}")
-        told.sort(key=lambda line: -SEVERITY.index(line.status))
-        bad = [line for line in told if line.status in {"fail", "unknown"}]
-        marks = {line.symptom for line in bad}
-        return Answer(
-            worst(line.status for line in told),
-            "\n".join(dict.fromkeys(line.says for line in told)),
-            remedy=_joined(line.step for line in bad),
-            evidence=_joined(line.evidence for line in bad),
-            symptom=False if False in marks else True if marks == {True} else None,
-        )
+        return together(told)
 
     return ask
 
 
-def _joined(texts: Iterable[str]) -> str:
-    return " ".join(dict.fromkeys(filter(None, texts)))
-
-
-def _own_passwords(wanted: prerequisites.Subject) -> Answer:
+def own_passwords(wanted: prerequisites.Subject) -> Answer:
     """Whether the release's databases let their own users in, before an upgrade hands those passwords to every client."""
     subject = Subject(wanted.boundaries)
     found = [unit for protocol in ASKS for unit in units(subject, protocol)] if subject.stored else []
@@ -146,10 +118,8 @@ def _own_passwords(wanted: prerequisites.Subject) -> Answer:
         return Answer("skip", "no database of this release can be asked now")
     told = _all_told(subject, ready, [""] * len(ready))
     # Whatever else is wrong with one, an upgrade may mend it.
-    refused = [line.says for line in told if "refuses the password" in line.says]
+    refused = [line.observed for line in told if "refuses the password" in line.observed]
     return Answer("fail" if refused else "pass", "\n".join(refused) or f"{len(ready)} of {len(own)} asked")
 
 
-#: What an upgrade asks besides.
-PASSWORDS: tuple[Check[prerequisites.Subject], ...] = catalogue({"databases.passwords": _own_passwords})
-CHECKS: tuple[Check[Subject], ...] = catalogue({f"services.{protocol}": _check(protocol) for protocol in PRODUCTS})
+postgresql, redis, mongodb, http = map(answering, PRODUCTS)

@@ -9,6 +9,7 @@ from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.evidence import learn
 from runbooks_lib.release.manifest import hook_objects
+from runbooks_lib.release.pods import statuses_of, troubles_of
 from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Finding, Json
 
@@ -16,8 +17,6 @@ from runbooks_lib.results import Finding, Json
 _TAIL = 30
 #: Characters of one.
 _LONGEST = 300
-#: Of a container that is on its way.
-_BENIGN = {"PodInitializing", "ContainerCreating", ""}
 
 
 class Sign(NamedTuple):
@@ -78,29 +77,9 @@ def _hook_pods(subject: Subject) -> list[Json]:
 
 def _pods(pods: list[Json]) -> Iterator[Sign]:
     for pod in pods:
-        status, about = pod.get("status") or {}, f"Pod {pod['metadata']['name']}"
-        if status.get("reason"):
-            yield Sign("pod", about, f"{status['reason']}: {status.get('message', '')}")
-        for condition in status.get("conditions") or ():
-            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-                yield Sign("scheduling", about, str(condition.get("message") or condition.get("reason")))
-        for name, container, init in _containers(pod):
-            state, last = container.get("state") or {}, container.get("lastState") or {}
-            waiting, whose = state.get("waiting") or {}, f"{about}, container {name}"
-            if waiting.get("reason", "") not in _BENIGN:
-                yield Sign("container", whose, f"{waiting['reason']}: {waiting.get('message', '')}")
-            for ended in (state.get("terminated"), last.get("terminated")):
-                if ended and ended.get("exitCode"):
-                    yield Sign("exit", whose, f"exit {ended['exitCode']} {ended.get('reason', '')}")
-            if init and "running" in state:
-                yield Sign("init", whose, f"init container {name} has not ended: what it waits for does not answer")
-
-
-def _containers(pod: Json) -> Iterator[tuple[str, Json, bool]]:
-    """Name, status, and whether it is an init container."""
-    for key in ("initContainerStatuses", "containerStatuses"):
-        for container in (pod.get("status") or {}).get(key) or ():
-            yield container["name"], container, key.startswith("init")
+        for kind, container, says in troubles_of(pod):
+            of = f", container {container}" if container else ""
+            yield Sign(kind, f"Pod {pod['metadata']['name']}{of}", says)
 
 
 def _claims(subject: Subject) -> Iterator[Sign]:
@@ -134,7 +113,7 @@ def _logs(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
     """The last lines of what crashed, or of what still waits; none of a pod whose secrets can't be known before."""
     boundaries = subject.boundaries
     for pod in pods:
-        troubled = [(name, status) for name, status, init in _containers(pod) if _speaks(status, init=init)]
+        troubled = [(name, status) for name, status, init in statuses_of(pod) if _speaks(status, init=init)]
         known, at = troubled and learn(boundaries, pod), pod["metadata"]["name"]
         for name, status in troubled if known else ():
             previous = bool(status.get("restartCount"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from runbooks_lib.checks.catalogue import Answer, Line, together
+from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.demand import Claim, claims_of, size_of
-from runbooks_lib.checks.quantities import thousandths
+from runbooks_lib.cluster.quantities import thousandths
 from runbooks_lib.release.manifest import annotation, key_of
 from runbooks_lib.results import Json
 from runbooks_lib.tables import table
@@ -71,44 +71,44 @@ def storage_classes(subject: Subject) -> Answer:
         _as_it_is(subject, claim, live[claim.name]) if claim.name in live else _as_to_be_made(subject, claim)
         for claim in claims
     ]
-    return together([*lines, *(Line("fail", says) for says in _changed_templates(subject))])
+    return together([*lines, *(Answer("fail", says) for says in _changed_templates(subject))])
 
 
-def _as_to_be_made(subject: Subject, claim: Claim) -> Line:
+def _as_to_be_made(subject: Subject, claim: Claim) -> Answer:
     classes, name = subject.classes, class_of(claim.spec)
     says = f"claim {claim.name} ({size_of(claim.spec)})"
     if name == "":
-        return Line("warn", f"{says} names no class on purpose: only a volume made by hand fits it")
+        return Answer("warn", f"{says} names no class on purpose: only a volume made by hand fits it")
     defaults = default_classes(classes)
     chosen = classes.get(name or next(iter(defaults), ""))
     if chosen is None:
-        return Line("fail", f"{says}: StorageClass {name} does not exist" if name else f"{says}: {_NO_DEFAULT}")
+        return Answer("fail", f"{says}: StorageClass {name} does not exist" if name else f"{says}: {_NO_DEFAULT}")
     mode = chosen.get("volumeBindingMode") or "Immediate"
     says += f": StorageClass {chosen['metadata']['name']} ({mode})"
     if name is None and len(defaults) > 1:
-        return Line("warn", f"{says}, the newest of the default ones {', '.join(defaults)}")
-    return Line("pass", says)
+        return Answer("warn", f"{says}, the newest of the default ones {', '.join(defaults)}")
+    return Answer("pass", says)
 
 
-def _as_it_is(subject: Subject, claim: Claim, live: Json) -> Line:
+def _as_it_is(subject: Subject, claim: Claim, live: Json) -> Answer:
     spec, wanted = live.get("spec") or {}, class_of(claim.spec)
     here, there = size_of(spec), size_of(claim.spec)
     says, own = f"claim {claim.name} is there", spec.get("storageClassName") or ""
     template = claim.owner is not None
     if wanted is not None and wanted != own:
         never = "it keeps it: a StatefulSet never changes a claim" if template else "a claim's class can't be changed"
-        return Line("warn" if template else "fail", f"{says} with StorageClass {own}, not {wanted}; {never}")
+        return Answer("warn" if template else "fail", f"{says} with StorageClass {own}, not {wanted}; {never}")
     grows = thousandths(there) - thousandths(here)
     if grows < 0:
         stays = "it stays so" if template else "a claim can't shrink, so that the change would be refused"
-        return Line("warn" if template else "fail", f"{says} with {here}, {there} is rendered; {stays}")
+        return Answer("warn" if template else "fail", f"{says} with {here}, {there} is rendered; {stays}")
     if grows == 0:
-        return Line("pass", f"{says} with {here} of StorageClass {own}")
+        return Answer("pass", f"{says} with {here} of StorageClass {own}")
     able = bool((subject.classes.get(own) or {}).get("allowVolumeExpansion"))
     says += f" with {here}, {there} is rendered; StorageClass {own} {'can' if able else 'can not'} grow it"
     if not template:
-        return Line("pass" if able else "fail", says)
-    return Line("warn", f"{says}, and Helm never does for a StatefulSet's claim")
+        return Answer("pass" if able else "fail", says)
+    return Answer("warn", f"{says}, and Helm never does for a StatefulSet's claim")
 
 
 def _changed_templates(subject: Subject) -> list[str]:
@@ -116,7 +116,7 @@ def _changed_templates(subject: Subject) -> list[str]:
     owners = {id(claim.owner): claim.owner for claim in claims_of(subject.objects) if claim.owner}
     changed = []
     for owner in owners.values():
-        live = subject.boundaries.live(owner)
+        live = subject.live[key_of(owner, subject.boundaries.namespace)]
         if live and (wanted := _templates(owner)) != (there := _templates(live)):
             told = "; ".join(
                 f"{name}: {there.get(name, 'none')} is there, {what} is rendered" for name, what in wanted.items()

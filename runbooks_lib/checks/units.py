@@ -10,7 +10,7 @@ from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import Access, Component, Login, Page, component_of
 from runbooks_lib.release.access import access_of, command_of
-from runbooks_lib.release.manifest import key_of
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of
 from runbooks_lib.results import Json
 
 
@@ -35,12 +35,17 @@ class Unit(NamedTuple):
 
 def units(subject: Subject, protocol: str) -> Iterator[Unit]:
     """Each container that serves the protocol, and each that is a client of such."""
-    for workload in subject.workloads:
+    found = units_in(subject.workloads, protocol)
+    return (unit for unit in found if unit.client or ports_of(subject, unit))
+
+
+def units_in(objects: Iterable[Json], protocol: str) -> Iterator[Unit]:
+    """The same of rendered objects, also those that could serve it and have no port for it."""
+    for workload in (obj for obj in objects if obj["kind"] in WORKLOAD_KINDS):
         for container in workload["spec"]["template"]["spec"]["containers"]:
             if component := component_of(str(container.get("image", ""))):
                 logins = (each for each in (component.itself, *component.uses) if each.protocol == protocol)
-                units = (Unit(workload, container, component, login) for login in logins)
-                yield from (unit for unit in units if unit.client or ports_of(subject, unit))
+                yield from (Unit(workload, container, component, login) for login in logins)
 
 
 def ports_of(subject: Subject, unit: Unit) -> list[int]:

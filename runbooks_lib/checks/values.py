@@ -2,10 +2,9 @@
 
 import difflib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from runbooks_lib.checks.catalogue import Answer, Check, catalogue
+from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.helm.chart import ChartSource
@@ -15,13 +14,15 @@ from runbooks_lib.parameters.documents import at, dotted, leaves
 from runbooks_lib.release import passwords
 from runbooks_lib.release.plan import fingerprint
 from runbooks_lib.tables import table
+from runbooks_lib.threads import at_once
 
 _GUIDE: list[tuple[str, Any]] = [(path, default) for path, default in table(__package__, "guide.yaml")]
 #: Given, they are looked at though the chart has them: in 1.16.0 each service has a tag of its own.
 _DOUBTFUL = {("global", "image", "tag")}
 
 
-def _effect(subject: Subject) -> Answer:
+def effect(subject: Subject) -> Answer:
+    """The given values without which the chart renders the same."""
     proposal = subject.proposal
     chart = subject.chart_source
     given = dict(leaves(proposal.values))
@@ -53,8 +54,7 @@ def _idle(subject: Subject, suspects: list[Keys]) -> list[Keys]:
 
     if not suspects or same(*suspects):
         return suspects
-    with ThreadPoolExecutor(4) as pool:
-        alone = list(pool.map(same, suspects)) if len(suspects) > 1 else [False]
+    alone = at_once(same, suspects) if len(suspects) > 1 else [False]
     return [path for path, idle in zip(suspects, alone, strict=True) if idle]
 
 
@@ -72,7 +72,8 @@ def _without(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
     return {**rest, path[0]: inner} if inner else rest
 
 
-def _guide(subject: Subject) -> Answer:
+def guide(subject: Subject) -> Answer:
+    """Where the chart's defaults are not the guide's."""
     chart = subject.proposal.chart
     defaults = subject.chart_source.defaults
     told = []
@@ -85,6 +86,3 @@ def _guide(subject: Subject) -> Answer:
     if not told:
         return Answer("pass", f"{len(_GUIDE)} defaults of the guide are those of {named}")
     return Answer("pass", f"{named} wins where it differs from the guide: {'; '.join(told)}")
-
-
-CHECKS: tuple[Check[Subject], ...] = catalogue({"values.effect": _effect, "chart.guide": _guide})

@@ -25,11 +25,13 @@ class ChartSource(NamedTuple):
         defaults: ``values.yaml``, with those of each subchart under its name or alias.
         schema: ``values.schema.json``, empty where there is none.
         words: Every word of every template.
+        files: Each file's content by its path, those of subcharts included.
     """
 
     defaults: Json
     schema: Json
     words: frozenset[str]
+    files: Files
 
     def knows(self, path: Keys) -> bool:
         """Whether the chart's own values or its schema have this value."""
@@ -40,7 +42,7 @@ def source_of(chart: Path) -> ChartSource:
     """Read a chart's archive or folder; what is no YAML in it counts as empty."""
     if chart.is_dir():
         return _source(
-            {path.relative_to(chart).as_posix(): path.read_bytes() for path in chart.rglob("*.*") if path.is_file()}
+            {path.relative_to(chart).as_posix(): path.read_bytes() for path in chart.rglob("*") if path.is_file()}
         )
     return _source(_unpacked(chart.read_bytes()))
 
@@ -58,7 +60,7 @@ def _source(files: Files) -> ChartSource:
             own = merge({alias: sub.defaults}, own)
         own = merge({"global": sub.defaults.get("global") or {}}, own)
     schema = json.loads(_text(files, "values.schema.json") or "{}")
-    return ChartSource(own, schema, frozenset(words))
+    return ChartSource(own, schema, frozenset(words), files)
 
 
 def _subcharts(files: Files) -> dict[str, Files]:
@@ -75,12 +77,12 @@ def _subcharts(files: Files) -> dict[str, Files]:
 
 
 def _unpacked(archive: bytes) -> dict[str, bytes]:
-    """The files of an archive that matter here, without its first folder; nothing is written to the disk."""
+    """The files of an archive without its first folder; nothing is written to the disk."""
     found = {}
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as opened:
         for member in opened:
             name = member.name.partition("/")[2]
-            content = opened.extractfile(member) if member.isfile() and "crds/" not in name else None
+            content = opened.extractfile(member) if member.isfile() else None
             if content:
                 found[name] = content.read()
     return found

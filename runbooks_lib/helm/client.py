@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from runbooks_lib import process
 from runbooks_lib.helm.failures import error_text, failure, refused, shortened
 from runbooks_lib.helm.values import ChartFile, Release, Revision, chart_digest, release_of, revisions_of, yaml_mapping
-from runbooks_lib.once import once
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, Observe, digest_of, unobserved
+from runbooks_lib.threads import once
 
 #: Seconds for a call that asks the cluster or a repository one question.
 QUESTION_SECONDS = 60.0

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from runbooks_lib.once import once
 from runbooks_lib.probes.asking import clause
 from runbooks_lib.probes.http import HERE, REDIRECTS
 from runbooks_lib.results import Value
+from runbooks_lib.threads import once
 
 #: What an image is from that names no registry, and where that answers.
 HUB, _HUB_ANSWERS_AT = "docker.io", "registry-1.docker.io"

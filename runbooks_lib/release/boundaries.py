@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.helm import ChartFile, Helm
-from runbooks_lib.once import once
 from runbooks_lib.parameters import Parameters, resolve_path
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json, Observe
+from runbooks_lib.threads import at_once, once
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ class Boundaries:
         """A rendered object as it is in the cluster; None where it is not there."""
         key = key_of(obj, self.namespace)
         return self.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace)
+
+    def all_live(self, objects: Iterable[Json]) -> dict[ObjectKey, Json | None]:
+        """The same of many objects, asked for at once."""
+        wanted = {key_of(obj, self.namespace): obj for obj in objects}
+        return dict(zip(wanted, at_once(self.live, wanted.values()), strict=True))
 
     def require_pin(self) -> Json:
         """The target as a plan binds it.

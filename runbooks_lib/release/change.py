@@ -13,8 +13,9 @@ from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.manifest import kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
+from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.refusals import refused
-from runbooks_lib.release.rollout import await_absence, await_rollout, trouble_of
+from runbooks_lib.release.rollout import await_absence, await_rollout
 from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
 
 

@@ -11,6 +11,7 @@ from runbooks_lib.parameters.components import component_of
 from runbooks_lib.release.access import access_of
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.passwords import learn_secret
+from runbooks_lib.release.pods import statuses_of
 from runbooks_lib.results import Event, Json
 from runbooks_lib.tables import table
 
@@ -68,17 +69,16 @@ def last_words(boundaries: Boundaries, pod: Json) -> Iterator[str]:
     """The last line that each container of a pod has said that is not ready, and has not ended well."""
     if not learn(boundaries, pod):
         return
-    for key in ("initContainerStatuses", "containerStatuses"):
-        for status in (pod.get("status") or {}).get(key) or ():
-            ended = (status.get("state") or {}).get("terminated") or {"exitCode": 1}
-            if status.get("ready") or ended["exitCode"] == 0:
-                continue
-            with suppress(RunbookError):
-                log = boundaries.cluster.logs(boundaries.namespace, pod["metadata"]["name"], status["name"], tail=_LAST)
-                if lines := [line.strip() for line in log.splitlines() if line.strip()]:
-                    # In an address that is no URL nobody could tell a password from a port.
-                    line = re.sub(r":[^\s:@]+@", ":…@", boundaries.redactor.redact(lines[-1]))
-                    yield f"{status['name']} said last: {line[:_LONGEST]}"
+    for name, status, _ in statuses_of(pod):
+        ended = (status.get("state") or {}).get("terminated") or {"exitCode": 1}
+        if status.get("ready") or ended["exitCode"] == 0:
+            continue
+        with suppress(RunbookError):
+            log = boundaries.cluster.logs(boundaries.namespace, pod["metadata"]["name"], name, tail=_LAST)
+            if lines := [line.strip() for line in log.splitlines() if line.strip()]:
+                # In an address that is no URL nobody could tell a password from a port.
+                line = re.sub(r":[^\s:@]+@", ":…@", boundaries.redactor.redact(lines[-1]))
+                yield f"{name} said last: {line[:_LONGEST]}"
 
 
 def learn(boundaries: Boundaries, pod: Json) -> bool:
@@ -100,14 +100,12 @@ def learn(boundaries: Boundaries, pod: Json) -> bool:
 
 def _logs(boundaries: Boundaries, pod: Json, keep: Save, missing: dict[str, str]) -> None:
     name = pod["metadata"]["name"]
-    for key in ("initContainerStatuses", "containerStatuses"):
-        for container in (pod.get("status") or {}).get(key) or ():
-            for previous in (False, True) if container.get("restartCount") else (False,):
-                label = f"logs/{name}.{container['name']}{'.previous' if previous else ''}.log"
-                where = (boundaries.namespace, name, container["name"])
-                try:
-                    text = boundaries.cluster.logs(*where, previous=previous, tail=_TAIL)
-                except RunbookError as error:
-                    missing[label] = error.summary
-                else:
-                    keep(label, text)
+    for container, status, _ in statuses_of(pod):
+        for previous in (False, True) if status.get("restartCount") else (False,):
+            label = f"logs/{name}.{container}{'.previous' if previous else ''}.log"
+            try:
+                text = boundaries.cluster.logs(boundaries.namespace, name, container, previous=previous, tail=_TAIL)
+            except RunbookError as error:
+                missing[label] = error.summary
+            else:
+                keep(label, text)

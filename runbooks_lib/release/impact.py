@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from runbooks_lib.release.manifest import ObjectKey, images, key_of
+from runbooks_lib.release.manifest import ObjectKey, flat, images, key_of
 from runbooks_lib.results import Json, ObjectChange
 
 #: Labels that name the chart's version: they change on every object and say nothing about it.
@@ -44,7 +44,7 @@ def value_changes(old: Mapping[str, Any], new: Mapping[str, Any], shown: Shown) 
     The guide installs with ``--set …database=`` and upgrades with a file only: then the databases' names are
     forgotten and the pods wait for ever.
     """
-    before, after = ({path: value for path, value in _leaves(side) if value not in ({}, [])} for side in (old, new))
+    before, after = ({path: value for path, value in flat(side) if value not in ({}, [])} for side in (old, new))
     for path in sorted({*before, *after}):
         if path not in after:
             yield (
@@ -71,8 +71,8 @@ def _fields(key: ObjectKey, old: Json, new: Json, shown: Shown) -> tuple[str, ..
         for field in _SECRET_FIELDS:
             lines += _entries(field, old.get(field) or {}, new.get(field) or {})
         old, new = ({k: v for k, v in obj.items() if k not in _SECRET_FIELDS} for obj in (old, new))
-    leaves_old = dict(_leaves(old))
-    leaves_new = dict(_leaves(new))
+    leaves_old = dict(flat(old))
+    leaves_new = dict(flat(new))
     for path in sorted({*leaves_old, *leaves_new}):
         one, other = leaves_old.get(path), leaves_new.get(path)
         if one != other and not path.endswith(_NOISE):
@@ -87,20 +87,6 @@ def _entries(field: str, old: Json, new: Json) -> Iterable[str]:
         if old.get(name) != new.get(name):
             word = "added" if name not in old else "removed" if name not in new else "changed"
             yield f"{field}.{name}: {word}"
-
-
-def _leaves(data: Any, path: str = "") -> Iterable[tuple[str, Any]]:
-    if isinstance(data, dict) and data:
-        for key, value in data.items():
-            yield from _leaves(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(data, list) and data:
-        names = [value.get("name") if isinstance(value, dict) else None for value in data]
-        for index, (name, value) in enumerate(zip(names, data, strict=True)):
-            # One volume may be mounted twice: then its name alone would hide the first.
-            label = index if name is None else name if names.count(name) == 1 else f"{name} {index}"
-            yield from _leaves(value, f"{path}[{label}]")
-    else:
-        yield path, data
 
 
 def _text(value: Any, shown: Shown) -> str:

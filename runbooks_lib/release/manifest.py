@@ -128,3 +128,18 @@ def claim_names(workload: Json) -> list[str]:
         for template in spec.get("volumeClaimTemplates") or ()
         for ordinal in range(1 if replicas is None else int(replicas))
     ]
+
+
+def flat(data: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that holds no other, by its path: ``spec.containers[web].image``."""
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from flat(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(data, list) and data:
+        names = [value.get("name") if isinstance(value, dict) else None for value in data]
+        for index, (name, value) in enumerate(zip(names, data, strict=True)):
+            # One volume may be mounted twice: then its name alone would hide the first.
+            label = index if name is None else name if names.count(name) == 1 else f"{name} {index}"
+            yield from flat(value, f"{path}[{label}]")
+    else:
+        yield path, data

@@ -1,11 +1,10 @@
 """Whose an object is: Helm writes on each the release that made it or took it over last."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import annotation, key_of
+from runbooks_lib.release.manifest import annotation
 from runbooks_lib.results import Json
 
 
@@ -22,9 +21,7 @@ class Standing(NamedTuple):
 
 def standing_of(boundaries: Boundaries, objects: Iterable[Json]) -> Standing:
     """How these objects of the release stand in the cluster."""
-    wanted = list(objects)
-    with ThreadPoolExecutor(8) as pool:
-        found = {str(key_of(obj)): live for obj, live in zip(wanted, pool.map(boundaries.live, wanted), strict=True)}
+    found = {str(key): live for key, live in boundaries.all_live(objects).items()}
     owners = {name: other_owner(boundaries, live) for name, live in found.items() if live}
     foreign = {name: owner for name, owner in owners.items() if owner}
     return Standing(tuple(name for name, live in found.items() if not live), foreign)

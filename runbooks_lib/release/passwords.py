@@ -7,14 +7,14 @@ the chart adopts it (measured with Helm 3 for PostgreSQL's and MongoDB's).
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from runbooks_lib.helm import Release
 from runbooks_lib.parameters.components import COMPONENTS
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, secret_values
+from runbooks_lib.release.manifest import flat, hook_objects, key_of, objects_of, secret_values
 from runbooks_lib.results import Json
 
 #: The type of the Secrets in which Helm keeps its revisions.
@@ -61,7 +61,7 @@ def learn_secret(redactor: Redactor, secret: Json) -> None:
 
 def generated(boundaries: Boundaries, rendered: Release, values: Mapping[str, Any]) -> tuple[Generated, ...]:
     """The passwords in a render that are not among the values given and that no live Secret holds yet."""
-    given = set(_leaves(values))
+    given = {str(value) for _, value in flat(values)}
     found = []
     for secret in (obj for obj in objects_of(rendered.manifest) if obj["kind"] == "Secret"):
         entries = {key: value for key, value in secret_values(secret) if key in _PASSWORD_KEYS and value}
@@ -70,17 +70,6 @@ def generated(boundaries: Boundaries, rendered: Release, values: Mapping[str, An
         if made_up and boundaries.cluster.get("v1", "Secret", key.name, key.namespace) is None:
             found += [Generated(secret, name, value) for name, value in made_up.items()]
     return tuple(found)
-
-
-def _leaves(data: Any) -> Iterator[str]:
-    if isinstance(data, Mapping):
-        for value in data.values():
-            yield from _leaves(value)
-    elif isinstance(data, list):
-        for value in data:
-            yield from _leaves(value)
-    else:
-        yield str(data)
 
 
 def strong() -> str:

@@ -49,30 +49,6 @@ def progress_of(workload: Json) -> Progress:
     return Progress(name, done, says)
 
 
-def trouble_of(pod: Json) -> str:
-    """Why a pod does not get on, in one clause; empty when nothing is known."""
-    status = pod.get("status") or {}
-    init_containers = (pod.get("spec") or {}).get("initContainers") or ()
-    sidecars = {item["name"] for item in init_containers if item.get("restartPolicy") == "Always"}
-    for key in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(key) or ():
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            reason = waiting.get("reason", "")
-            if reason and reason not in {"PodInitializing", "ContainerCreating"}:
-                return f"{container['name']}: {reason} {waiting.get('message', '')}".strip()
-        unfinished = [
-            container["name"]
-            for container in status.get("initContainerStatuses") or ()
-            if (container.get("state") or {}).get("running") is not None and container["name"] not in sidecars
-        ]
-        if key == "initContainerStatuses" and unfinished:
-            return f"init container {unfinished[0]} has not ended: what it waits for does not answer"
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"not scheduled: {condition.get('message', condition.get('reason', ''))}"
-    return ""
-
-
 def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds: float) -> list[Progress]:
     """Wait until these workloads are rolled out, or the time is up; tells each change to the observer.
 

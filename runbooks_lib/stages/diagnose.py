@@ -2,7 +2,7 @@
 
 from runbooks_lib.checks import prerequisites, release
 from runbooks_lib.checks.diagnosis import causes_of
-from runbooks_lib.checks.families import PREREQUISITES, VERIFY
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.signs import signs_of
 from runbooks_lib.release.evidence import collect
 from runbooks_lib.results import Report
@@ -13,8 +13,8 @@ def look(run: Run) -> Report:
     """Ask every check, save what can be seen, and name the causes that it speaks for, the likeliest first."""
     subject = release.Subject(run.boundaries)
     asked = [
-        run.ask("Release", VERIFY, subject),
-        run.ask("Prerequisites", PREREQUISITES, prerequisites.Subject(run.boundaries)),
+        run.ask("Release", FAMILIES["verify"], subject),
+        run.ask("Prerequisites", FAMILIES["prerequisites"], prerequisites.Subject(run.boundaries)),
     ]
     # Only now every secret that a log may print is known: those of references and of external stores, too.
     collect(run.boundaries, run.save)

@@ -1,7 +1,7 @@
 """05_uninstall: remove the release; claims, kept Secrets, definitions and the namespace stay."""
 
 from runbooks_lib.checks import overview, release
-from runbooks_lib.checks.families import UNINSTALL
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.release.plan import plan_uninstall, require_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
@@ -13,7 +13,7 @@ def look(run: Run) -> Report:
     """What is there now, as tables; only a missing release is in the way. Reads only."""
     require_release(run.boundaries, "uninstall", any_state=True)
     subject = release.Subject(run.boundaries)
-    return run.ask("Release", UNINSTALL, subject, tables=overview.tables)
+    return run.ask("Release", FAMILIES["uninstall"], subject, tables=overview.tables)
 
 
 def plan(run: Run) -> Plan:

@@ -1,7 +1,7 @@
 """04_upgrade: another chart version or other values. Look, plan, approve, act, confirm."""
 
 from runbooks_lib import probes
-from runbooks_lib.checks.families import UPGRADE
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.release.plan import plan_upgrade, require_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
@@ -13,7 +13,7 @@ def look(run: Run) -> Report:
     """The prerequisites of the version to be. Reads only."""
     require_release(run.boundaries, "upgrade")
     probes.prepare()
-    return prerequisites.look(run, besides=UPGRADE)
+    return prerequisites.look(run, besides=(*FAMILIES["install"], *FAMILIES["upgrade"]))
 
 
 def plan(run: Run) -> Plan:

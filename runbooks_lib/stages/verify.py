@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runbooks_lib import records
 from runbooks_lib.checks import absence, overview, release
-from runbooks_lib.checks.families import ABSENCE, VERIFY
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.results import Plan, Report
 from runbooks_lib.run import Run
 
@@ -20,7 +20,7 @@ def look(run: Run) -> Report:
 
 def there(run: Run) -> Report:
     """The release, its objects, what its databases and pages answer; and the guide's tables."""
-    return run.ask("Release", VERIFY, release.Subject(run.boundaries), tables=overview.tables)
+    return run.ask("Release", FAMILIES["verify"], release.Subject(run.boundaries), tables=overview.tables)
 
 
 def gone(run: Run, plan: Plan | None = None) -> Report:
@@ -35,7 +35,7 @@ def gone(run: Run, plan: Plan | None = None) -> Report:
     else:
         bindings = plan.bindings
         subject = absence.Subject(run.boundaries, tuple(bindings["staying"]), tuple(bindings["passing"]))
-    return run.ask("Absence", ABSENCE, subject)
+    return run.ask("Absence", FAMILIES["verify (absent)"], subject)
 
 
 def _planned(run: Run) -> Plan | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from runs import Open
 
-from runbooks_lib.checks.capacity import CHECKS
+from runbooks_lib.checks import release_size
 from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import RunbookError
@@ -36,7 +41,7 @@ def ask(opened: Open) -> Ask:
     """Puts one question about this test's target."""
 
     def put(ident: str, **overrides: object) -> Finding:
-        chosen = [check for check in CHECKS if check.id == ident]
+        chosen = [check for check in FAMILIES["prerequisites"] if check.id == ident]
         subject = Subject(opened("prerequisites", **overrides).boundaries)
         return report("prerequisites", "P", chosen, subject, observe=unobserved).findings[0]
 
@@ -74,14 +79,21 @@ def until(look: Callable[[], object], seconds: float = 30) -> None:
 
 
 def test_a_fresh_sandbox_carries_the_chart(ask: Ask) -> None:
-    found = {check.id: ask(check.id) for check in CHECKS}
-    assert {ident: answer.status for ident, answer in found.items()} == {
+    expected = {
         "storage.classes": "pass",
+        "nodes.room": "pass",
+        "namespace.quota": "skip",
         "namespace.pod-security": "pass",
+        "ports.free": "warn",  # no load balancer was asked for yet
+        "apis.available": "pass",
         "clock.skew": "pass",
+        "release.size": "pass",
         "version.skew": "skip",  # its kubelets are simulated
     }
+    found = {ident: ask(ident) for ident in expected}
+    assert {ident: answer.status for ident, answer in found.items()} == expected
     assert "(Immediate)" in found["storage.classes"].observed
+    assert found["nodes.room"].observed == "3 of 3 nodes take pods of the chart (amd64)"
 
 
 def test_a_second_default_class_and_one_that_is_not_there_are_told(ask: Ask, plant: Plant) -> None:
@@ -117,12 +129,62 @@ def test_a_claim_that_is_there_is_compared_and_a_changed_template_is_what_the_se
         cluster.patch("apps/v1", "StatefulSet", store, {"spec": made["spec"]}, namespace)
 
 
+@contextmanager
+def all_nodes(cluster: Cluster, **spec: object) -> Iterator[None]:
+    names = [node["metadata"]["name"] for node in cluster.list("v1", "Node")]
+    try:
+        for name in names:
+            cluster.patch("v1", "Node", name, {"spec": spec})
+        yield
+    finally:
+        for name in names:
+            cluster.patch("v1", "Node", name, {"spec": dict.fromkeys([*spec, "taints"])})
+
+
+def test_nodes_that_take_nobody_are_told_with_the_reason(ask: Ask, cluster: Cluster) -> None:
+    with all_nodes(cluster, unschedulable=True):
+        until(lambda: all(node["spec"].get("taints") for node in cluster.list("v1", "Node")))
+        answer = ask("nodes.room")
+    cordoned = "fits no node: sandbox-1, sandbox-2, sandbox-3: taint node.kubernetes.io/unschedulable:NoSchedule"
+    assert (answer.status, cordoned in answer.observed) == ("fail", True), answer.observed
+    with all_nodes(cluster, taints=[{"key": "dedicated", "value": "x", "effect": "NoSchedule"}]):
+        answer = ask("nodes.room")
+    assert (answer.status, "taint dedicated=x:NoSchedule" in answer.observed) == ("fail", True)
+    assert ask("nodes.room").status == "pass"
+
+
 def test_a_kubelet_that_is_newer_than_the_server_is_told(ask: Ask, plant: Plant, namespace: str) -> None:
     status = {"nodeInfo": dict.fromkeys(_NODE_INFO, "") | {"kubeletVersion": "v9.9.9"}}
     plant("v1", "Node", f"newer-{namespace}", spec={"unschedulable": True}, status=status)
     answer = ask("version.skew")
     assert answer.status == "fail"
     assert f"kubelet v9.9.9 of newer-{namespace} is newer than the API server v1." in answer.observed
+
+
+def test_a_quota_that_is_too_small_is_told_before_the_server_refuses(
+    ask: Ask, plant: Plant, cluster: Cluster, namespace: str
+) -> None:
+    hard = {"pods": "2", "persistentvolumeclaims": "5", "requests.cpu": "1"}
+    plant("v1", "ResourceQuota", "small", namespace, spec={"hard": hard})
+    until(lambda: (cluster.get("v1", "ResourceQuota", "small", namespace) or {})["status"].get("used"))
+    answer = ask("namespace.quota")
+    assert answer.status == "fail"
+    assert "ResourceQuota small: pods 9 needed, 2 left" in answer.observed
+    assert "failed quota: small: must specify requests.cpu for: " in answer.observed
+    assert "persistentvolumeclaims 4 needed, 5 left" in answer.observed
+    assert cluster.list("v1", "Pod", namespace) == []
+
+
+def test_what_a_limit_range_gives_by_default_counts_and_what_it_forbids_is_told(
+    ask: Ask, plant: Plant, cluster: Cluster, namespace: str
+) -> None:
+    plant("v1", "ResourceQuota", "small", namespace, spec={"hard": {"requests.cpu": "1"}})
+    until(lambda: (cluster.get("v1", "ResourceQuota", "small", namespace) or {})["status"].get("used"))
+    default = {"type": "Container", "defaultRequest": {"cpu": "500m"}}
+    plant("v1", "LimitRange", "defaults", namespace, spec={"limits": [default]})
+    until(lambda: "requests.cpu 4.5 needed, 1 left" in ask("namespace.quota").observed)
+    plant("v1", "LimitRange", "forbids", namespace, spec={"limits": [{"type": "Pod", "max": {"memory": "1Gi"}}]})
+    until(lambda: "maximum memory usage per Pod is 1Gi" in ask("namespace.quota").observed)
 
 
 def test_pod_security_is_answered_by_the_server_itself_and_nothing_is_left(
@@ -142,3 +204,85 @@ def test_pod_security_is_answered_by_the_server_itself_and_nothing_is_left(
     answer = ask("namespace.pod-security")
     assert (answer.status, "(warn=baseline only tell)" in answer.observed) == ("pass", True)
     assert cluster.list("v1", "Pod", namespace) == []
+
+
+def test_a_node_port_that_is_taken_is_told_before_the_server_refuses(
+    ask: Ask, plant: Plant, cluster: Cluster, namespace: str
+) -> None:
+    how = {"gateway__service_type": "NodePort", "gateway__node_ports": {"http": 31777}}
+    assert ask("ports.free", **how).status == "pass"
+    spec = {"type": "NodePort", "selector": {"a": "b"}, "ports": [{"port": 80, "nodePort": 31777}]}
+    plant("v1", "Service", "holder", namespace, spec=spec)
+    answer = ask("ports.free", **how)
+    assert (answer.status, f"is taken by Service {namespace}/holder" in answer.observed) == ("fail", True)
+    other = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "other"}, "spec": spec}
+    with pytest.raises(RunbookError, match="already allocated"):
+        cluster.dry_run("create", other, namespace)
+
+
+def test_a_dead_aggregated_api_and_a_dead_webhook_are_told(
+    ask: Ask, plant: Plant, cluster: Cluster, namespace: str
+) -> None:
+    service = {"namespace": namespace, "name": "gone"}
+    spec = {"group": "dead.example.com", "version": "v1", "groupPriorityMinimum": 10, "versionPriority": 10}
+    named = ("apiregistration.k8s.io/v1", "APIService", "v1.dead.example.com")
+    plant(*named, spec={**spec, "service": service, "insecureSkipTLSVerify": True})
+    until(lambda: '"False"' in str((cluster.get(*named) or {}).get("status")).replace("'", '"'))
+    answer = ask("apis.available")
+    assert (answer.status, "APIService v1.dead.example.com: not available (ServiceNotFound" in answer.observed) == (
+        "warn",
+        True,
+    )
+    rule = {"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["statefulsets"]}
+    webhook = {
+        "name": "judge.example.com",
+        "clientConfig": {"service": service},
+        "rules": [rule],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        # The sandbox is for other tests, too.
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "timeoutSeconds": 1,
+    }
+    admission = "admissionregistration.k8s.io/v1"
+    plant(admission, "ValidatingWebhookConfiguration", f"judge-{namespace}", webhooks=[webhook])
+    dead = "since its admission webhook judge.example.com does not answer (500)"
+    until(lambda: dead in ask("objects.accepted").observed)
+    assert ask("objects.accepted").status == "fail"
+    pods = webhook | {"rules": [rule | {"apiGroups": [""], "resources": ["pods"]}]}
+    plant(admission, "ValidatingWebhookConfiguration", f"pods-{namespace}", webhooks=[pods])
+    until(lambda: dead in ask("namespace.pod-security").observed)
+    assert ask("namespace.pod-security").status == "fail"
+
+
+def test_the_estimate_is_what_helm_puts_into_its_secret(opened: Open, cluster: Cluster, namespace: str) -> None:
+    boundaries = opened("prerequisites").boundaries
+    subject = Subject(boundaries)
+    expected = release_size.estimate(subject)
+    proposal = subject.proposal
+    boundaries.helm.change(
+        boundaries.release, proposal.chart, proposal.values, upgrade=False, note="run abc", seconds=60
+    )
+    secret = cluster.get("v1", "Secret", f"sh.helm.release.v1.{boundaries.release}.v1", namespace)
+    assert secret is not None
+    actual = len(base64.b64decode(secret["data"]["release"]))
+    assert 0.8 < expected / actual < 1.2, (expected, actual)
+
+
+def test_a_chart_that_is_too_large_is_told_before_helm_fails(
+    opened: Open, ask: Ask, namespace: str, tmp_path: Path
+) -> None:
+    fetched = opened("prerequisites").boundaries.chart
+    with tarfile.open(fetched.path) as archive:
+        archive.extractall(tmp_path / "large", filter="data")
+    folder = tmp_path / "large" / fetched.name
+    (folder / "noise.bin").write_bytes(os.urandom(900_000))
+    source = {"chart__path": str(folder), "chart__repository": "", "chart__version": ""}
+    answer = ask("release.size", **source)
+    assert (answer.status, "of 1024 KiB" in answer.observed) == ("fail", True), answer.observed
+    boundaries = opened("prerequisites", **source).boundaries
+    proposal = Subject(boundaries).proposal
+    with pytest.raises(RunbookError, match=r"Too long|must have at most 1048576"):
+        boundaries.helm.change(
+            boundaries.release, proposal.chart, proposal.values, upgrade=False, note="run abc", seconds=60
+        )

@@ -14,7 +14,7 @@ from pod_states import DATABASE, PLAIN, becomes, conditions, create, pod_of, sho
 
 from runbooks_lib import process
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.release.rollout import trouble_of
+from runbooks_lib.release.pods import trouble_of
 from sandbox import lifecycle
 from sandbox.state import State
 from sandbox.toolchain import Toolchain

@@ -14,7 +14,7 @@ from pod_states import PLAIN, annotations, becomes, new_space, shown, tell, unti
 from releases import ready
 
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.release.rollout import trouble_of
+from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.results import Json
 from sandbox import lifecycle
 from sandbox.nodes import PREFIX

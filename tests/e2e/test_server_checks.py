@@ -6,8 +6,8 @@ import pytest
 from releases import change
 from runs import Open
 
-from runbooks_lib.checks import server, values
 from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.results import Finding
@@ -23,12 +23,24 @@ QUOTA = {
 
 
 def accepted(run: Run) -> Finding:
-    (finding,) = report("t", "T", server.CHECKS, Subject(run.boundaries), observe=run.observe).findings
+    (finding,) = report(
+        "t",
+        "T",
+        [check for check in FAMILIES["prerequisites"] if check.id == "objects.accepted"],
+        Subject(run.boundaries),
+        observe=run.observe,
+    ).findings
     return finding
 
 
 def looked(run: Run) -> dict[str, Finding]:
-    made = report("t", "T", values.CHECKS, Subject(run.boundaries), observe=run.observe)
+    made = report(
+        "t",
+        "T",
+        [check for check in FAMILIES["prerequisites"] if check.id in {"values.effect", "chart.guide"}],
+        Subject(run.boundaries),
+        observe=run.observe,
+    )
     return {finding.id: finding for finding in made.findings}
 
 

@@ -21,7 +21,7 @@ from releases import Live, change, ready
 from runs import Open
 
 from runbooks_lib.cluster import Cluster, Conflict
-from runbooks_lib.release.rollout import trouble_of
+from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.results import Json
 from runbooks_lib.stages import install, uninstall, verify
 from sandbox import lifecycle

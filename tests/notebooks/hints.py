@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 import re
 from collections.abc import Iterable
 from functools import cache
 
 from shape import ROOT, Notebook, Problems
 
-import runbooks_lib.checks
-from runbooks_lib.checks.catalogue import Check
+from runbooks_lib.checks.families import FAMILIES
 
 #: Stands in a sentence for what the program fills in.
 HOLE = "…"
@@ -60,12 +57,7 @@ def said() -> frozenset[str]:
 @cache
 def titles() -> frozenset[str]:
     """The titles of all checks."""
-    modules = [
-        importlib.import_module(f"runbooks_lib.checks.{module.name}")
-        for module in pkgutil.iter_modules(runbooks_lib.checks.__path__)
-    ]
-    tables = [value for module in modules for value in vars(module).values() if isinstance(value, tuple)]
-    return frozenset(check.title for rows in tables for check in rows if isinstance(check, Check))
+    return frozenset(check.title for checks in FAMILIES.values() for check in checks)
 
 
 def known(quote: str, *, among: Iterable[str], checks: Iterable[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.checks.families import PREREQUISITES
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.cluster import Conflict, NotFound
 from runbooks_lib.cluster.discovery import Resource
@@ -119,6 +119,8 @@ class DictCluster:
         self.ahead = timedelta()
         self.tried: list[Json] = []
         self.rejected: dict[str, Exception] = {}
+        #: What the server puts into each container of a pod that it is tried with.
+        self.defaults: dict[str, Any] = {}
         self.lists: dict[str, Exception] = {}
         self.texts: dict[tuple[str, bool], str | Exception] = {}
         self.news: dict[str, list[tuple[str, Json]]] = {}
@@ -188,6 +190,9 @@ class DictCluster:
         self.tried.append(obj)
         if obj["metadata"]["name"] in self.rejected:
             raise self.rejected[obj["metadata"]["name"]]
+        if obj["kind"] == "Pod":
+            containers = [each | self.defaults for each in obj["spec"]["containers"]]
+            return obj | {"spec": obj["spec"] | {"containers": containers}}
         return obj
 
     def create(self, obj: Json, namespace: str | None = None) -> Json:
@@ -329,7 +334,7 @@ def ask(world: World) -> Callable[[str], Finding]:
     """Puts one question of the prerequisites to the world as it then is."""
 
     def put(ident: str) -> Finding:
-        chosen = [check for check in PREREQUISITES if check.id == ident]
+        chosen = [check for check in FAMILIES["prerequisites"] if check.id == ident]
         made = report("prerequisites", "P", chosen, Subject(world.boundaries), observe=world.told.append)
         return made.findings[0]
 

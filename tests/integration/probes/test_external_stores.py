@@ -15,6 +15,7 @@ from servers import Address, Certificates, Postgres, tls_before
 from runbooks_lib import process
 from runbooks_lib.checks import external
 from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.parameters import Parameters, chart_values, fill_references
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.redaction import Redactor
@@ -57,7 +58,7 @@ def ask(helm_executable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         boundaries.cluster = SimpleNamespace(get=lambda *_: None)
         subject: Any = SimpleNamespace(boundaries=boundaries, objects=objects_of(ended.stdout))
         subject.proposal = SimpleNamespace(values=values)
-        chosen = [check for check in external.CHECKS if check.id == ident]
+        chosen = [check for check in FAMILIES["prerequisites"] if check.id == ident]
         (finding,) = report("prerequisites", "P", chosen, subject, observe=lambda _: None).findings
         assert not any(password in f"{finding}" for password in passwords.values())
         return finding

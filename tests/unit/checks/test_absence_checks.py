@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.checks.absence import CHECKS, Subject
+from runbooks_lib.checks.absence import Subject
 from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.results import Finding, Json
 
@@ -32,7 +33,7 @@ def findings(
 ) -> dict[str, Finding]:
     world.cluster.add(*there)
     subject = Subject(world.boundaries, staying, passing)
-    made = report("verify", "A", CHECKS, subject, observe=world.told.append)
+    made = report("verify", "A", FAMILIES["verify (absent)"], subject, observe=world.told.append)
     return {item.id: item for item in made.findings}
 
 

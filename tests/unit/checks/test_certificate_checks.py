@@ -10,10 +10,11 @@ import yaml
 from authority import Holder, issue
 
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.checks.certificates import CHECKS
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.results import Finding, Json
 
+CHECKS = [check for check in FAMILIES["prerequisites"] if check.id == "tls.secret"]
 GATEWAY = "gateway.networking.k8s.io/v1"
 NAMESPACE = {"kind": "Namespace", "metadata": {"name": "csghub"}}
 HOSTS = ("dataflow.example.com", "label-studio.example.com")

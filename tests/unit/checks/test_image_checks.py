@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from registry_server import USER, Registry, serving
 
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.checks.images import CHECKS
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.pull_secrets import fits, login_for, logins_of
 from runbooks_lib.cluster.failures import Forbidden
@@ -30,7 +30,7 @@ CONFIG = "kubernetes.io/dockerconfigjson"
 
 
 def finding(world: Any, ident: str) -> Finding:
-    chosen = [check for check in CHECKS if check.id == ident]
+    chosen = [check for check in FAMILIES["prerequisites"] if check.id == ident]
     (made,) = report("prerequisites", "P", chosen, Subject(world.boundaries), observe=world.told.append).findings
     return made
 

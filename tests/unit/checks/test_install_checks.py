@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.checks import prerequisites
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.checks.install import CHECKS
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.results import Finding, Json
 
@@ -34,7 +33,7 @@ metadata: {{name: e}}
 
 def finding(world: Any, ident: str) -> Finding:
     world.renders(MANIFEST)
-    chosen = [check for check in CHECKS if check.id == ident]
+    chosen = [check for check in FAMILIES["install"] if check.id == ident]
     return report("install", "I", chosen, Subject(world.boundaries), observe=world.told.append).findings[0]
 
 
@@ -46,7 +45,7 @@ def test_somebody_elses_object_is_found_by_helms_own_dry_run(world: Any) -> None
     world.renders(MANIFEST)
     said = 'Secret "db" in namespace "csghub" exists and cannot be imported: invalid ownership metadata'
     world.program.answer("--dry-run=server", returncode=1, stderr=f"Error: INSTALLATION FAILED: {said}\n")
-    (check,) = [check for check in prerequisites.CHECKS if check.id == "chart.render"]
+    (check,) = [check for check in FAMILIES["prerequisites"] if check.id == "chart.render"]
     made = report("install", "I", [check], Subject(world.boundaries), observe=world.told.append)
     assert made.verdict == "fail"
     assert "exists and does not belong to this release" in made.findings[0].observed
@@ -59,7 +58,7 @@ def test_who_only_waits_for_a_database_has_no_data_of_it(world: Any) -> None:
         MANIFEST.replace("containers: [{name: db", "containers: [{name: web, image: web}], initContainers: [{name: db")
     )
     world.cluster.add(live("PersistentVolumeClaim", "data-db-0"))
-    chosen = [check for check in CHECKS if check.id == "claims.secrets"]
+    chosen = [check for check in FAMILIES["install"] if check.id == "claims.secrets"]
     (answer,) = report("install", "I", chosen, Subject(world.boundaries), observe=world.told.append).findings
     assert answer.status == "pass"
 

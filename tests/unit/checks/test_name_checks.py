@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbooks_lib.checks.catalogue import report
-from runbooks_lib.checks.names import CHECKS, url_in
+from runbooks_lib.checks.families import FAMILIES
+from runbooks_lib.checks.names import url_in
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.results import Finding
 
@@ -31,7 +32,7 @@ https://docs.example.com
 
 
 def finding(world: Any, ident: str) -> Finding:
-    chosen = [check for check in CHECKS if check.id == ident]
+    chosen = [check for check in FAMILIES["prerequisites"] if check.id == ident]
     (made,) = report("prerequisites", "P", chosen, Subject(world.boundaries), observe=world.told.append).findings
     return made
 

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from runbooks_lib.checks import permissions
-from runbooks_lib.checks import prerequisites as catalogued
 from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject, version_of
 from runbooks_lib.results import Finding, Json
 
-CHECKS = (*catalogued.CHECKS, *permissions.CHECKS)
+OURS = (
+    *("kubernetes.version", "helm.version", "target.pin", "release.state", "chart.render", "namespace"),
+    *("storage.shared", "gateway.definitions", "csghub.external-url", "permissions"),
+)
+CHECKS = [check for check in FAMILIES["prerequisites"] if check.id in OURS]
 GATEWAY = "gateway.networking.k8s.io/v1"
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.overview import tables
-from runbooks_lib.checks.release import CHECKS, PRESENT, Subject
+from runbooks_lib.checks.release import Subject
 from runbooks_lib.results import Finding, Json, Report
+
+CHECKS = FAMILIES["verify"][:-4]
 
 GATEWAY = "gateway.networking.k8s.io/v1"
 MANIFEST = f"""
@@ -371,10 +374,14 @@ def test_a_workload_that_selects_by_expressions_does_not_take_the_tables_away(
 )
 def test_a_release_in_any_state_can_be_removed(world: Any, status: str, expected: str, observed: str) -> None:
     world.stored("", info={"status": status})
-    (answer,) = report("uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append).findings
+    (answer,) = report(
+        "uninstall", "R", FAMILIES["uninstall"], Subject(world.boundaries), observe=world.told.append
+    ).findings
     assert (answer.status, answer.observed) == (expected, observed)
 
 
 def test_what_is_not_there_can_not_be_removed(world: Any) -> None:
-    (answer,) = report("uninstall", "R", PRESENT, Subject(world.boundaries), observe=world.told.append).findings
+    (answer,) = report(
+        "uninstall", "R", FAMILIES["uninstall"], Subject(world.boundaries), observe=world.told.append
+    ).findings
     assert answer.status == "fail"

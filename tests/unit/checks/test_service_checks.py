@@ -14,6 +14,7 @@ import pytest
 from runbooks_lib import probes
 from runbooks_lib.checks import prerequisites, services
 from runbooks_lib.checks.catalogue import report
+from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.errors import CheckFailed, OutcomeUnknown
 from runbooks_lib.parameters.components import Access
@@ -140,7 +141,7 @@ def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 def found(world: Any, protocol: str) -> Finding:
-    made = report("verify", "R", services.CHECKS, Subject(world.boundaries), observe=world.told.append)
+    made = report("verify", "R", FAMILIES["verify"][-4:], Subject(world.boundaries), observe=world.told.append)
     return next(item for item in made.findings if item.id == f"services.{protocol}")
 
 
@@ -152,7 +153,7 @@ def configured(world: Any, **changes: str | None) -> None:
 
 def own_passwords(world: Any) -> Finding:
     subject = prerequisites.Subject(world.boundaries)
-    return report("upgrade", "U", services.PASSWORDS, subject, observe=world.told.append).findings[0]
+    return report("upgrade", "U", FAMILIES["upgrade"], subject, observe=world.told.append).findings[0]
 
 
 def test_an_upgrade_asks_each_database_for_its_own_user_only(world: Any, asked: Asked) -> None:

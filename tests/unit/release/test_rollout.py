@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from runbooks_lib.errors import Unreachable
-from runbooks_lib.release.rollout import await_absence, await_rollout, progress_of, trouble_of
+from runbooks_lib.release.pods import trouble_of
+from runbooks_lib.release.rollout import await_absence, await_rollout, progress_of
 from runbooks_lib.results import Json
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from runbooks_lib.once import once
+from runbooks_lib.threads import once
 
 
 class Subject:

@@ -1,0 +1,125 @@
+"""What the namespace lets through: its Pod Security level, its quotas and its LimitRanges.
+
+The API server itself is asked about one pod of each template; what many things need together is added up here.
+"""
+
+import re
+
+from runbooks_lib.checks.catalogue import Answer, together
+from runbooks_lib.checks.demand import Claim, asked, claims_of, size_of
+from runbooks_lib.checks.prerequisites import Subject
+from runbooks_lib.checks.storage import class_of, default_classes
+from runbooks_lib.cluster.quantities import ONE, Amounts, amounts, thousandths, told
+from runbooks_lib.release.manifest import key_of
+from runbooks_lib.results import Json
+
+_LABEL = "pod-security.kubernetes.io/"
+#: How the server speaks of a quota, and of a LimitRange.
+_LIMITED = re.compile(r" quota: | usage per | ratio per ")
+
+
+def pod_security(subject: Subject) -> Answer:
+    """The level that the namespace enforces, against each pod template."""
+    namespace, found = subject.boundaries.namespace, subject.namespace
+    labels = {} if found is None else found["metadata"].get("labels") or {}
+    levels = {mode: labels[_LABEL + mode] for mode in ("enforce", "warn", "audit") if labels.get(_LABEL + mode)}
+    only = ", ".join(f"{mode}={level}" for mode, level in levels.items() if mode != "enforce")
+    level = levels.get("enforce", "")
+    seen = f"the level {level} is enforced in {namespace}" if level else "no level is enforced by a label"
+    seen += f" ({only} only tell)" if only else ""
+    if found is None:
+        return Answer("pass", f"{seen}: {namespace} is not there yet")
+    if not subject.may_try:
+        why = "what the rendered pods would meet can't be tried without the right to create pods"
+        return Answer("pass" if level in {"", "privileged"} else "unknown", f"{seen}; {why}")
+    refused = [f"{each.pods.name}: {each.said}" for each in subject.trials if each.said]
+    if refused := [line for line in refused if not _LIMITED.search(line)]:
+        return Answer("fail", "\n".join([seen, *refused]))
+    return Answer("pass", f"{seen}; the API server takes a pod of each of {len(subject.trials)} templates (dry run)")
+
+
+def quota(subject: Subject) -> Answer:
+    """What the server says to one pod of each template, and what all would add against what each quota has left."""
+    cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
+    if subject.namespace is None:
+        return Answer("skip", f"{namespace} is not there yet, and so has no quota")
+    quotas = cluster.list("v1", "ResourceQuota", namespace)
+    if not quotas and not cluster.list("v1", "LimitRange", namespace):
+        return Answer("skip", f"{namespace} has neither a ResourceQuota nor a LimitRange")
+    said = (f"{each.pods.name}: {each.said}" for each in subject.trials)
+    lines = [Answer("fail", each) for each in said if _LIMITED.search(each)]
+    needs = _pods(subject) + _things(subject)
+    for each in quotas:
+        name, spec, status = each["metadata"]["name"], each["spec"], each.get("status") or {}
+        if spec.get("scopes") or spec.get("scopeSelector"):
+            lines.append(
+                Answer("warn", f"ResourceQuota {name} holds for some pods only, by a scope: not added up here")
+            )
+            continue
+        used = amounts(status.get("used"))
+        for resource, hard in amounts(status.get("hard") or spec.get("hard")).items():
+            need, left = needs[resource], hard - used[resource]
+            words = f"ResourceQuota {name}: {resource} {told(need, resource)} needed, {told(left, resource)} left"
+            lines += [Answer("fail" if need > left else "pass", words)] if need > 0 else []
+    if any(obj["kind"] == "Gateway" for obj in subject.objects) and lines:
+        lines.append(Answer("pass", "what the Gateway's controller makes comes on top"))
+    return together(lines or [Answer("pass", "nothing of the chart is counted or limited here")])
+
+
+def _pods(subject: Subject) -> Amounts:
+    """What all pods would add to what those of them that run already use, under the names that a quota has for it."""
+    needs = Amounts()
+    for each in subject.trials:
+        one = _named(each.spec)
+        added = Amounts({name: need * each.pods.copies for name, need in one.items()})
+        # A Job's are made anew.
+        for pod in subject.boundaries.pods_of([each.pods.owner]):
+            added.subtract(_named(pod["spec"]))
+        needs += added
+    return needs
+
+
+def _named(spec: Json) -> Amounts:
+    requests, limits = asked(spec, "requests"), asked(spec, "limits")
+    named = requests + Amounts({"pods": ONE, "count/pods": ONE})
+    named.update({f"requests.{name}": need for name, need in requests.items()})
+    named.update({f"limits.{name}": need for name, need in limits.items()})
+    return named
+
+
+def _things(subject: Subject) -> Amounts:
+    """How much would be added of each thing that is no pod, under all names that a quota may count it by."""
+    cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
+    fresh = [obj for obj in subject.objects if subject.live[key_of(obj, namespace)] is None]
+    fresh = [obj for obj in fresh if obj["kind"] != "PersistentVolumeClaim"]
+    # Besides: Helm's own Secret of each revision, and our Lease.
+    fresh += [{"apiVersion": "v1", "kind": "Secret"}, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}]
+    fresh += [{"apiVersion": "apps/v1", "kind": "ReplicaSet"} for obj in fresh if obj["kind"] == "Deployment"]
+    claims = [one for one in claims_of(subject.objects) if not cluster.get("v1", _CLAIM, one.name, namespace)]
+    needs = Amounts()
+    for obj in [*fresh, *({"apiVersion": "v1", "kind": _CLAIM} for _ in claims)]:
+        what = cluster.resource(obj["apiVersion"], obj["kind"])
+        if what and what.namespaced and key_of(obj, namespace).namespace == namespace:
+            needs[f"count/{what.plural}.{what.group}".removesuffix(".")] += ONE
+            needs[what.plural] += 0 if what.group else ONE
+            needs += _of_service(obj) if obj["kind"] == "Service" else Amounts()
+    default = next(iter(default_classes(subject.classes)), "")
+    return sum((_of_claim(one, default) for one in claims), needs)
+
+
+_CLAIM = "PersistentVolumeClaim"
+
+
+def _of_service(service: Json) -> Amounts:
+    spec = service.get("spec") or {}
+    balancer = spec.get("type") == "LoadBalancer"
+    opened = spec.get("type") == "NodePort" or (balancer and spec.get("allocateLoadBalancerNodePorts", True))
+    ports = len(spec.get("ports") or ()) if opened else 0
+    return Amounts({"services.loadbalancers": ONE * balancer, "services.nodeports": ONE * ports})
+
+
+def _of_claim(claim: Claim, default: str) -> Amounts:
+    name, size = class_of(claim.spec), thousandths(size_of(claim.spec))
+    prefix = f"{default if name is None else name}.storageclass.storage.k8s.io"
+    storage = {"requests.storage": size, f"{prefix}/requests.storage": size}
+    return Amounts({**storage, f"{prefix}/persistentvolumeclaims": ONE})
