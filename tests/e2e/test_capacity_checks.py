@@ -171,7 +171,7 @@ def test_a_quota_that_is_too_small_is_told_before_the_server_refuses(
     assert answer.status == "fail"
     assert "ResourceQuota small: pods 9 needed, 2 left" in answer.observed
     assert "failed quota: small: must specify requests.cpu for: " in answer.observed
-    assert "persistentvolumeclaims 4 needed, 5 left" in answer.observed
+    assert "persistentvolumeclaims 5 needed, 5 left" in answer.observed
     assert cluster.list("v1", "Pod", namespace) == []
 
 
@@ -229,7 +229,7 @@ def test_a_dead_aggregated_api_and_a_dead_webhook_are_told(
     plant(*named, spec={**spec, "service": service, "insecureSkipTLSVerify": True})
     until(lambda: '"False"' in str((cluster.get(*named) or {}).get("status")).replace("'", '"'))
     answer = ask("apis.available")
-    assert (answer.status, "APIService v1.dead.example.com: not available (ServiceNotFound" in answer.observed) == (
+    assert (answer.status, "APIService v1.dead.example.com: Available=False (ServiceNotFound" in answer.observed) == (
         "warn",
         True,
     )
