@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from stores import ferretdb, pods, postgres, redis_password, redis_with_password, redis_without_password  # noqa: F401
 
 from runbooks_lib import parameters
 from runbooks_lib.cluster import Cluster

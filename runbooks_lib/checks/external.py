@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.checks.services import ASKS, PRODUCTS
+from runbooks_lib.checks.services import ASKS, PRODUCTS, from_a_pod
 from runbooks_lib.checks.units import Unit, service_names, units_in
 from runbooks_lib.cluster.environment import Missing, Read
 from runbooks_lib.errors import CheckFailed
@@ -23,11 +23,6 @@ from runbooks_lib.release.manifest import key_of, secret_values
 from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.results import Json, Status
 from runbooks_lib.threads import at_once
-
-_FROM_A_POD = (
-    "Correct host and port in the parameters. If only pods can reach it, ask from one: kubectl -n {namespace} run ask --rm -i "
-    "--restart=Never --image=busybox -- nc -zv -w 5 {host} {port}; and where that succeeds, accept this by a waiver."
-)
 
 
 class Store(NamedTuple):
@@ -113,8 +108,7 @@ def _told(subject: Subject, store: Store, clients: list[str]) -> Answer:
     except CheckFailed as error:
         says = f"{who} at {store.place}: {error.summary}".removesuffix(".")
         if isinstance(error, NotFromHere):
-            where = {"namespace": subject.boundaries.namespace, "host": access.host, "port": access.port}
-            return Answer("fail", f"{says} (asked from here, not from a node)", _FROM_A_POD.format(**where))
+            return Answer("fail", f"{says} (asked from here, not from a node)", from_a_pod(subject.boundaries, access))
         if "none is given" not in error.summary:
             return Answer("fail", says, error.next_step)
         # The commonest one, since the chart may know the password and not hand it on.

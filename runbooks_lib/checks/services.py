@@ -14,7 +14,8 @@ from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, 
 from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import PORTS, Access
-from runbooks_lib.probes.asking import Answered, name_of
+from runbooks_lib.probes.asking import Answered, NotFromHere, name_of
+from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.results import Json, Status
@@ -31,6 +32,10 @@ ASKS: dict[str, Callable[[tuple[str, int], Access, str, Callable[[str], bool]], 
 }
 #: What to do where a container is given what is not there, or what makes no sense.
 _LOST = "Put it back: 04_upgrade makes again what the chart renders; a Secret whose password a volume keeps comes from a backup."
+_FROM_A_POD = (
+    "Correct host and port in the parameters. If only pods can reach it, ask from one: kubectl -n {namespace} run ask --rm -i "
+    "--restart=Never --image=busybox -- nc -zv -w 5 {host} {port}; and where that succeeds, accept this by a waiver."
+)
 _NONSENSE = "Correct the value or the parameter that this variable is made of, and run 04_upgrade."
 
 
@@ -42,7 +47,7 @@ def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Answ
             return None
         found = behind(subject, given) if unit.client else (unit.workload, _own_port(subject, unit))
         if found is None:
-            return Answer("skip", f"{unit.name} uses {given.host}:{given.port}, no Service of this release: not asked")
+            return _outside(subject, unit, given, write)
         workload, port = found
         pods = _pods_of(subject, workload)
         pod = next((pod["metadata"]["name"] for pod in pods if is_ready(pod)), "")
@@ -57,6 +62,22 @@ def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Answ
     except RunbookError as error:
         status: Status = "fail" if isinstance(error, CheckFailed) else "unknown"
         return Answer(status, f"{unit.name}: {error.summary}".removesuffix("."), error.next_step)
+
+
+def from_a_pod(boundaries: Boundaries, access: Access) -> str:
+    """How to ask a store from where its clients are."""
+    return _FROM_A_POD.format(namespace=boundaries.namespace, host=access.host, port=access.port)
+
+
+def _outside(subject: Subject, unit: Unit, given: Access, write: str) -> Answer:
+    """What a store that is not of this release says to its client."""
+    where = f"{unit.name} at {given.host}:{given.port}, outside of this release"
+    try:
+        found = ASKS[unit.login.protocol]((given.host, given.port), given, write, subject.boundaries.ended)
+    except NotFromHere as error:
+        says = f"{where}: {error.summary} (asked from here, not from a node)"
+        return Answer("unknown", says, from_a_pod(subject.boundaries, given))
+    return Answer("fail" if found.lacks else "pass", f"{where}: {found.says}")
 
 
 def _all_told(subject: Subject, listed: list[Unit], names: list[str]) -> list[Answer]:

@@ -12,11 +12,8 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from pods import Pods
 
 from sandbox import charts
-from sandbox.services import passage
-from sandbox.toolchain import Toolchain
 
 
 @pytest.fixture(scope="session")
@@ -56,20 +53,3 @@ def chart_repository(helm_executable: str, tmp_path_factory: pytest.TempPathFact
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Requests are no news in a test."""
-
-
-@pytest.fixture(scope="module")
-def pods(tools: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
-    """A folder that PostgreSQL's user can reach, and programs that end with the tests."""
-    preferred = tmp_path_factory.mktemp("pods")
-    folder = passage.open_folder(preferred)
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
-    made = Pods(folder)
-    try:
-        yield made
-    finally:
-        for running in made.running:
-            made.stop(running)
-        if folder != preferred:
-            shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""The sandbox's real databases for the probes, with passwords made here, and what else may be behind a port."""
+"""What else than a database may be behind a port."""
 
 from __future__ import annotations
 
@@ -7,22 +7,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from pods import Pods, Running
+from pods import Pods
 from servers import Address, Certificates, Postgres, login, talking
+from stores import address_of
 
 from runbooks_lib.parameters.components import Access
 from sandbox.ports import free_port
-
-
-def address_of(running: Running) -> Address:
-    assert running.answers(), running.said
-    return "127.0.0.1", running.port
-
-
-@pytest.fixture(scope="module")
-def postgres(pods: Pods) -> Postgres:
-    env = {"POSTGRES_USER": "owner", "POSTGRES_PASSWORD": secrets.token_urlsafe(12)}
-    return Postgres(address_of(pods.start(pods.container("postgres:15.10", env=env))), env["POSTGRES_PASSWORD"])
 
 
 @pytest.fixture
@@ -42,34 +32,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(scope="module")
-def redis_without_password(pods: Pods) -> Address:
-    return address_of(pods.start(pods.container("redis:7.2.5")))
-
-
-@pytest.fixture(scope="module")
-def redis_password() -> str:
-    return secrets.token_urlsafe(12)
-
-
-@pytest.fixture(scope="module")
-def redis_with_password(pods: Pods, redis_password: str) -> Address:
-    return address_of(pods.start(pods.container("redis:7.2.5", "redis-server", "--requirepass", redis_password)))
-
-
 @pytest.fixture
 def redis_replica(pods: Pods, nobody_listens: Address) -> Iterator[Address]:
     running = pods.start(pods.container("redis:7.2.5"), more=("--replicaof", *map(str, nobody_listens)))
     yield address_of(running)
     pods.stop(running)
-
-
-@pytest.fixture(scope="module")
-def ferretdb(pods: Pods) -> tuple[Address, Access]:
-    """A MongoDB-compatible server, and its one user."""
-    access = Access(user="root", password=secrets.token_urlsafe(12))
-    env = {"MONGO_INITDB_ROOT_USERNAME": access.user, "MONGO_INITDB_ROOT_PASSWORD": access.password}
-    return address_of(pods.start(pods.container("mongo:8.0.12", env=env))), access
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.errors import CheckFailed, OutcomeUnknown
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.probes.asking import Answered
+from runbooks_lib.probes.asking import Answered, NotFromHere
 from runbooks_lib.results import Finding, Json
 
 PASSWORD = secrets.token_urlsafe(12)
@@ -380,20 +380,27 @@ def test_why_a_pod_is_not_ready_is_said_where_it_is_known(world: Any, asked: Ask
     assert "can't be asked (db-0: main: CrashLoopBackOff again)" in found(world, "postgresql").observed
 
 
-def test_a_host_outside_of_the_release_is_not_asked(world: Any, asked: Asked) -> None:
+def test_a_host_outside_of_the_release_is_asked_from_here(world: Any, asked: Asked) -> None:
     configured(world, DATABASE_HOSTNAME="db.example.com", DATABASE_PORT="6432")
     finding = found(world, "postgresql")
     assert finding.status == "pass"
-    assert "Deployment api uses db.example.com:6432, no Service of this release: not asked" in finding.observed
+    assert "Deployment api at db.example.com:6432, outside of this release: " in finding.observed
+    assert ("db.example.com", 6432) in [(host, port) for _, host, port, *_ in asked]
 
 
-def test_a_release_whose_stores_are_all_outside_has_nothing_to_pass(world: Any, asked: Asked) -> None:
+def test_a_store_that_does_not_answer_here_is_unknown_and_how_to_ask_from_a_pod_is_said(
+    world: Any, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.stored(workload("Deployment", "api", "dataflow", ports=(8000,), config="api"))
+
+    def nobody(*_: Any) -> Any:
+        raise NotFromHere("PostgreSQL does not answer.")
+
+    monkeypatch.setitem(services.ASKS, "postgresql", nobody)
     finding = found(world, "postgresql")
-    assert (finding.status, finding.observed) == (
-        "skip",
-        "Deployment api uses db:5432, no Service of this release: not asked",
-    )
+    said = "Deployment api at db:5432, outside of this release: PostgreSQL does not answer. (asked from here, not from a node)"
+    assert (finding.status, finding.observed) == ("unknown", said)
+    assert "nc -zv -w 5 db 5432" in finding.remedy
 
 
 def test_a_release_without_such_a_service_skips(world: Any, asked: Asked) -> None:
