@@ -21,6 +21,8 @@ from runbooks_lib.tables import table
 
 #: Shorter ones would turn ordinary words into markers.
 SHORTEST = 4
+#: Shorter ones stand in records by coincidence: they are put out of what is written, and not searched for afterwards.
+SHORTEST_SOUGHT = 8
 #: Of the lines of a multi-line value; shorter ones are `data:` and `true`.
 SHORTEST_LINE = 8
 #: Of a longer value, such as a bundle of certificates, single lines are searched for as they stand only.
@@ -48,13 +50,16 @@ class Redactor:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._forms: dict[str, str] = {}
+        self._weak: set[str] = set()
         self._lock = threading.Lock()
 
     def register(self, value: str, name: str) -> None:
         """Know a secret by its value, in every form, from :data:`SHORTEST` characters on; the first name stays."""
         label = name.replace("«", "").replace("»", "")
+        forms = forms_of(value)
         with self._lock:
-            self._forms = self._forms | {form: self._forms.get(form, label) for form in forms_of(value)}
+            self._weak.update(forms if len(value.strip()) < SHORTEST_SOUGHT else ())
+            self._forms = self._forms | {form: self._forms.get(form, label) for form in forms}
 
     def redact(self, text: str) -> str:
         """The text with ``«redacted:NAME»`` for each secret; redacting it again changes nothing."""
@@ -81,8 +86,12 @@ class Redactor:
         return data
 
     def hits(self, text: str) -> tuple[str, ...]:
-        """The names of the registered secrets in a text, each once, in the order they were registered."""
-        found = {name for part in _MARKER.split(text)[::2] for _, _, name in self._known(part)}
+        """The names of the registered secrets in a text, each once, in the order they were registered.
+
+        Those that are shorter than :data:`SHORTEST_SOUGHT` are left out.
+        """
+        parts = _MARKER.split(text)[::2]
+        found = {name for part in parts for at, end, name in self._known(part) if part[at:end] not in self._weak}
         return tuple(name for name in dict.fromkeys(self._forms.values()) if name in found)
 
     def _between_markers(self, text: str) -> str:
