@@ -57,12 +57,17 @@ class Certificates:
 
     def context(self, host: str, *, lasts: timedelta = timedelta(days=1)) -> ssl.SSLContext:
         """What a server of that name needs."""
-        key, file = ec.generate_private_key(ec.SECP256R1()), self.folder / f"{secrets.token_hex(4)}.pem"
-        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        file.write_bytes(key.private_bytes(*form) + self._signed(_named(host), key, host, lasts))
+        file = self.folder / f"{secrets.token_hex(4)}.pem"
+        file.write_bytes(b"".join(self.pair(host, lasts=lasts)))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context
+
+    def pair(self, host: str, *, lasts: timedelta = timedelta(days=1)) -> tuple[bytes, bytes]:
+        """A key and the certificate for it, in PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return key.private_bytes(*form), self._signed(_named(host), key, host, lasts)
 
     def _signed(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, host: str | None, lasts: timedelta) -> bytes:
         now = datetime.now(UTC)
