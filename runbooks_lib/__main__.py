@@ -160,6 +160,7 @@ def plan_text(made: Plan) -> str:
     """A plan as plain lines, its digest last."""
     lines = list(made.impact)
     lines += [f"  {number}. {step.title}" for number, step in enumerate(made.steps, start=1)]
+    lines += ["The same by hand:", *(f"  {command}" for command in made.commands)] if made.commands else []
     for change in made.changes:
         lines.append(f"  {change.action:<7} {change.name}")
         lines += [f"          {detail}" for detail in change.detail]

@@ -56,6 +56,10 @@ def telling(event: Event) -> str:
     return "\n".join([*event.data.get("impact", ()), told]) if event.kind == "plan.made" else told
 
 
+#: The plain command that a kind of step stands for.
+_BY_HAND: dict[str, str] = table("runbooks_lib", "by_hand.yaml")
+
+
 class _Blanks(dict[str, Any]):
     """Keys that an event lacks are blank: an older journal is told too."""
 
@@ -113,12 +117,13 @@ class Table(Value):
 
 
 class Report(Value):
-    """The findings of a stage, and the tables that were looked at for them."""
+    """The findings of a stage, the tables that were looked at for them, and the commands that would show it by hand."""
 
     stage: str
     title: str
     findings: tuple[Finding, ...] = ()
     tables: tuple[Table, ...] = ()
+    commands: tuple[str, ...] = ()
 
     def rows(self) -> list[Row]:
         """One row a finding."""
@@ -194,6 +199,16 @@ class Plan(Value):
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.steps
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The plain commands that the steps stand for; ``values.yaml`` is what the record has of that name."""
+        made = self.bindings.get("chart") or dict.fromkeys(("name", "version", "source"), "")
+        name, source, version = made["name"], made["source"], f"--version {made['version']}"
+        chart = f"{name} --repo {source} {version}" if source.startswith("http") else source
+        chart = f"{source}/{name} {version}" if source.startswith("oci") else chart
+        known = {**self.target, "chart": chart}
+        return tuple(_BY_HAND[step.kind].format_map(known | step.data) for step in self.steps if step.kind in _BY_HAND)
 
     def rows(self) -> list[Row]:
         """One row an object."""

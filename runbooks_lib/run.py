@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import runbooks_lib
 from runbooks_lib import errors, parameters, records
 from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_known, unmet
@@ -207,7 +209,12 @@ class Run:
         """Ask all checks; every known secret is replaced in their report."""
         self._accepted = False
         how: Json = {"observe": self.observe, "waivers": self.parameters.waivers}
-        made = report(self.stage, title, checks, subject, tables=tables, **how)
+        listed, csghub = tuple(checks), self.parameters.csghub
+        made = report(self.stage, title, listed, subject, tables=tables, **how)
+        known = self.parameters.target.model_dump() | {"csghub": csghub.release or "NAME", "url": csghub.external_url}
+        known |= {"csghub_namespace": csghub.namespace}
+        commands = dict.fromkeys(one.command.format_map(known) for one in listed if one.command)
+        made = made.model_copy(update={"commands": tuple(commands)})
         return Report.model_validate(self.redactor.redact_data(made.model_dump(mode="json")))
 
     def require(self, report: Report) -> None:
@@ -224,8 +231,9 @@ class Run:
             raise error
 
     def propose(self, plan: Plan) -> Plan:
-        """Keep a plan in the record; its digest is what can be approved."""
+        """Keep a plan in the record, with the values for Helm; its digest is what can be approved."""
         self._require_unchanged()
+        self.save("values.yaml", yaml.safe_dump(parameters.chart_values(self.parameters), sort_keys=False))
         if self.folder is not None:
             content = plan.model_dump(mode="json") | {"digest": plan.digest}
             records.write_json(self.folder, "plan.json", content, self.redactor)

@@ -69,6 +69,7 @@ class Check(Generic[Subject]):
         why: Why it matters.
         remedy: What to do when it is not so.
         ask: Looks, and answers. It only reads, and several are asked at once.
+        command: What would show it by hand, with ``{namespace}``, ``{release}`` and the like to be filled in.
         waivable: Whether a person may accept that it fails.
         advisory: Whether an answer that can't be had is a warning only, since few accounts may ask.
         symptom: Whether what it sees mostly comes of something that another check sees, whose remedy then comes first.
@@ -83,6 +84,7 @@ class Check(Generic[Subject]):
     waivable: bool = True
     symptom: bool = False
     advisory: bool = False
+    command: str = ""
 
 
 def require_known(waivers: Iterable[Waiver]) -> None:

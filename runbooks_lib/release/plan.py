@@ -226,7 +226,7 @@ def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | N
     chart = proposal.chart
     policy = boundaries.parameters.policy
     return _conditions(boundaries) | {
-        "chart": {"name": chart.name, "version": chart.version, "digest": chart.digest},
+        "chart": {"name": chart.name, "version": chart.version, "digest": chart.digest, "source": chart.source},
         "values": digest_of(boundaries.redactor.redact_data(proposal.values)),
         "manifest": fingerprint(boundaries, proposal.rendered),
         "revision": stored.revision if stored else 0,

@@ -54,9 +54,11 @@ def _parts(value: Shown) -> Iterator[str | tuple[str, Sequence[Row]]]:
     if isinstance(value, Report):
         yield from ((look.title, look.rows) for look in value.tables)
         yield f"{value.title}: {value.verdict}", value.rows()
+        yield from _by_hand(value.commands)
     elif isinstance(value, Plan):
         yield from value.impact
         yield "Steps", [{"step": str(n), "does": step.title} for n, step in enumerate(value.steps, start=1)]
+        yield from _by_hand(value.commands)
         yield "Objects", value.rows()
         yield f"Digest of this plan: {value.digest}"
     elif isinstance(value, RunSummary):
@@ -66,6 +68,11 @@ def _parts(value: Shown) -> Iterator[str | tuple[str, Sequence[Row]]]:
         yield f"Done in {value.seconds:.1f} s", value.rows()
     else:
         yield "Nothing was to be done, and nothing was done."
+
+
+def _by_hand(commands: Sequence[str]) -> Iterator[tuple[str, Sequence[Row]]]:
+    if commands:
+        yield "The same by hand", [{"command": command} for command in commands]
 
 
 def _html(rows: Sequence[Row]) -> str:

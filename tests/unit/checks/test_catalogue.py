@@ -142,6 +142,22 @@ def test_every_check_has_a_stable_id_of_its_own_and_says_why_and_what_to_do() ->
         assert item.remedy.endswith(".") or item.remedy.endswith("own.")
 
 
+def test_the_command_of_a_check_is_one_that_reads_and_is_filled_in_whole() -> None:
+    known = {"namespace": "n", "release": "r", "csghub": "c", "csghub_namespace": "cn", "url": "u"}
+    told = [item.command.format_map(known) for item in ALL if item.command]
+    assert len(told) > 25
+    reads = (
+        "kubectl get",
+        "kubectl describe",
+        "kubectl version",
+        "kubectl auth",
+        "kubectl api-resources",
+        "curl --head",
+    )
+    for command in told:
+        assert command.startswith((*reads, "helm status", "helm history", "helm get", "helm list", "helm version"))
+
+
 def test_a_check_is_data() -> None:
     assert catalogue.Check.__dataclass_params__.frozen  # type: ignore[attr-defined]
 
