@@ -8,7 +8,7 @@ One template tree (``dataflow/``, which is version 1.16.0) and one table of what
     from sandbox import charts
 
     charts.publish(Path("served"), helm="helm", url="http://127.0.0.1:8080")
-    # ('1.16.0', '1.16.1'); served/ now holds a Helm repository: two packages and index.yaml
+    # ('1.16.0', '1.16.1', '2.1.0'); served/ now holds a Helm repository: three packages and index.yaml
 """
 
 from __future__ import annotations

@@ -17,6 +17,9 @@ def contents(package):
         return {member.name: file.read() for member in archive.getmembers() if (file := archive.extractfile(member))}
 
 
+VERSIONS = ("1.16.0", "1.16.1", "2.1.0")
+
+
 def program(path, text):
     path.write_text(text)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -24,12 +27,11 @@ def program(path, text):
 
 
 def test_publishing_makes_a_package_of_each_version_and_an_index(helm_executable, folder):
-    assert charts.publish(folder, helm=helm_executable, url="http://127.0.0.1:8080") == ("1.16.0", "1.16.1")
-    assert {path.name for path in folder.iterdir()} == {"dataflow-1.16.0.tgz", "dataflow-1.16.1.tgz", "index.yaml"}
+    assert charts.publish(folder, helm=helm_executable, url="http://127.0.0.1:8080") == VERSIONS
+    assert {path.name for path in folder.iterdir()} == {*(f"dataflow-{one}.tgz" for one in VERSIONS), "index.yaml"}
     entries = yaml.safe_load((folder / "index.yaml").read_text())["entries"]["dataflow"]
     assert {(entry["version"], entry["appVersion"], *entry["urls"]) for entry in entries} == {
-        ("1.16.0", "v1.16.0", "http://127.0.0.1:8080/dataflow-1.16.0.tgz"),
-        ("1.16.1", "v1.16.1", "http://127.0.0.1:8080/dataflow-1.16.1.tgz"),
+        (one, f"v{one}", f"http://127.0.0.1:8080/dataflow-{one}.tgz") for one in VERSIONS
     }
 
 
@@ -41,7 +43,7 @@ def test_publishing_again_gives_the_same_charts_and_leaves_other_files_alone(hel
     charts.publish(folder, helm=helm_executable, url="http://127.0.0.1")
     assert {path.name: contents(path) for path in folder.glob("*.tgz")} == first
     assert (folder / "notes").read_text() == "mine"
-    assert len(list(folder.iterdir())) == 4
+    assert len(list(folder.iterdir())) == len(VERSIONS) + 2
 
 
 def test_a_package_holds_the_tree_with_both_subcharts_and_no_definitions_of_kinds(helm_executable, folder):
@@ -92,8 +94,8 @@ def test_helm_adds_the_repository_and_pulls_every_version_from_it(
 
     helm("repo", "add", "rehearsal", chart_repository)
     listed = yaml.safe_load(helm("search", "repo", "rehearsal/dataflow", "--versions", "--output", "yaml"))
-    assert [row["version"] for row in listed] == ["1.16.1", "1.16.0"]
-    for version in ("1.16.0", "1.16.1"):
+    assert [row["version"] for row in listed] == [*reversed(VERSIONS)]
+    for version in VERSIONS:
         helm("pull", "rehearsal/dataflow", "--version", version)
         with urllib.request.urlopen(f"{chart_repository}/dataflow-{version}.tgz", timeout=10) as answer:
             assert (tmp_path / f"dataflow-{version}.tgz").read_bytes() == answer.read()

@@ -82,6 +82,11 @@ Takes (list ROOT STORE OWN BUILT-IN).
 {{- include "dataflow.settings" (list $root "redis" (index . 1) $builtin) -}}
 {{- end -}}
 
+{{/* Not empty while the chart has a MongoDB: it went with 1.17.2. */}}
+{{- define "dataflow.hasMongo" -}}
+{{- if semverCompare "<1.17.2-0" .Chart.Version }}yes{{ end -}}
+{{- end -}}
+
 {{/* host, port, user, password. Takes (list ROOT OWN). */}}
 {{- define "dataflow.mongo" -}}
 {{- $root := index . 0 -}}
