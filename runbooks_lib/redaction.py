@@ -21,8 +21,9 @@ from runbooks_lib.tables import table
 
 #: Shorter ones would turn ordinary words into markers.
 SHORTEST = 4
-#: Shorter ones stand in records by coincidence: they are put out of what is written, and not searched for afterwards.
-SHORTEST_SOUGHT = 8
+#: Shorter ones, and words such as `password`, stand in records by coincidence: they are put out of what is written, and not
+#: searched for afterwards.
+_SOUGHT = re.compile(r"(?![a-z]{,11}$|[A-Z]{,11}$).{8,}", re.DOTALL)
 #: Of the lines of a multi-line value; shorter ones are `data:` and `true`.
 SHORTEST_LINE = 8
 #: Of a longer value, such as a bundle of certificates, single lines are searched for as they stand only.
@@ -58,7 +59,7 @@ class Redactor:
         label = name.replace("«", "").replace("»", "")
         forms = forms_of(value)
         with self._lock:
-            self._weak.update(forms if len(value.strip()) < SHORTEST_SOUGHT else ())
+            self._weak.update(() if _SOUGHT.match(value.strip()) else forms)
             self._forms = self._forms | {form: self._forms.get(form, label) for form in forms}
 
     def redact(self, text: str) -> str:
@@ -88,7 +89,7 @@ class Redactor:
     def hits(self, text: str) -> tuple[str, ...]:
         """The names of the registered secrets in a text, each once, in the order they were registered.
 
-        Those that are shorter than :data:`SHORTEST_SOUGHT` are left out.
+        Short ones and plain words are left out.
         """
         parts = _MARKER.split(text)[::2]
         found = {name for part in parts for at, end, name in self._known(part) if part[at:end] not in self._weak}

@@ -15,8 +15,9 @@ anything is told, its containers are being created:
 =============================  ======================================================================
 
 Faults can be asked for in a workload's template, and kwok carries them out alone: ``fault: image-not-found``,
-``image-unauthorized``, ``crash-loop`` or ``stuck-init`` (of a pod with init containers); ``slow-start: "20"``
-(seconds that it runs before it is ready). A Gateway takes ``fault: not-programmed``; a claim of the
+``image-unauthorized``, ``image-rate-limit``, ``image-no-platform``, ``image-unreachable``, ``crash-loop``,
+``out-of-memory``, ``evicted`` or ``stuck-init`` (of a pod with init containers); ``slow-start: "20"`` (seconds that it
+runs before it is ready). The ``exit-code`` of a Job's template is kept, where there is no program for it. A Gateway takes ``fault: not-programmed``; a claim of the
 StorageClass ``unbound`` is never bound.
 """
 
@@ -35,7 +36,10 @@ Json = dict[str, Any]
 
 PREFIX = "sandbox.dataflow-runbooks.dev/"
 #: What the annotation ``fault`` of a pod may be.
-FAULTS = ("image-not-found", "image-unauthorized", "crash-loop", "stuck-init")
+FAULTS = (
+    *("image-not-found", "image-unauthorized", "image-rate-limit", "image-no-platform", "image-unreachable"),
+    *("crash-loop", "out-of-memory", "evicted", "stuck-init"),
+)
 
 _MANIFESTS = Path(__file__).parent / "manifests"
 

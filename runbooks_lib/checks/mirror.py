@@ -30,7 +30,7 @@ def mirrored(subject: Subject) -> Answer:
     if not outside and not later:
         return Answer("pass", f"{len({use.text for use in uses})} images, all from {told}")
     lines = [f"{said} does not come from {told}" for said in (*outside.values(), *later.values())]
-    values = merge(subject.chart_source.defaults, subject.proposal.values)
+    values = merge(subject.boundaries.chart_source.defaults, subject.proposal.values)
     moves = dict.fromkeys(_line_to_move(values, text, own.registry) for text in (*outside, *later))
     return Answer("fail" if outside else "warn", "\n".join(lines), remedy="\n".join(moves))
 

@@ -1,7 +1,6 @@
 """What must be there before Dataflow can be installed: the guide's §2, and what it takes for granted."""
 
 import re
-from pathlib import Path
 
 from runbooks_lib import probes
 from runbooks_lib.checks.catalogue import Answer
@@ -9,7 +8,6 @@ from runbooks_lib.checks.demand import pods_of
 from runbooks_lib.checks.trials import Trial, tried
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.helm import Release
-from runbooks_lib.helm.chart import ChartSource, source_of
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, annotation, hook_objects, objects_of
 from runbooks_lib.release.plan import STUCK, Proposal, propose, state_of
@@ -72,11 +70,6 @@ class Subject:
     def objects(self) -> list[Json]:
         """All rendered objects, those of hooks included."""
         return [*objects_of(self.proposal.rendered.manifest), *hook_objects(self.proposal.rendered)]
-
-    @once
-    def chart_source(self) -> ChartSource:
-        """The chart as its author wrote it, unpacked once."""
-        return source_of(Path(self.proposal.chart.path))
 
     @once
     def nodes(self) -> list[Json]:

@@ -56,6 +56,11 @@ class Subject:
         return list(zip(self.workloads, live.values(), strict=True))
 
     @once
+    def live_services(self) -> dict[str, Json | None]:
+        """The release's Services as they are in the cluster, by their names; None where one is not there."""
+        return {key.name: live for key, live in self.boundaries.all_live(self.rendered("Service")).items()}
+
+    @once
     def claims(self) -> dict[str, Json | None]:
         """The claims that the release should have, by their names; None where one is not there."""
         names = [name for obj in self.objects for name in claim_names(obj)]
@@ -144,6 +149,17 @@ def workloads(subject: Subject) -> Answer:
             remedies.append(f"Scale it back: kubectl -n {subject.boundaries.namespace} scale {back}")
         elif not progress.done:
             late.append(f"{progress.name}: {progress.says}")
+    for obj in subject.rendered("Job"):
+        # One that removes itself when it has ended is not there for a good reason.
+        live = subject.boundaries.live(obj) or {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+        state = {
+            item["type"]: item
+            for item in (live.get("status") or {}).get("conditions") or ()
+            if item["status"] == "True"
+        }
+        if "Complete" not in state:
+            failed = state.get("Failed", {"reason": "has not ended"})
+            late.append(f"{key_of(obj)}: {failed.get('reason')} {failed.get('message', '')}".rstrip())
     if late:
         # One that somebody has scaled down is the cause of what is amiss behind it.
         symptom = False if remedies else None
@@ -163,14 +179,18 @@ def claims(subject: Subject) -> Answer:
 def services(subject: Subject) -> Answer:
     """Whether its Services lead anywhere."""
     slices = subject.boundaries.cluster.list("discovery.k8s.io/v1", "EndpointSlice", subject.boundaries.namespace)
+    ours = {pod["metadata"]["name"] for pod in subject.pods}
     ready = {
         (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
         for item in slices
-        if any((endpoint.get("conditions") or {}).get("ready", True) for endpoint in item.get("endpoints") or ())
+        for endpoint in (item.get("endpoints") or ())
+        if item.get("ports")
+        if (endpoint.get("conditions") or {}).get("ready", True)
+        and (endpoint.get("targetRef") or {}).get("name") in ours
     }
     wanted = [obj["metadata"]["name"] for obj in subject.rendered("Service") if (obj.get("spec") or {}).get("selector")]
     if without := [name for name in wanted if name not in ready]:
-        return Answer("fail", f"without a ready endpoint: {', '.join(without)}")
+        return Answer("fail", f"without a ready endpoint in a pod of this release: {', '.join(without)}")
     return Answer("pass", f"{len(wanted)} services, each with a ready endpoint")
 
 
@@ -182,8 +202,8 @@ def gateways(subject: Subject) -> Answer:
     told = []
     for obj in wanted:
         live = subject.boundaries.live(obj)
-        status = (live or {}).get("status") or {}
-        amiss = not_true(status.get("conditions"), "Programmed", besides="Accepted")
+        status, since = (live or {}).get("status") or {}, ((live or {}).get("metadata") or {}).get("generation", 0)
+        amiss = not_true(status.get("conditions"), "Programmed", besides="Accepted", generation=since)
         addresses = [str(item.get("value", "")) for item in status.get("addresses") or ()]
         if amiss or not addresses:
             state = f"{amiss or 'Programmed=True'}, addresses {addresses}" if live else "not there"
@@ -221,9 +241,12 @@ def is_ready(pod: Json) -> bool:
     return ready and not pod["metadata"].get("deletionTimestamp")
 
 
-def not_true(listed: list[Json] | None, *wanted: str, besides: str = "") -> str:
-    """Those of the wanted conditions that are not true, with their reason and message; ``besides`` may be unset."""
-    found = {item["type"]: item for item in listed or ()}
+def not_true(listed: list[Json] | None, *wanted: str, besides: str = "", generation: int = 0) -> str:
+    """Those of the wanted conditions that are not true, with their reason and message; ``besides`` may be unset.
+
+    One that is about an older generation of the object counts as unset: nobody has looked at what it is now.
+    """
+    found = {item["type"]: item for item in listed or () if item.get("observedGeneration", generation) >= generation}
     told = []
     for name in (*wanted, *({besides} & {*found})):
         item = found.get(name, {"status": "unset"})

@@ -27,7 +27,7 @@ def size(subject: Subject) -> Answer:
 def estimate(subject: Subject) -> int:
     """How many bytes Helm will put into the Secret of the release."""
     rendered = subject.proposal.rendered
-    own = {name: text for name, text in subject.chart_source.files.items() if not name.startswith("charts/")}
+    own = {name: text for name, text in subject.boundaries.chart_source.files.items() if not name.startswith("charts/")}
     files = {name: base64.b64encode(content).decode() for name, content in own.items()}
     release = {"chart": files, "config": rendered.values, "manifest": rendered.manifest, "hooks": rendered.hooks}
     return len(base64.b64encode(gzip.compress(json.dumps(release).encode(), 9)))

@@ -44,7 +44,11 @@ def signs_of(subject: Subject, findings: Iterable[Finding]) -> list[Sign]:
         kind = finding.id if finding.status == "fail" else f"{finding.id} ({finding.status})"
         found += [Sign(kind, finding.title, line) for line in finding.observed.splitlines()]
     if subject.stored is not None:
-        pods = [*subject.pods, *_hook_pods(subject)]
+        late = subject.stored.status != "deployed" or not all(
+            it and progress_of(it).done for _, it in subject.live_workloads
+        )
+        # Pods that were evicted stay for people to see, long after others have taken their place.
+        pods = [pod for pod in (*subject.pods, *_hook_pods(subject)) if late or not _failed(pod)]
         for look in (_release(subject), _pods(pods), _claims(subject), _events(subject, pods), _logs(subject, pods)):
             try:
                 found += look
@@ -65,6 +69,10 @@ def _release(subject: Subject) -> Iterator[Sign]:
         yield from (
             Sign("dropped", f"revision {stored.revision}", f"{path} was set before and is no longer") for path in lost
         )
+
+
+def _failed(pod: Json) -> bool:
+    return (pod.get("status") or {}).get("phase") == "Failed"
 
 
 def _hook_pods(subject: Subject) -> list[Json]:

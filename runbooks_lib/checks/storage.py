@@ -37,29 +37,6 @@ def class_of(claim: Json) -> str | None:
     return None if name is None else str(name)
 
 
-def shared_storage(subject: Subject) -> Answer:
-    """Whether each class that a ReadWriteMany claim names can give one."""
-    shared = (
-        claim.spec for claim in claims_of(subject.objects) if "ReadWriteMany" in claim.spec.get("accessModes", ())
-    )
-    wanted = {class_of(spec) or "" for spec in shared}
-    if not wanted:
-        return Answer("skip", "the chart asks for no ReadWriteMany claim")
-    classes = subject.classes
-    default, seen = next(iter(default_classes(classes)), ""), []
-    for name in sorted(wanted):
-        found = classes.get(name or default)
-        if found is None:
-            return Answer("fail", f"StorageClass {name} does not exist" if name else _NO_DEFAULT)
-        provisioner = str(found.get("provisioner", ""))
-        seen.append(f"{found['metadata']['name']} ({provisioner})")
-        if _SINGLE.search(provisioner):
-            return Answer("fail", f"{seen[-1]} gives ReadWriteOnce only")
-        if not _SHARED.search(provisioner):
-            return Answer("warn", f"{seen[-1]}: not known whether it can give ReadWriteMany")
-    return Answer("pass", ", ".join(seen))
-
-
 def storage_classes(subject: Subject) -> Answer:
     """Whether each claim has a class, and each one that is there already is as it would be made."""
     cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
@@ -84,7 +61,12 @@ def _as_to_be_made(subject: Subject, claim: Claim) -> Answer:
     if chosen is None:
         return Answer("fail", f"{says}: StorageClass {name} does not exist" if name else f"{says}: {_NO_DEFAULT}")
     mode = chosen.get("volumeBindingMode") or "Immediate"
+    provisioner = str(chosen.get("provisioner", ""))
     says += f": StorageClass {chosen['metadata']['name']} ({mode})"
+    if "ReadWriteMany" in claim.spec.get("accessModes", ()) and _SINGLE.search(provisioner):
+        return Answer("fail", f"{says}: {provisioner} gives ReadWriteOnce only, and ReadWriteMany is asked for")
+    if "ReadWriteMany" in claim.spec.get("accessModes", ()) and not _SHARED.search(provisioner):
+        return Answer("warn", f"{says}: not known whether {provisioner} can give ReadWriteMany")
     if name is None and len(defaults) > 1:
         return Answer("warn", f"{says}, the newest of the default ones {', '.join(defaults)}")
     return Answer("pass", says)

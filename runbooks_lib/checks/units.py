@@ -94,7 +94,10 @@ def service_names(host: str, namespace: str) -> list[str]:
 def behind(subject: Subject, access: Access) -> tuple[Json, int] | None:
     """The workload that a host and port lead to, and which port that is there; None: it is not in this release."""
     names = service_names(access.host, subject.boundaries.namespace)
-    service = next((each for each in subject.rendered("Service") if each["metadata"]["name"] in names), None)
+    name = next((each for each in subject.live_services if each in names), None)
+    service = subject.live_services[name] if name else None
+    if name and service is None:
+        raise CheckFailed(f"Service {name} is not in the cluster.")
     if service is None or not service["spec"].get("selector"):
         return None
     workload = next((obj for obj in subject.workloads if selects(service, obj)), None)

@@ -24,7 +24,7 @@ _DOUBTFUL = {("global", "image", "tag")}
 def effect(subject: Subject) -> Answer:
     """The given values without which the chart renders the same."""
     proposal = subject.proposal
-    chart = subject.chart_source
+    chart = subject.boundaries.chart_source
     given = dict(leaves(proposal.values))
     suspects = [path for path in given if path in _DOUBTFUL or not chart.knows(path) or path[-1] not in chart.words]
     idle = _idle(subject, suspects)
@@ -75,7 +75,7 @@ def _without(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
 def guide(subject: Subject) -> Answer:
     """Where the chart's defaults are not the guide's."""
     chart = subject.proposal.chart
-    defaults = subject.chart_source.defaults
+    defaults = subject.boundaries.chart_source.defaults
     told = []
     for name, said in _GUIDE:
         has = at(defaults, tuple(name.split(".")))

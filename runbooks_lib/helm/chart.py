@@ -6,6 +6,7 @@ import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +80,8 @@ def _subcharts(files: Files) -> dict[str, Files]:
 def _unpacked(archive: bytes) -> dict[str, bytes]:
     """The files of an archive without its first folder; nothing is written to the disk."""
     found = {}
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as opened:
+    # What is no archive Helm refuses itself, in words of its own.
+    with suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as opened:
         for member in opened:
             name = member.name.partition("/")[2]
             content = opened.extractfile(member) if member.isfile() else None

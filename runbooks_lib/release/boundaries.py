@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.helm import ChartFile, Helm
+from runbooks_lib.helm.chart import ChartSource, source_of
 from runbooks_lib.parameters import Parameters, resolve_path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
@@ -50,6 +52,11 @@ class Boundaries:
         if chart.path:
             return self.helm.inspect(resolve_path(chart.path), source=chart.path)
         return self.helm.fetch(repository=chart.repository, name=chart.name, version=chart.version)
+
+    @once
+    def chart_source(self) -> ChartSource:
+        """The same chart as its author wrote it, unpacked once."""
+        return source_of(Path(self.chart.path))
 
     def pods_of(self, objects: Iterable[Json]) -> list[Json]:
         """The pods that the workloads among these objects select."""

@@ -4,8 +4,18 @@ from dataclasses import dataclass
 
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, kept, key_of, objects_of, workloads
+from runbooks_lib.release.manifest import (
+    annotation,
+    claim_names,
+    hook_objects,
+    kept,
+    key_of,
+    objects_of,
+    secret_values,
+    workloads,
+)
 from runbooks_lib.release.owners import other_owner
+from runbooks_lib.release.passwords import PASSWORD_KEYS
 from runbooks_lib.results import Json, ObjectChange
 from runbooks_lib.tables import table
 
@@ -20,11 +30,19 @@ class Leftovers:
     Attributes:
         cluster_scoped: Those of the removed that belong to the whole cluster, and who else would miss them.
         passing: Names of those that stay for a while and then remove themselves.
+        gone: Names of those that should stay and are not there any more.
     """
 
     changes: tuple[ObjectChange, ...]
     cluster_scoped: tuple[str, ...]
     passing: tuple[str, ...]
+    gone: tuple[str, ...] = ()
+
+    @property
+    def split(self) -> tuple[str, ...]:
+        """Names of the Secrets that go although a volume that they open may stay."""
+        stays = any(each.name.startswith("PersistentVolumeClaim ") for each in self.changes if each.action == "keep")
+        return tuple(each.name for each in self.changes if stays and each.detail == (_WHY["pair"],))
 
     @property
     def staying(self) -> tuple[str, ...]:
@@ -37,8 +55,12 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
     objects = objects_of(stored.manifest)
     changes: list[ObjectChange] = []
     cluster_scoped: list[str] = []
+    gone: list[str] = []
     for obj in objects:
         name = str(key_of(obj))
+        if kept(obj) and boundaries.live(obj) is None:
+            gone.append(name)
+            continue
         if kept(obj):
             changes.append(ObjectChange(action="keep", name=name, detail=(_WHY["policy"],)))
             continue
@@ -47,13 +69,15 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
         if scoped is not None and not scoped.namespaced:
             detail = _shared(boundaries, obj)
             cluster_scoped.append(name + (f" — {'; '.join(detail)}" if detail else ""))
+        if obj["kind"] == "Secret" and PASSWORD_KEYS & {*dict(secret_values(obj))}:
+            detail = (_WHY["pair"],)
         changes.append(ObjectChange(action="remove", name=name, detail=detail))
     besides = _kept_besides(boundaries, stored).items()
     changes += [ObjectChange(action="keep", name=name, detail=(why,)) for name, why in besides]
     # Whether such a Job is still there depends on the minute: a plan that looked would not keep its digest.
     passing = tuple(str(key_of(obj)) for obj in hook_objects(stored) if _removes_itself(obj))
     changes += [ObjectChange(action="keep", name=name, detail=(_WHY["passing"],)) for name in passing]
-    return Leftovers(tuple(changes), tuple(cluster_scoped), passing)
+    return Leftovers(tuple(changes), tuple(cluster_scoped), passing, tuple(gone))
 
 
 def _removes_itself(obj: Json) -> bool:

@@ -1,6 +1,7 @@
 """Rendered objects: from Helm's YAML to keys and dictionaries."""
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
@@ -27,6 +28,9 @@ def _not_base_sixty(construct: Callable[[Any, Any], Any]) -> Callable[[Any, Any]
     return lambda loader, node: node.value if ":" in node.value else construct(loader, node)
 
 
+# As in YAML 1.1, which PyYAML leaves out: a container named `n` has no name for Helm.
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
+_Loader.bool_values = FastLoader.bool_values | {"y": True, "n": False}
 _Loader.add_constructor("tag:yaml.org,2002:int", _not_base_sixty(FastLoader.construct_yaml_int))
 _Loader.add_constructor("tag:yaml.org,2002:float", _not_base_sixty(FastLoader.construct_yaml_float))
 

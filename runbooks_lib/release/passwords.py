@@ -20,7 +20,8 @@ from runbooks_lib.results import Json
 #: The type of the Secrets in which Helm keeps its revisions.
 _RELEASE = "helm.sh/release.v1"
 _PUBLIC_KEYS = frozenset(key for component in COMPONENTS for key in component.public_keys)
-_PASSWORD_KEYS = frozenset(component.password_key for component in COMPONENTS if component.password_key)
+#: The entries of Secrets that are passwords of data stores.
+PASSWORD_KEYS = frozenset(component.password_key for component in COMPONENTS if component.password_key)
 
 
 class Generated(NamedTuple):
@@ -60,11 +61,11 @@ def learn_secret(redactor: Redactor, secret: Json) -> None:
 
 
 def generated(boundaries: Boundaries, rendered: Release, values: Mapping[str, Any]) -> tuple[Generated, ...]:
-    """The passwords in a render that are not among the values given and that no live Secret holds yet."""
-    given = {str(value) for _, value in flat(values)}
+    """The passwords in a render that neither the values given nor the chart's own have and that no live Secret holds yet."""
+    given = {str(value) for side in (values, boundaries.chart_source.defaults) for _, value in flat(side)}
     found = []
     for secret in (obj for obj in objects_of(rendered.manifest) if obj["kind"] == "Secret"):
-        entries = {key: value for key, value in secret_values(secret) if key in _PASSWORD_KEYS and value}
+        entries = {key: value for key, value in secret_values(secret) if key in PASSWORD_KEYS and value}
         made_up = {key: value for key, value in entries.items() if value not in given}
         key = key_of(secret, boundaries.namespace)
         if made_up and boundaries.cluster.get("v1", "Secret", key.name, key.namespace) is None:

@@ -26,6 +26,10 @@ STUCK = (
 )
 
 
+#: What to do before a release goes that alone still knows a password.
+_SAVE = "Save what `helm get manifest` shows of it first; afterwards nothing here knows it any more."
+
+
 @dataclass(frozen=True)
 class Proposal:
     """What a chart would become with the given values on this cluster."""
@@ -267,7 +271,7 @@ def _claim_sentences(boundaries: Boundaries, rendered: Release) -> Iterable[str]
     objects = objects_of(rendered.manifest)
     made = [("PersistentVolumeClaim", name) for obj in objects for name in claim_names(obj)]
     if made:
-        yield f"{len(made)} volume claims are made by StatefulSets; an uninstall leaves them."
+        yield f"Volume claims that StatefulSets make, and that an uninstall leaves: {len(made)}."
     made += [(obj["kind"], obj["metadata"]["name"]) for obj in objects if obj["kind"] in _DATA_KINDS]
     there = [f"{kind} {name}" for kind, name in made if boundaries.cluster.get("v1", kind, name, boundaries.namespace)]
     if there:
@@ -280,6 +284,12 @@ def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:
         if change.action == "keep":
             reasons.setdefault("; ".join(change.detail), []).append(change.name)
     told = [f"Stays, {reason}: {', '.join(names)}." for reason, names in reasons.items()]
+    told += (
+        [f"GOES WHILE ITS VOLUME STAYS, which opens with its password only: {', '.join(left.split)}. {_SAVE}"]
+        if left.split
+        else []
+    )
+    told += [f"GONE ALREADY, though it should stay: {', '.join(left.gone)}. {_SAVE}"] if left.gone else []
     told += [f"Cluster-scoped and removed: {'; '.join(left.cluster_scoped)}."] if left.cluster_scoped else []
     return tuple(told)
 

@@ -28,7 +28,7 @@ def waited_for: [.spec.initContainers[]? | .restartPolicy != "Always"];
 def fault:
   note("fault") as $fault
   | if $fault == "stuck-init" and any(waited_for[]; .) then $fault
-    elif $fault | IN("image-not-found", "image-unauthorized", "crash-loop") then $fault else "" end;
+    elif $fault | IN("crash-loop", "out-of-memory", "evicted") or startswith("image-") then $fault else "" end;
 def waits_in:
   waited_for as $each
   | note("init-running") | number($each | index(true)) | [., ($each | length) - 1] | min;
@@ -88,7 +88,8 @@ def step:
   if .metadata.deletionTimestamp then toward_absence
   elif over then ""
   elif fault == "stuck-init" then toward_init
-  elif fault == "crash-loop" then round_of_crashes
+  elif fault | IN("crash-loop", "out-of-memory") then round_of_crashes
+  elif fault == "evicted" then "evict"
   elif fault != "" then toward_no_image
   elif note("init-done") != "true" then
     if any(waited_for[]; .) and note("init-running") != "" then toward_init else toward_creation end

@@ -18,7 +18,7 @@ from sandbox.services.watching import changes, say
 _API = "gateway.networking.k8s.io/v1"
 _GROUP = "gateway.networking.k8s.io"
 _KINDS = ("GatewayClass", "Gateway", "HTTPRoute")
-#: On a Gateway ``"true"``; on a route the numbers of the parents that take it, as ``"0,1"``.
+#: On a Gateway its class, so that another one is not taken by what was noted of the first; on a route the numbers of the parents that take it, as ``"0,1"``.
 NOTE = f"{PREFIX}accepted"
 _AGAIN_SECONDS = 2.0
 
@@ -51,7 +51,7 @@ def notes(classes: Iterable[Json], gateways: Iterable[Json], routes: Iterable[Js
     served = {one["metadata"]["name"] for one in classes}
     taken = [(one, one["spec"]["gatewayClassName"] in served) for one in gateways]
     there = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one, is_taken in taken if is_taken}
-    told = [("Gateway", one, "true" if is_taken else "") for one, is_taken in taken]
+    told = [("Gateway", one, one["spec"]["gatewayClassName"] if is_taken else "") for one, is_taken in taken]
     for route in routes:
         parents = enumerate(route["spec"].get("parentRefs") or ())
         own = route["metadata"]["namespace"]

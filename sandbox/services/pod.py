@@ -191,7 +191,8 @@ class Pod:
         """Say how the pod is: ready, or on its way, or in a crash loop."""
         if not self._units:
             # Nothing of ours runs in it: what it does is nobody's business, and a Job of it has ended well.
-            self._tell(**({"exit-code": "0"} if self._ends else {"ready": "true"}), fail="")
+            code = notes.asked(self.seen).get("exit-code", "0")
+            self._tell(**({"exit-code": code} if self._ends else {"ready": "true"}), fail="")
             self.ended, self.ready = self._ends, not self._ends
             if self._ends:
                 unmade = self._places.unmade(self.namespace)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from releases import change
+import unseen_chart
+from releases import Live, change
 from runs import Open
+from servers import Address, Postgres
 
+from runbooks_lib.checks import diagnosis
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed
 from runbooks_lib.results import Json, Report
@@ -30,7 +37,10 @@ class Broken(NamedTuple):
     release: str
 
     def causes(self, **overrides: Any) -> Report:
-        return diagnose.look(self.opened("diagnose", **overrides))
+        run = self.opened("diagnose", **overrides)
+        # Dozens of them, each with sockets of its own, would be too many for one process.
+        with run.boundaries.cluster:
+            return diagnose.look(run)
 
     def comes_first(self, cause: str, says: str, **overrides: Any) -> None:
         """Ask until it is so: a cluster takes its time to show what is wrong."""
@@ -42,6 +52,12 @@ class Broken(NamedTuple):
                 assert first.remedy
                 return
             assert time.monotonic() < deadline, f"{first.id}: {first.observed}"
+            time.sleep(0.5)
+
+    def until_none(self) -> None:
+        deadline = time.monotonic() + 40
+        while ((found := self.causes().findings[0]).id, found.status) != ("cause.none", "pass"):
+            assert time.monotonic() < deadline, f"{found.id}: {found.observed}"
             time.sleep(0.5)
 
     @contextmanager
@@ -82,6 +98,14 @@ def test_a_healthy_release_has_no_cause_and_each_planted_one_comes_first(broken:
         broken.comes_first("crash-loop", "CrashLoopBackOff")
     with broken.template(WORKER, "stuck-init"):
         broken.comes_first("waiting-init", "has not ended")
+    with broken.template(WORKER, "image-rate-limit"):
+        broken.comes_first("image-rate-limit", "429 Too Many Requests")
+    with broken.template(WORKER, "image-no-platform"):
+        broken.comes_first("image-architecture", "no match for platform")
+    with broken.template(WORKER, "image-unreachable"):
+        broken.comes_first("image-unreachable", "i/o timeout")
+    with broken.template(WORKER, "out-of-memory"):
+        broken.comes_first("out-of-memory", "OOMKilled")
     selector = "nodeSelector"
     with broken.patched(WORKER, spec_of(**{selector: {"disk": "ssd"}}), spec_of(**{selector: None})):
         broken.comes_first("unschedulable", "node")
@@ -90,6 +114,11 @@ def test_a_healthy_release_has_no_cause_and_each_planted_one_comes_first(broken:
     with broken.patched(GATEWAY, annotated, cleared):
         broken.comes_first("gateway", "Programmed=False")
     broken.comes_first("external-url", "127.0.0.1:9", csghub__external_url="http://127.0.0.1:9")
+
+    with broken.template(WORKER, "evicted"):
+        broken.comes_first("evicted", "The node was low on resource")
+    # Pods that were evicted stay for people to see, long after others have taken their place.
+    broken.until_none()
 
     # What goes wrong here stays so.
     quota: Json = {
@@ -129,3 +158,70 @@ def test_values_that_an_upgrade_dropped_are_the_cause_of_what_waits_for_their_da
 
 def spec_of(**pod: Any) -> Json:
     return {"spec": {"template": {"spec": pod}}}
+
+
+def test_faults_of_the_release_and_of_what_it_is_told_come_first(
+    broken: Broken, postgres: Postgres, redis_with_password: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(broken.opened("install"), install)
+    monkeypatch.setenv("PG_OUTSIDE", "w" * 12)
+    outside = {"host": postgres.address[0], "port": postgres.address[1], "user": "owner"}
+    outside["password"] = {"from": "env:PG_OUTSIDE"}
+    broken.comes_first("external-store", "refuses the password of owner", postgresql__external=outside)
+    redis = {"host": redis_with_password[0], "port": redis_with_password[1]}
+    broken.comes_first("redis-password", "asks for a password", redis__external=redis)
+    said = {"postgresql__image": {"tag": "15.10"}, "values__postgresql": {"image": {"tag": "15.17"}}}
+    broken.comes_first("contradiction", "postgresql.image.tag", **said)
+    broken.comes_first("certificate", "nobody", gateway__tls={"enabled": True, "secret_name": "nobody"})
+    with broken.patched(GATEWAY, *({"spec": {"gatewayClassName": name}} for name in ("nobody", "csghub-gateway"))):
+        broken.comes_first("gateway-class", "Programmed=unset")
+    route = ("gateway.networking.k8s.io/v1", "HTTPRoute", "dataflow")
+    gateway = f"{broken.release}-gateway"
+    with broken.patched(route, *({"spec": {"parentRefs": [{"name": name}]}} for name in ("nobody", gateway))):
+        broken.comes_first("route", "no parent has taken it")
+    broken.until_none()
+
+    settings = broken.cluster.get("v1", "ConfigMap", f"{broken.release}-label-studio", broken.namespace)
+    assert settings is not None
+    broken.cluster.delete("v1", "ConfigMap", f"{broken.release}-label-studio", broken.namespace)
+    broken.cluster.delete("v1", "Pod", f"{broken.release}-label-studio-0", broken.namespace)
+    broken.comes_first("configuration-missing", "ConfigMap")
+    kept = {key: settings["metadata"][key] for key in ("name", "labels", "annotations")}
+    broken.cluster.create(settings | {"metadata": kept}, broken.namespace)
+    broken.until_none()
+
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    broken.cluster.patch("v1", "Namespace", broken.namespace, {"metadata": {"labels": labels}})
+    broken.cluster.delete("v1", "Pod", f"{broken.release}-label-studio-0", broken.namespace)
+    broken.comes_first("pod-security", "violates PodSecurity")
+    broken.cluster.patch("v1", "Namespace", broken.namespace, {"metadata": {"labels": dict.fromkeys(labels)}})
+
+    live = Live(broken.cluster, {"target.namespace": broken.namespace, "target.release": broken.release})
+    with live.postgresql() as connection:
+        connection.execute("DROP DATABASE csghub_label_studio WITH (FORCE)")
+    broken.comes_first("missing-database", "has no database csghub_label_studio")
+
+
+def test_a_release_that_was_cut_off_and_a_failed_hook_come_first(broken: Broken, tmp_path: Path) -> None:
+    sets = unseen_chart.overrides(unseen_chart.write(tmp_path), tide={"enabled": True, "fails": True})
+    with pytest.raises(ChangeFailed):
+        change(broken.opened("install", **sets), install)
+    broken.comes_first("failed-hook", "BackoffLimitExceeded", **sets)
+
+    (secret,) = [
+        item
+        for item in broken.cluster.list("v1", "Secret", broken.namespace)
+        if item["metadata"]["name"].startswith("sh.helm.release.v1.")
+    ]
+    stored = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"]))))
+    stored["info"]["status"] = "pending-upgrade"
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(stored).encode()))).decode()
+    body = {"data": {"release": packed}, "metadata": {"labels": {"status": "pending-upgrade"}}}
+    broken.cluster.patch("v1", "Secret", secret["metadata"]["name"], body, broken.namespace)
+    broken.comes_first("stuck-release", "pending-upgrade", **sets)
+
+
+def test_every_known_cause_is_provoked_here() -> None:
+    source = Path(__file__).read_text()
+    unprovoked = [name for name in diagnosis._CAUSES if f'comes_first("{name}"' not in source]
+    assert unprovoked == []

@@ -21,7 +21,7 @@ _VALUES: dict[str, Any] = {
     # `waitsFor` names a label that a node must have before the pod can run.
     "quay": {"enabled": True, "waitsFor": ""},
     # A Job before each change.
-    "tide": {"enabled": True, "waitsFor": ""},
+    "tide": {"enabled": True, "waitsFor": "", "fails": False},
 }
 
 _CHARTER = """
@@ -112,7 +112,11 @@ metadata:
     helm.sh/hook: pre-install,pre-upgrade,pre-delete
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 spec:
+  backoffLimit: 0
   template:
+    {{- if .Values.tide.fails }}
+    metadata: {annotations: {sandbox.dataflow-runbooks.dev/exit-code: "1"}}
+    {{- end }}
     spec:
       restartPolicy: Never
       {{- with .Values.tide.waitsFor }}

@@ -17,7 +17,7 @@ from runbooks_lib.results import Finding, Json
 
 OURS = (
     *("kubernetes.version", "helm.version", "target.pin", "release.state", "chart.render", "namespace"),
-    *("storage.shared", "gateway.definitions", "csghub.external-url", "permissions"),
+    *("storage.classes", "gateway.definitions", "csghub.external-url", "permissions"),
 )
 CHECKS = [check for check in FAMILIES["prerequisites"] if check.id in OURS]
 GATEWAY = "gateway.networking.k8s.io/v1"
@@ -144,7 +144,7 @@ def test_a_chart_that_can_not_be_rendered_fails_with_helms_reason(world: Any) ->
     ("ident", "said"),
     [
         ("permissions", "7 kinds, all allowed; which others the chart uses is not known"),
-        ("storage.shared", "the chart could not be rendered"),
+        ("storage.classes", "the chart could not be rendered"),
     ],
 )
 def test_what_needs_the_rendered_chart_is_unknown_without_it(world: Any, ident: str, said: str) -> None:
@@ -239,70 +239,6 @@ def test_the_namespace_is_there_or_still_to_be_made(world: Any, phase: str | Non
 def storage_class(name: str, provisioner: str, *, default: bool = False) -> Json:
     meta = {"name": name} | ({"annotations": DEFAULT} if default else {})
     return {"kind": "StorageClass", "metadata": meta, "provisioner": provisioner}
-
-
-@pytest.mark.parametrize(
-    ("provisioner", "status"),
-    [
-        ("nfs.csi.k8s.io", "pass"),
-        ("cephfs.csi.ceph.com", "pass"),
-        ("rook-ceph.cephfs.csi.ceph.com", "pass"),
-        ("efs.csi.aws.com", "pass"),
-        ("file.csi.azure.com", "pass"),
-        ("filestore.csi.storage.gke.io", "pass"),
-        ("driver.longhorn.io", "pass"),
-        ("nasplugin.csi.alibabacloud.com", "pass"),
-        ("com.tencent.cloud.csi.cfs", "pass"),
-        ("kubernetes.io/host-path", "pass"),
-        ("sandbox.dataflow-runbooks.dev/host-path", "pass"),
-        ("ebs.csi.aws.com", "fail"),
-        ("kubernetes.io/aws-ebs", "fail"),
-        ("disk.csi.azure.com", "fail"),
-        ("diskplugin.csi.alibabacloud.com", "fail"),
-        ("pd.csi.storage.gke.io", "fail"),
-        ("com.tencent.cloud.csi.cbs", "fail"),
-        ("cinder.csi.openstack.org", "fail"),
-        ("rancher.io/local-path", "fail"),
-        ("kubernetes.io/no-provisioner", "warn"),
-        ("rook-ceph.rbd.csi.ceph.com", "warn"),
-        ("csi.example.com", "warn"),
-        ("", "warn"),
-    ],
-)
-def test_whether_a_class_gives_shared_volumes_is_read_off_its_provisioner(
-    world: Any, provisioner: str, status: str
-) -> None:
-    world.renders(claim("files"))
-    world.cluster.add(storage_class("files", provisioner))
-    answer = finding(world, "storage.shared")
-    assert answer.status == status
-    assert f"files ({provisioner})" in answer.observed
-
-
-@pytest.mark.parametrize(
-    ("manifest", "classes", "status", "observed"),
-    [
-        (SECRET, [], "skip", "the chart asks for no ReadWriteMany claim"),
-        (claim(mode="ReadWriteOnce"), [], "skip", "the chart asks for no ReadWriteMany claim"),
-        (claim(), [], "fail", "no default StorageClass, and the chart names none"),
-        (claim("gone"), [storage_class("other", "nfs")], "fail", "StorageClass gone does not exist"),
-        (claim(), [storage_class("a", "ebs.csi.aws.com"), storage_class("b", "nfs", default=True)], "pass", "b (nfs)"),
-        (claim(), [storage_class("a", "nfs")], "fail", "no default StorageClass, and the chart names none"),
-    ],
-)
-def test_the_class_is_the_named_one_or_the_default(
-    world: Any, manifest: str, classes: list[Json], status: str, observed: str
-) -> None:
-    world.renders(manifest)
-    world.cluster.add(*classes)
-    answer = finding(world, "storage.shared")
-    assert (answer.status, answer.observed) == (status, observed)
-
-
-def test_a_claim_that_a_stateful_set_makes_counts_too(world: Any) -> None:
-    spec = "spec: {volumeClaimTemplates: [{metadata: {name: d}, spec: {accessModes: [ReadWriteMany]}}]}"
-    world.renders(f"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: s}}\n{spec}\n")
-    assert finding(world, "storage.shared").observed == "no default StorageClass, and the chart names none"
 
 
 # ---- gateway

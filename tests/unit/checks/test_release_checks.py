@@ -74,7 +74,8 @@ def whole() -> dict[str, Json]:
             "EndpointSlice",
             "api-x",
             labels={"kubernetes.io/service-name": "api"},
-            endpoints=[{"conditions": {"ready": True}}],
+            ports=[{"port": 80}],
+            endpoints=[{"conditions": {"ready": True}, "targetRef": {"kind": "Pod", "name": "api-1"}}],
         ),
         "service": live(
             "v1",
@@ -173,9 +174,23 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
     ("workloads.available", "api", "spec.replicas", 0, "Deployment api: scaled to 0, the release has 1"),
     ("claims.bound", "data", "status.phase", "Pending", "data-db-0: Pending"),
     ("claims.bound", "shared", "status", {}, "shared: unknown"),
-    ("services.endpoints", "slice", "endpoints", [], "without a ready endpoint: api"),
-    ("services.endpoints", "slice", "endpoints", [{"conditions": {"ready": False}}], "without a ready endpoint: api"),
-    ("services.endpoints", "slice", "endpoints", None, "without a ready endpoint: api"),
+    ("services.endpoints", "slice", "endpoints", [], "without a ready endpoint in a pod of this release: api"),
+    (
+        "services.endpoints",
+        "slice",
+        "endpoints",
+        [{"conditions": {"ready": False}}],
+        "without a ready endpoint in a pod of this release: api",
+    ),
+    ("services.endpoints", "slice", "ports", [], "without a ready endpoint in a pod of this release: api"),
+    (
+        "services.endpoints",
+        "slice",
+        "endpoints",
+        [{"targetRef": {"name": "stranger"}}],
+        "without a ready endpoint in a pod of this release: api",
+    ),
+    ("services.endpoints", "slice", "endpoints", None, "without a ready endpoint in a pod of this release: api"),
     ("gateway.programmed", "gateway", "status", {}, "Gateway gw: Programmed=unset, addresses []"),
     ("gateway.programmed", "gateway", "status.addresses", [], "Programmed=True, addresses []"),
     (
@@ -245,7 +260,7 @@ def test_what_is_broken_fails_its_check_and_no_other(
         ("objects.present", "route", "not in the cluster: HTTPRoute route"),
         ("workloads.available", "api", "Deployment api: not there"),
         ("claims.bound", "data", "data-db-0: not there"),
-        ("services.endpoints", "slice", "without a ready endpoint: api"),
+        ("services.endpoints", "slice", "without a ready endpoint in a pod of this release: api"),
         ("gateway.programmed", "gateway", "Gateway gw: not there"),
         ("routes.accepted", "route", "no parent has taken it"),
     ],
@@ -285,6 +300,36 @@ def test_another_version_than_in_the_parameters_fails(world: Any, objects: dict[
     world.settings["chart"]["version"] = "1.16.1"
     answer = finding(world, objects, "release.chart")
     assert (answer.status, answer.expected) == ("fail", "dataflow-1.16.1")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "status", "said"),
+    [
+        ([{"type": "Complete", "status": "True"}], "pass", ""),
+        (None, "fail", "Job sow: has not ended"),
+        (
+            [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "again and again"}],
+            "fail",
+            "Job sow: BackoffLimitExceeded again and again",
+        ),
+    ],
+)
+def test_a_job_of_the_release_has_to_end_well(
+    world: Any, objects: dict[str, Json], conditions: list[Json] | None, status: str, said: str
+) -> None:
+    job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: sow}\n"
+    world.stored(f"{MANIFEST}---\n{job}")
+    assert finding(world, objects, "workloads.available").status == "pass"  # it removes itself when it has ended
+    world.cluster.add(live("batch/v1", "Job", "sow", status={"conditions": conditions} if conditions else {}))
+    answer = finding(world, objects, "workloads.available")
+    assert (answer.status, said in answer.observed) == (status, True)
+
+
+def test_a_condition_of_an_older_generation_says_nothing_of_now(world: Any, objects: dict[str, Json]) -> None:
+    set_at(objects, "gateway", "metadata.generation", 2)
+    for condition in objects["gateway"]["status"]["conditions"]:
+        condition["observedGeneration"] = 1
+    assert "Programmed=unset" in finding(world, objects, "gateway.programmed").observed
 
 
 def test_a_late_workload_is_explained_by_its_pods(world: Any, objects: dict[str, Json]) -> None:

@@ -19,6 +19,7 @@ from runbooks_lib.checks.release import Subject
 from runbooks_lib.errors import CheckFailed, OutcomeUnknown
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes.asking import Answered, NotFromHere
+from runbooks_lib.release.manifest import objects_of
 from runbooks_lib.results import Finding, Json
 
 PASSWORD = secrets.token_urlsafe(12)
@@ -96,11 +97,23 @@ class Asked(list[tuple[str, str, int, Access, str]]):
         self.empty: set[str] = set()
 
 
+def serve(world: Any, text: str) -> None:
+    """The Service db of the cluster is now this one."""
+    objects = world.cluster.objects
+    world.cluster.objects = [obj for obj in objects if (obj["kind"], obj["metadata"]["name"]) != ("Service", "db")]
+    world.cluster.add(*(obj | {"metadata": obj["metadata"] | {"namespace": "csghub"}} for obj in objects_of(text)))
+
+
 @pytest.fixture
 def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """The release above, whose pods are ready; its ports are forwarded to nowhere, and the probes only take notes."""
     world.stored(MANIFEST)
     world.cluster.add(
+        *(
+            obj | {"metadata": obj["metadata"] | {"namespace": "csghub"}}
+            for obj in objects_of(MANIFEST)
+            if obj["kind"] == "Service"
+        ),
         *(pod(name) for name in ("db", "cache", "documents", "api", "worker", "proxy")),
         secret("db", POSTGRES_USER="owner", POSTGRES_PASSWORD=PASSWORD),
         secret("documents", MONGO_INITDB_ROOT_USERNAME="root", MONGO_INITDB_ROOT_PASSWORD=PASSWORD),
@@ -437,9 +450,26 @@ def test_a_client_whose_settings_are_gone_fails(world: Any, asked: Asked) -> Non
 def test_a_service_with_an_address_of_its_own_leads_to_the_port_that_it_names(world: Any, asked: Asked) -> None:
     named = service("db", 6000, "p5432", headless=False)
     world.stored(MANIFEST.replace(service("db", 5432), named))
+    serve(world, named)
     configured(world, DATABASE_PORT="6000")
     assert found(world, "postgresql").status == "pass"
     assert {question[2] for question in asked if question[0] == "postgresql"} == {5432}
+
+
+def test_a_service_that_leads_elsewhere_than_the_release_says_is_followed(world: Any, asked: Asked) -> None:
+    serve(world, service("db", 5432).replace("app: db", "app: cache"))
+    finding = found(world, "postgresql")
+    assert "Deployment api at StatefulSet cache" in finding.observed
+    serve(world, service("db", 5432, "9999", headless=False))
+    asked.clear()
+    found(world, "postgresql")
+    assert ("postgresql", "db-0", 9999) in [question[:3] for question in asked]
+
+
+def test_a_service_that_is_gone_fails(world: Any, asked: Asked) -> None:
+    serve(world, "")
+    finding = found(world, "postgresql")
+    assert (finding.status, "Deployment api: Service db is not in the cluster" in finding.observed) == ("fail", True)
 
 
 def test_a_service_with_nothing_behind_it_fails(world: Any, asked: Asked) -> None:

@@ -82,6 +82,46 @@ def test_a_claim_has_the_class_that_it_names_or_the_only_default_one(
 
 
 @pytest.mark.parametrize(
+    ("provisioner", "status"),
+    [
+        ("nfs.csi.k8s.io", "pass"),
+        ("cephfs.csi.ceph.com", "pass"),
+        ("rook-ceph.cephfs.csi.ceph.com", "pass"),
+        ("efs.csi.aws.com", "pass"),
+        ("file.csi.azure.com", "pass"),
+        ("filestore.csi.storage.gke.io", "pass"),
+        ("driver.longhorn.io", "pass"),
+        ("nasplugin.csi.alibabacloud.com", "pass"),
+        ("com.tencent.cloud.csi.cfs", "pass"),
+        ("kubernetes.io/host-path", "pass"),
+        ("sandbox.dataflow-runbooks.dev/host-path", "pass"),
+        ("ebs.csi.aws.com", "fail"),
+        ("kubernetes.io/aws-ebs", "fail"),
+        ("disk.csi.azure.com", "fail"),
+        ("diskplugin.csi.alibabacloud.com", "fail"),
+        ("pd.csi.storage.gke.io", "fail"),
+        ("com.tencent.cloud.csi.cbs", "fail"),
+        ("cinder.csi.openstack.org", "fail"),
+        ("rancher.io/local-path", "fail"),
+        ("kubernetes.io/no-provisioner", "warn"),
+        ("rook-ceph.rbd.csi.ceph.com", "warn"),
+        ("csi.example.com", "warn"),
+        ("", "warn"),
+    ],
+)
+def test_whether_a_class_gives_shared_volumes_is_read_off_its_provisioner(
+    world: Any, ask: Any, provisioner: str, status: str
+) -> None:
+    shared = claim() | {"spec": spec() | {"accessModes": ["ReadWriteMany"]}}
+    for rendered, expected in ((shared, status), (claim(), "pass")):
+        world.renders(yaml.safe_dump(rendered))
+        world.cluster.objects = [made("files") | {"provisioner": provisioner}]
+        answer = ask("storage.classes")
+        assert (answer.status, "StorageClass files (Immediate)" in answer.observed) == (expected, True)
+        assert (provisioner in answer.observed) == (expected != "pass" or not provisioner)
+
+
+@pytest.mark.parametrize(
     ("now", "able", "status", "observed"),
     [
         ({}, False, "pass", "claim own is there with 10Gi of StorageClass files"),

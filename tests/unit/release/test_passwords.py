@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import tarfile
 from typing import Any
 
 import pytest
@@ -78,6 +80,21 @@ def render(password: str) -> Release:
 
 def live(name: str = "dataflow-postgresql") -> Json:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "csghub"}}
+
+
+@pytest.fixture(autouse=True)
+def chart(world: Any) -> None:
+    """A chart whose own values have a password."""
+    world.renders(MANIFEST)
+    with tarfile.open(world.settings["chart"]["path"], "w:gz") as archive:
+        content = b"store: {password: fixed-in-the-chart}"
+        info = tarfile.TarInfo("dataflow/values.yaml")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+
+
+def test_a_password_of_the_charts_own_values_is_not_made_up(world: Any) -> None:
+    assert passwords.generated(world.boundaries, render("fixed-in-the-chart"), {}) == ()
 
 
 def test_a_password_that_nobody_gave_and_no_secret_holds_is_made_up(world: Any) -> None:

@@ -111,7 +111,7 @@ def test_an_install_makes_namespace_and_secret_first(world: Any) -> None:
     ]
     assert plan.target == {"cluster_uid": UID, "namespace": "csghub", "release": "dataflow"}
     assert plan.impact[0] == "Installs dataflow 1.16.0 as release dataflow in namespace csghub: 5 added."
-    assert "an uninstall leaves them" in plan.impact[-1]
+    assert "an uninstall leaves: 1" in plan.impact[-1]
 
 
 def test_an_install_makes_only_what_is_missing(world: Any) -> None:
@@ -283,6 +283,7 @@ def test_an_upgrade_names_images_objects_and_dropped_values(world: Any) -> None:
 def test_an_uninstall_names_what_goes_and_what_stays_and_why(world: Any) -> None:
     world.cluster.add(
         live("PersistentVolumeClaim", "data-dataflow-postgresql-0"),
+        live("Secret", "dataflow-postgresql"),
         {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "dataflow"}},
         {
             "apiVersion": "apiextensions.k8s.io/v1",
@@ -310,6 +311,27 @@ def test_an_uninstall_names_what_goes_and_what_stays_and_why(world: Any) -> None
     assert "Cluster-scoped and removed: GatewayClass dataflow." in plan.impact
     assert [step.kind for step in plan.steps] == ["take-lease", "helm-uninstall", "await-absence"]
     assert plan.steps[1].title == "Remove the release and its 4 objects"
+
+
+def test_a_kept_secret_that_is_gone_already_is_not_promised_to_stay(world: Any) -> None:
+    world.cluster.add(live("PersistentVolumeClaim", "data-dataflow-postgresql-0"))
+    world.stored(manifest())
+    plan = plan_uninstall(world.boundaries)
+    assert "Secret dataflow-postgresql" not in plan.bindings["staying"]
+    (said,) = [line for line in plan.impact if line.startswith("GONE ALREADY")]
+    assert said.startswith(
+        "GONE ALREADY, though it should stay: Secret dataflow-postgresql. Save what `helm get manifest`"
+    )
+
+
+@pytest.mark.parametrize("claims", [["data-dataflow-postgresql-0"], []])
+def test_a_secret_that_goes_while_its_volume_stays_is_told_before(world: Any, claims: list[str]) -> None:
+    world.cluster.add(*(live("PersistentVolumeClaim", name) for name in claims))
+    world.stored(manifest().replace("helm.sh/resource-policy: keep", "other: note"))
+    plan = plan_uninstall(world.boundaries)
+    said = [line for line in plan.impact if line.startswith("GOES WHILE ITS VOLUME STAYS")]
+    assert len(said) == len(claims)
+    assert all("Secret dataflow-postgresql" in line for line in said)
 
 
 def test_a_cluster_wide_object_says_who_else_would_miss_it(world: Any) -> None:

@@ -26,5 +26,5 @@ def test_a_gateway_is_taken_while_its_class_is_there_and_a_route_by_the_gateways
     def told(classes: list[Json]) -> dict[str, str]:
         return {one["metadata"]["name"]: note for _, one, note in notes(classes, doors, routes)}
 
-    assert told([named("ours", "")]) == {"door": "true", "shut": "", "far": "true", "way": "1,3", "lost": ""}
+    assert told([named("ours", "")]) == {"door": "ours", "shut": "", "far": "ours", "way": "1,3", "lost": ""}
     assert set(told([]).values()) == {""}
