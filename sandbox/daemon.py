@@ -115,7 +115,9 @@ class Kwok:
         log = Path(self._settings.folder) / "logs" / "kwok.log"
         # Its `exec` looks for a program in its own path: first come those of the databases' containers.
         path = os.pathsep.join([str(Path(self._settings.folder) / "bin"), os.environ.get("PATH", os.defpath)])
-        started = process.start(self._settings.kwok, log=log, env={**os.environ, "PATH": path})
+        # And has its environment: none of the user's tokens.
+        own = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LANG") if name in os.environ}
+        started = process.start(self._settings.kwok, log=log, env={**own, "PATH": path})
         self._tell(started)
         return started
 

@@ -16,7 +16,13 @@ from sandbox.ports import free_port
 from sandbox.services import programs
 from sandbox.services.containers import Container
 
-_USUAL = {"postgres:15.10": 5432, "redis:7.2.5": 6379, "mongo:8.0.12": 27017}
+_USUAL = {
+    "postgres:15.10": 5432,
+    "postgres:15.17": 5432,
+    "postgres:18.0": 5432,
+    "redis:7.2.5": 6379,
+    "mongo:8.0.12": 27017,
+}
 _USUAL |= {"dataflow:v1.16.0": 8000, "label-studio:v1.16.0": 8002}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +18,7 @@ from sandbox.services.containers import Container, arguments
 from sandbox.services.inits import Inits
 from sandbox.services.needs import Needs
 from sandbox.services.places import Places
-from sandbox.services.programs import answers, program_for, reaching
+from sandbox.services.programs import answers, program_for, reaching, unreached
 from sandbox.services.telling import Told
 from sandbox.services.unit import Unit, end_saved, saved
 
@@ -25,6 +26,7 @@ from sandbox.services.unit import Unit, end_saved, saved
 STARTED = "start_time"
 
 #: Unanswered questions after which a ready pod is not ready any more.
+_NOT_THERE = re.compile(r"^(Secret|ConfigMap) (\S+) is not there$")
 _MISSES = 3
 
 
@@ -215,6 +217,11 @@ class Pod:
             return
         slow = float(notes.asked(self.seen).get("slow-start") or 0)
         answered = all(unit.age >= slow and answers(unit.container) for unit in self._units.values())
+        specs = {each["name"]: each for each in self.seen["spec"]["containers"]}
+        for unit in self._units.values():
+            if said := unreached(unit.container, specs[unit.container.name]):
+                answered = False
+                self._objects.event("Unhealthy", said)
         self.missed = 0 if answered else self.missed + 1
         # As a kubelet does by default: of a ready one three questions in a row must stay unanswered.
         self.ready = answered or (self.ready and self.missed < _MISSES)
@@ -231,8 +238,9 @@ class Pod:
     def _hold(self, missing: Missing) -> None:
         """A container can't be made: say so in the words of a kubelet."""
         where = {} if self._initialised else {"init-running": str(self._inits.at)}
-        self._tell(fail="CreateContainerConfigError", **{"fail-message": str(missing)}, **where)
-        self._objects.event("Failed", f"Error: {missing}")
+        said = _NOT_THERE.sub(lambda found: f'{found[1].lower()} "{found[2]}" not found', str(missing))
+        self._tell(fail="CreateContainerConfigError", **{"fail-message": said}, **where)
+        self._objects.event("Failed", f"Error: {said}")
 
     def _unit(self, spec: Json) -> Unit:
         folder = self._folder / spec["name"]

@@ -37,6 +37,8 @@ SETTINGS = {
 }
 _SECONDS = 120
 _HALF = "initialising"
+#: A file beside the data: which major version of the image has made it.
+_MAJOR = "sandbox-major"
 #: A longer path does not fit a socket's address.
 _SOCKET_PATH = 99
 
@@ -48,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="PGDATA on this machine")
     parser.add_argument("--scratch", type=Path, required=True, help="where its socket goes")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--major", default="", help="the image's major version; its data is for no other")
     asked = parser.parse_args(arguments)
     os.umask(0o022)
     try:
@@ -59,6 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             print("PostgreSQL Database directory appears to contain a database; Skipping initialization", flush=True)
             _forget_the_dead(asked.data)
+        _require_major(asked.data, asked.major)
     except (RunbookError, OSError) as error:
         print(f"postgresql: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1) from error
@@ -68,6 +72,18 @@ def main(arguments: list[str] | None = None) -> None:
     for name, value in SETTINGS.items():
         argv += ["-c", f"{name}={value}"]
     os.execv(argv[0], argv)  # noqa: S606 - the only one: postgres takes this process's place, its pid and its log
+
+
+def _require_major(data: Path, major: str) -> None:
+    """Refuse the data of an image of another major version, as PostgreSQL does: here one program serves for all."""
+    made = data / _MAJOR
+    by = made.read_text() if made.exists() else major
+    if major and by != major:
+        print("FATAL:  database files are incompatible with server", file=sys.stderr)
+        said = f"The data directory was initialized by PostgreSQL version {by}, which is not compatible with this version {major}."
+        print(f"DETAIL:  {said}", file=sys.stderr, flush=True)
+        raise SystemExit(1)
+    made.write_text(by)
 
 
 def _make_ours(data: Path, sockets: Path) -> None:

