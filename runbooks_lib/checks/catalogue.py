@@ -188,7 +188,8 @@ def unmet(report: Report, *, changing: bool) -> RunbookError | None:
     # Of symptoms first the one that has evidence; of what one saw the first line is the worst.
     ranks = {one.id: one.symptom * (1 if one.evidence else 2) for one in (*failed, *unknown)}
     bad = [one for found in (failed, unknown) for one in sorted(found, key=lambda one: ranks[one.id])]
-    told = "; ".join(f"{one.title}: {one.observed.partition(chr(10))[0].rstrip('.')}" for one in bad[:5])
+    told = "; ".join(f"{one.title}: {one.observed.partition(chr(10))[0].rstrip('.')}" for one in bad[:3])
+    told += f"; and {len(bad) - 3} more, in the table" if bad[3:] else ""
     besides = f", {len(unknown)} could not be made" if unknown else ""
     remedy, evidence = next(((one.remedy, one.evidence) for one in bad if one.remedy), ("", ""))
     number, what = (len(failed), f"failed{besides}") if failed else (len(unknown), "could not be made")

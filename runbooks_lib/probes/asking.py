@@ -96,7 +96,7 @@ def asking(product: str, access: Access, *errors: type[Exception]) -> Iterator[N
     except Exception as error:
         if not isinstance(error, (*errors, Seen, OSError)):
             raise
-        filling = {"product": product, "user": access.user or "a user without a name"}
+        filling = {"product": product, "user": access.user or "its default user"}
         filling |= {"database": access.database or "it", "error": type(error).__name__} | getattr(error, "filling", {})
         found = clause("services", error)
         says, step = found["says"].format(**filling), found["next"].format(**filling)

@@ -227,7 +227,7 @@ def test_redis_is_asked_with_its_password(redis_with_password: Address, redis_pa
         (Access(), "Redis asks for a password, and none is given."),
         (
             Access(password="wrong-and-long"),
-            "Redis refuses the password of a user without a name, or has no such user.",
+            "Redis refuses the password of its default user, or has no such user.",
         ),
         (Access(user="app", password="wrong-and-long"), "Redis refuses the password of app, or has no such user."),
     ],
