@@ -2,24 +2,29 @@
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Mapping
+from getpass import getpass
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from runbooks_lib.errors import UsageError, refused
-from runbooks_lib.parameters import parse_reference, resolve_path
+from runbooks_lib.parameters import Reference, parse_reference, resolve_path
 from runbooks_lib.redaction import Redactor
 
 ReadSecret = Callable[[str, str], Mapping[str, str]]
 
 
-def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redactor) -> SecretStr:
+def resolve(
+    reference: str, *, read_secret: ReadSecret | None, redactor: Redactor, typed: dict[str, str] | None = None
+) -> SecretStr:
     """The secret that a reference names; the redactor knows it before this returns.
 
     Args:
-        reference: ``env:NAME``, ``file:PATH`` or ``k8s:NAMESPACE/NAME#KEY``.
+        reference: ``env:NAME``, ``file:PATH``, ``k8s:NAMESPACE/NAME#KEY`` or ``prompt:NAME``.
         read_secret: Gives a Secret's decoded keys by namespace and name; ``None`` where there is no cluster.
+        typed: What a person has typed already, by its reference; ``None`` where nobody is to be asked.
 
     Raises UsageError: The reference is malformed, or what it names is missing, empty or open to other users.
     """
@@ -31,6 +36,8 @@ def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redacto
         value, step = os.environ.get(parsed.name, ""), f"export {parsed.name}=… where the runbook is started"
     elif parsed.scheme == "file":
         value, step = _from_file(resolve_path(parsed.name)), "Write the secret into it."
+    elif parsed.scheme == "prompt":
+        value, step = _typed(parsed, typed), "Type it when you are asked for it."
     elif read_secret is not None:
         keys = read_secret(parsed.namespace, parsed.name)
         value = keys.get(parsed.key, "")
@@ -41,6 +48,18 @@ def resolve(reference: str, *, read_secret: ReadSecret | None, redactor: Redacto
         raise UsageError(f"The secret {reference} is missing or empty.", next_step=step)
     redactor.register(value, reference)
     return SecretStr(value)
+
+
+def _typed(parsed: Reference, typed: dict[str, str] | None) -> str:
+    """What a person types, unseen, once in a kernel."""
+    if typed is None or not ("ipykernel" in sys.modules or sys.stdin.isatty()):
+        raise refused("nobody to ask", name=parsed.name)
+    if parsed.text not in typed:
+        try:
+            typed[parsed.text] = getpass(f"{parsed.name}: ")
+        except (EOFError, NotImplementedError) as error:
+            raise refused("nobody to ask", name=parsed.name) from error
+    return typed[parsed.text]
 
 
 def _from_file(path: Path) -> str:

@@ -9,11 +9,12 @@ from runbooks_lib.parameters.documents import Path
 from runbooks_lib.redaction import Redactor
 
 #: How to write one, in the words of every sentence that asks for it.
-HOW = '{from: "env:NAME"}, {from: "file:PATH"} or {from: "k8s:NAMESPACE/NAME#KEY"}'
+HOW = '{from: "env:NAME"}, {from: "file:PATH"}, {from: "k8s:NAMESPACE/NAME#KEY"} or {from: "prompt:NAME"}'
 
 _SCHEMES = {
     "env": re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)"),
     "file": re.compile(r"(?P<name>\S.*)"),
+    "prompt": re.compile(r"(?P<name>\S.*)"),
     "k8s": re.compile(r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)#(?P<key>[-._A-Za-z0-9]+)"),
 }
 #: Keys whose value would be a secret itself, and not the name of one.
@@ -22,7 +23,7 @@ _SECRET_KEY = re.compile(r"(?i)(passw(or)?d|token|(?<!existing)(?<!pull)secret|(
 
 @dataclass(frozen=True)
 class Reference:
-    """One parsed reference: its ``text``, and the name of the variable, path of the file, or Secret it means."""
+    """One parsed reference: its ``text``, and the name of the variable, path of the file, Secret or question it means."""
 
     text: str
     scheme: str

@@ -1,7 +1,7 @@
 """What a stage works with: the target's parameters, the two boundaries, and who watches."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runbooks_lib.cluster import Cluster
@@ -24,6 +24,7 @@ class Boundaries:
         observe: The run's journal.
         last_change: Which run was the last to begin a change of this release until a time, if a record here tells.
         ended: Whether a run, by its id, is proved to be over by its record here.
+        typed: The secrets that a person was asked for, by their references.
     """
 
     parameters: Parameters
@@ -34,6 +35,7 @@ class Boundaries:
     note: str
     last_change: Callable[[str], str] = lambda _: ""
     ended: Callable[[str], bool] = lambda _: False
+    typed: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def release(self) -> str:

@@ -12,6 +12,7 @@ from runbooks_lib.parameters import Reference, chart_values, fill_references
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
+from runbooks_lib.results import Json
 
 
 def read_secret(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
@@ -28,7 +29,8 @@ def given(boundaries: Boundaries) -> dict[str, Any]:
 
     def resolved(reference: Reference) -> str:
         read = partial(read_secret, boundaries.cluster)
-        return secrets.resolve(reference.text, read_secret=read, redactor=boundaries.redactor).get_secret_value()
+        how: Json = {"redactor": boundaries.redactor, "typed": boundaries.typed}
+        return secrets.resolve(reference.text, read_secret=read, **how).get_secret_value()
 
     return dict(fill_references(chart_values(boundaries.parameters), resolved))
 

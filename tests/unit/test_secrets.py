@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from runbooks_lib import secrets
 from runbooks_lib.errors import UsageError
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.secrets import resolve
@@ -84,3 +87,48 @@ def test_a_secret_does_not_show_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(SECRET in text for text in shown)
     with pytest.raises(TypeError):
         json.dumps(secret)
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, answer: str | Exception) -> list[str]:
+    """A person before a kernel, who answers so; the questions that they were asked."""
+    questions: list[str] = []
+
+    def getpass(question: str) -> str:
+        questions.append(question)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    monkeypatch.setattr(secrets, "getpass", getpass)
+    return questions
+
+
+def test_a_prompt_is_asked_once_and_the_redactor_knows_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions, redactor, typed = asked(monkeypatch, SECRET), Redactor(), dict[str, str]()
+    for _ in range(2):
+        found = resolve("prompt:of the database", read_secret=None, redactor=redactor, typed=typed)
+        assert found.get_secret_value() == SECRET
+    assert questions == ["of the database: "]
+    assert redactor.redact(f"it is {SECRET}") == "it is «redacted:prompt:of the database»"
+
+
+@pytest.mark.parametrize("error", [EOFError(), NotImplementedError("raw_input was called, but this frontend…")])
+def test_where_nobody_answers_a_prompt_is_refused(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    asked(monkeypatch, error)
+    with pytest.raises(UsageError, match="Nobody can be asked for the secret prompt:x here") as caught:
+        resolve("prompt:x", read_secret=None, redactor=Redactor(), typed={})
+    assert "JupyterLab" in caught.value.next_step
+
+
+def test_who_closes_a_record_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = asked(monkeypatch, SECRET)
+    with pytest.raises(UsageError, match="Nobody can be asked"):
+        resolve("prompt:x", read_secret=None, redactor=Redactor())
+    assert questions == []
+
+
+def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    with pytest.raises(UsageError, match="Nobody can be asked"):
+        resolve("prompt:x", read_secret=None, redactor=Redactor(), typed={})

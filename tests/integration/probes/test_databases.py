@@ -225,10 +225,7 @@ def test_redis_is_asked_with_its_password(redis_with_password: Address, redis_pa
     ("access", "said"),
     [
         (Access(), "Redis asks for a password, and none is given."),
-        (
-            Access(password="wrong-and-long"),
-            "Redis refuses the password of its default user, or has no such user.",
-        ),
+        (Access(password="wrong-and-long"), "Redis refuses the password of its default user, or has no such user."),
         (Access(user="app", password="wrong-and-long"), "Redis refuses the password of app, or has no such user."),
     ],
 )

@@ -29,7 +29,7 @@ def test_a_reference_is_read(text: str, reference: Reference) -> None:
     "text", ["", "hunter22", "env:", "env:1X", "env:A B", "file:", "k8s:name#key", "k8s:ns/name", "vault:x", "ENV:X"]
 )
 def test_what_is_no_reference_gets_told_how_to_write_one_and_is_not_repeated(text: str) -> None:
-    with pytest.raises(ValueError, match=r"env:NAME.*file:PATH.*k8s:NAMESPACE/NAME#KEY") as caught:
+    with pytest.raises(ValueError, match=r"env:NAME.*file:PATH.*k8s:NAMESPACE/NAME#KEY.*prompt:NAME") as caught:
         parse_reference(text)
     assert "hunter22" not in str(caught.value)
 
@@ -105,5 +105,5 @@ def test_a_secret_in_clear_refuses_the_file_with_its_line_and_how_to_write_it(
         parameters.load(write(minimal + "values:\n  redis:\n    password: hunter22\n"))
     assert caught.value.summary == (
         "parameters/mine.yaml:10: values.redis.password must not hold a secret in clear; "
-        'write {from: "env:NAME"}, {from: "file:PATH"} or {from: "k8s:NAMESPACE/NAME#KEY"}'
+        'write {from: "env:NAME"}, {from: "file:PATH"}, {from: "k8s:NAMESPACE/NAME#KEY"} or {from: "prompt:NAME"}'
     )

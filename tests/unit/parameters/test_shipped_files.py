@@ -63,4 +63,4 @@ def test_the_mainland_file_pulls_everything_from_the_mainland() -> None:
 
 def test_the_references_that_the_manual_page_shows_are_real_ones() -> None:
     shown = re.findall(r'\{from: "([^"]+)"\}', (ROOT / "parameters/builtin.yaml").read_text())
-    assert [parameters.parse_reference(text).scheme for text in shown] == ["env", "file", "k8s"]
+    assert [parameters.parse_reference(text).scheme for text in shown] == ["env", "file", "k8s", "prompt"]
