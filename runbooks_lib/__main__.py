@@ -13,6 +13,7 @@ if (
 
 import json
 from collections.abc import Callable
+from functools import reduce
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
@@ -66,7 +67,7 @@ def run(
 
     how: Json = {"approve": approve, "output_directory": output_directory, "observe": unobserved if as_json else hear}
     summary = headless.run_stage(stage, parameters_file, overrides=overrides or (), **how)
-    say(summary.model_dump_json(indent=2) if as_json else ending(summary, told=summary.summary in heard))
+    say(summary.model_dump_json(indent=2) if as_json else ending(summary, heard))
     raise typer.Exit(summary.exit_code)
 
 
@@ -167,9 +168,10 @@ def plan_text(made: Plan) -> str:
     return "\n".join([*lines, f"digest: {made.digest}"])
 
 
-def ending(summary: RunSummary, *, told: bool) -> str:
-    """The last lines of a run: outcome, sentence unless it was told already, record."""
-    why = "" if told else f" {summary.summary}"
+def ending(summary: RunSummary, heard: list[str]) -> str:
+    """The last lines of a run: outcome, what of its sentence was not told already, record."""
+    rest = reduce(lambda said, told: said.replace(told, "") if told else said, heard, summary.summary).strip()
+    why = f" {rest}" if rest else ""
     return f"{summary.stage}: {summary.outcome} (exit code {summary.exit_code}).{why}\nrecord: {summary.folder}"
 
 

@@ -10,7 +10,7 @@ from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, annotation, hook_objects, objects_of
-from runbooks_lib.release.plan import STUCK, Proposal, propose, state_of
+from runbooks_lib.release.plan import Proposal, propose, state_of, stuck
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json
 from runbooks_lib.threads import once
@@ -45,9 +45,8 @@ class Subject:
         try:
             if self.stored is not None and self.stored.pending:
                 # Helm would refuse it in words that don't say why.
-                raise refused(
-                    "stuck", release=self.boundaries.release, told=state_of(self.boundaries, self.stored), stuck=STUCK
-                )
+                told = state_of(self.boundaries, self.stored)
+                raise refused("stuck", release=self.boundaries.release, told=told, stuck=stuck(self.stored))
             return propose(self.boundaries, upgrade=self.stored is not None)
         except RunbookError as error:
             return error
@@ -175,7 +174,7 @@ def state(subject: Subject) -> Answer:
         )
     told = state_of(subject.boundaries, stored)
     if stored.pending:
-        return Answer("fail", told, remedy=STUCK)
+        return Answer("fail", told, remedy=stuck(stored))
     return Answer("pass" if stored.status == "deployed" else "warn", told)
 
 

@@ -6,7 +6,7 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import last_words
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
 from runbooks_lib.release.owners import standing_of
-from runbooks_lib.release.plan import STUCK, state_of
+from runbooks_lib.release.plan import state_of, stuck
 from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Json
@@ -92,8 +92,14 @@ def status(subject: Subject) -> Answer:
         return Answer("fail", f"no release {target.release} in namespace {target.namespace}")
     observed = state_of(subject.boundaries, stored)
     if stored.status != "deployed":
-        remedy = STUCK if stored.pending else "Run 04_upgrade with the same parameters, or 05_uninstall to start anew."
-        return Answer("fail", observed, remedy=remedy, symptom=not stored.pending)
+        remedy = (
+            stuck(stored)
+            if stored.pending
+            else "Run 04_upgrade with the same parameters, or 05_uninstall to start anew."
+        )
+        # Of an operation that was stopped everything else comes that is not there.
+        stopped = stored.pending or "context canceled" in stored.description
+        return Answer("fail", observed, remedy=remedy, symptom=not stopped)
     return Answer("pass", observed)
 
 

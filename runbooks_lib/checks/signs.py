@@ -9,6 +9,7 @@ from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.evidence import learn
 from runbooks_lib.release.manifest import hook_objects
+from runbooks_lib.release.plan import state_of
 from runbooks_lib.release.pods import statuses_of, troubles_of
 from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Finding, Json
@@ -61,7 +62,7 @@ def _release(subject: Subject) -> Iterator[Sign]:
     stored, boundaries = subject.stored, subject.boundaries
     if stored is None:
         return
-    yield Sign("release", f"revision {stored.revision}", f"{stored.status}: {stored.description}")
+    yield Sign("release", f"revision {stored.revision}", f"{stored.status}: {state_of(boundaries, stored)}")
     if stored.revision > 1:
         now = {path for path, _ in leaves(stored.values)}
         before = boundaries.helm.values(boundaries.release, stored.revision - 1)

@@ -30,6 +30,7 @@ _LONGEST_FOLDER = 90
 
 _LOOK = "Look at the target with 03_verify before anything else is changed."
 _AGAIN = "Run it again when you want."
+_KEPT = " Nothing was changed."
 _DIED = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
 
 
@@ -117,7 +118,7 @@ class Session:
     def _stopped(self, *, changed: bool) -> Interrupted:
         """The sentence for a signal, with its own exit code."""
         name = signal.Signals(self.stop.signal).name
-        kept = "" if changed else " Nothing was changed."
+        kept = "" if changed else _KEPT
         stopped = Interrupted(f"The run was interrupted by {name}.{kept}", next_step=_LOOK if changed else _AGAIN)
         stopped.exit_code = 128 + self.stop.signal  # type: ignore[misc]  # this one's own
         return stopped
@@ -128,9 +129,14 @@ class Session:
         try:
             yield
         except RecordError as error:
-            ended = (self.ending or {}).get("summary", "The notebook was run to its end.")
+            told = self.ending or {}
+            ended = told.get("summary", "The notebook was run to its end.")
             said = ended if error.summary in ended else f"{ended} {error.summary}"
-            self.unwritten = RecordError(said, next_step=error.next_step)
+            events = records.read_events(self.folder) if self.folder else []
+            if not any(event["kind"] == "change.started" for event in events) and _KEPT not in said:
+                said += _KEPT
+            steps = dict.fromkeys(filter(None, (told.get("next_step"), error.next_step)))
+            self.unwritten = RecordError(said, next_step=" ".join(steps))
             self.ending = records.describe(self.unwritten)
 
     def _append(self, *events: tuple[str, Json]) -> None:

@@ -15,6 +15,7 @@ from runbooks_lib import parameters, records
 from runbooks_lib.errors import RecordError, refused
 from runbooks_lib.headless.stopping import Stop
 from runbooks_lib.records.folder import EVENTS
+from runbooks_lib.records.notebook import unreadable
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, Observe, Plan, RunSummary, unobserved
 
@@ -101,8 +102,10 @@ def check_readable(notebook: Path) -> None:
         cells, version = content["cells"], content["nbformat"]
     except (ValueError, KeyError, TypeError) as error:
         raise refused("no notebook", path=notebook, error="it is not the JSON of a notebook with cells") from error
-    if version != 4 or not isinstance(cells, list):
+    if version != 4:
         raise refused("no notebook", path=notebook, error=f"its format is {version}, and 4 is needed")
+    if why := unreadable(cells):
+        raise refused("no notebook", path=notebook, error=why)
     if not ((content.get("metadata") or {}).get("kernelspec") or {}).get("name"):
         raise refused("no notebook", path=notebook, error="it names no kernel (metadata.kernelspec.name)")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from runbooks_lib.errors import Outcome, RecordClosed, RecordError
+from runbooks_lib.errors import Outcome, RecordClosed, RecordError, words
 from runbooks_lib.process import end_left_over, proved_gone
 from runbooks_lib.records.folder import (
     MANIFEST,
@@ -64,6 +64,10 @@ def close(
     return summary_of(folder)
 
 
+#: What a journal proves that simply ends.
+_STOPS = "The journal stops in the middle: the run was killed, or could not write any more."
+
+
 def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, resolve: Resolve | None = None) -> RunSummary:
     """Close a record that no Seal cell did: the outcome is what the journal proves.
 
@@ -76,7 +80,7 @@ def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, resolve: R
     events = read_events(folder)
     outcome, exit_code, summary = outcome_of(events)
     if closer == "sweep" and not any(event["kind"] in {"error.raised", "run.ended"} for event in events):
-        outcome, summary = "abandoned", f"The run was killed. {summary}"
+        outcome, summary = "abandoned", f"{_STOPS} {summary}"
     if resolve and not resolve(folder, redactor):
         outcome, exit_code = "quarantined", 8
         summary = f"The record was quarantined: its secrets can't be looked up to search it for them. {summary}"
@@ -104,7 +108,7 @@ def ended(records_root: Path, run: str) -> bool:
 
 def _swept(folder: Path, ended: list[str], resolve: Resolve) -> Event:
     told: Json = {"run": run_id(folder), "stage": stage_of(folder), "folder": str(folder)}
-    told["ended"] = f"; what it had left at work was ended: {', '.join(ended)}" if ended else ""
+    told["ended"] = f" What it had left at work was ended: {', '.join(ended)}." if ended else ""
     try:
         # One redactor a record: what is secret in one may be a plain word in another.
         with suppress(RecordClosed), locked(folder) as handle:
@@ -118,9 +122,10 @@ def _swept(folder: Path, ended: list[str], resolve: Resolve) -> Event:
                     data={"programs": ended},
                 )
         closed = close_as_proved(folder, Redactor(), closer="sweep", resolve=resolve)
-        return Event(kind="run.swept", data={**told, "outcome": f"is closed as {closed.outcome}: {closed.summary}"})
-    except RecordError as error:
-        return Event(kind="run.swept", data={**told, "outcome": f"can't be closed: {error.summary}"})
+        told["outcome"] = f"is closed as {closed.outcome}: {closed.summary}"
+    except Exception as error:  # noqa: BLE001 - whatever somebody's record holds, it must not keep others from working
+        told["outcome"] = f"can't be closed: {words(error).rstrip('.')}; if nobody needs it, remove {folder}"
+    return Event(kind="run.swept", data=told)
 
 
 def _unattended(folder: Path, first: int | None = None) -> bool:

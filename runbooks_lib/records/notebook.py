@@ -91,9 +91,21 @@ def read(content: str) -> Json:
     """A notebook file as plain data; what is not a notebook counts as an empty one."""
     with suppress(ValueError):
         notebook: Any = json.loads(content)
-        if isinstance(notebook, dict) and isinstance(notebook.get("cells"), list):
+        if isinstance(notebook, dict) and not unreadable(notebook.get("cells")):
             return {"cells": notebook["cells"], "metadata": notebook.get("metadata") or {}}
     return {"cells": [], "metadata": {}}
+
+
+def unreadable(cells: Any) -> str:
+    """Why the cells of a notebook can't be read; empty where they can."""
+    if not isinstance(cells, list):
+        return "it has no list of cells"
+    sound = (
+        isinstance(cell, dict) and cell.get("cell_type") and isinstance(cell.get("source"), str | list)
+        for cell in cells
+    )
+    broken = [number for number, is_sound in enumerate(sound, start=1) if not is_sound]
+    return f"its cell {broken[0]} has no type or no source" if broken else ""
 
 
 def _blank(cell: Json) -> Json:

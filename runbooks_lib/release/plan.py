@@ -19,11 +19,8 @@ from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
 
 _DATA_KINDS = ("PersistentVolumeClaim", "Secret")
-#: What to do about a release whose last operation was cut off.
-STUCK = (
-    "If no other helm is at work on it, remove it with 05_uninstall, which keeps the data, and install again; "
-    "an upgrade that was cut off can also be taken back by hand with `helm rollback`."
-)
+_STUCK = "If no other helm is at work on it, remove it with 05_uninstall, which keeps the data, and install again"
+_BACK = "; an upgrade that was cut off can also be taken back by hand with `helm rollback`"
 
 
 #: What to do before a release goes that alone still knows a password.
@@ -163,8 +160,13 @@ def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = Fals
     if stored is None:
         raise refused("no release", release=boundaries.release, namespace=boundaries.namespace, verb=verb)
     if stored.pending and not any_state:
-        raise refused("stuck", release=boundaries.release, told=state_of(boundaries, stored), stuck=STUCK)
+        raise refused("stuck", release=boundaries.release, told=state_of(boundaries, stored), stuck=stuck(stored))
     return stored
+
+
+def stuck(stored: Release) -> str:
+    """What to do about a release whose last operation was cut off."""
+    return f"{_STUCK}{_BACK if stored.status == 'pending-upgrade' else ''}."
 
 
 def state_of(boundaries: Boundaries, stored: Release) -> str:

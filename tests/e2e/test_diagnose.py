@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 
 import pytest
 import unseen_chart
+from faults import until
 from releases import Live, change
 from runs import Open
 from servers import Address, Postgres
 
+from runbooks_lib import parameters, process
 from runbooks_lib.checks import diagnosis
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed
 from runbooks_lib.results import Json, Report
-from runbooks_lib.stages import diagnose, install, upgrade
+from runbooks_lib.stages import diagnose, install, upgrade, verify
 from sandbox.nodes import PREFIX
 
 WORKER = ("apps/v1", "Deployment", "celery-worker")
@@ -219,6 +221,28 @@ def test_a_release_that_was_cut_off_and_a_failed_hook_come_first(broken: Broken,
     body = {"data": {"release": packed}, "metadata": {"labels": {"status": "pending-upgrade"}}}
     broken.cluster.patch("v1", "Secret", secret["metadata"]["name"], body, broken.namespace)
     broken.comes_first("stuck-release", "pending-upgrade", **sets)
+    # What can't be asked of an external store is no word about one.
+    causes = {found.id: found.status for found in broken.causes(**sets).findings}
+    assert causes == {"cause.stuck-release": "fail", "cause.configuration-missing": "warn"}
+
+
+def test_an_upgrade_that_was_stopped_comes_before_what_it_left_out(
+    broken: Broken, sandbox: Any, tmp_path: Path
+) -> None:
+    chart = unseen_chart.write(tmp_path)
+    sets = unseen_chart.overrides(chart)
+    change(broken.opened("install", **sets), install)
+    settings = broken.opened("verify").parameters
+    argv = [str(parameters.resolve_path(settings.helm.executable)), "upgrade", broken.release, str(chart)]
+    argv += ["--namespace", broken.namespace, "--kubeconfig", str(sandbox.kubeconfig), "--set", "tide.waitsFor=nobody"]
+    helm = process.start(argv, log=tmp_path / "helm.log")
+    until(lambda: broken.opened("verify").boundaries.helm.status(broken.release).pending or None)
+    process.stop(helm, grace=20)
+    broken.comes_first("stopped-operation", "context canceled", **sets)
+    status = next(
+        found for found in verify.there(broken.opened("verify", **sets)).findings if found.id == "release.status"
+    )
+    assert (status.status, status.symptom) == ("fail", False)
 
 
 def test_every_known_cause_is_provoked_here() -> None:

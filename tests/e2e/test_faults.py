@@ -21,7 +21,7 @@ from runbooks_lib.stages import uninstall, upgrade
 HELM = "failed: `helm {stage}` was killed (signal 9) before it was done."
 KERNEL = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
 STOPPED = "was interrupted."
-COMMAND = "The run was killed. A change was begun, and it is not known how it ended."
+COMMAND = "The journal stops in the middle: the run was killed, or could not write any more. A change was begun, and it is not known how it ended."
 
 #: Who is killed · in which stage · the command's exit code · the record's outcome and summary (its exit code is 6)
 #: · what the release is then · whether its Lease is left. Where Helm could still be ended by SIGTERM, it has told.
@@ -152,7 +152,7 @@ def test_the_helm_of_a_kernel_that_a_person_ran_and_that_was_killed_does_not_out
 
     closed = told(moment, "kill -9 kernel (plain papermill)", 0, "abandoned", COMMAND)
     assert f"found run {closed.run_id} of upgrade, whose process is gone: it is closed as abandoned" in repr(run)
-    assert "what it had left at work was ended: helm (" in repr(run)
+    assert "What it had left at work was ended: helm (" in repr(run)
     scene.expire()
     with scene.opened():
         assert uninstall.confirm(*scene.change("uninstall")).verdict == "pass"

@@ -375,12 +375,27 @@ def test_a_signal_while_the_kernel_starts_ends_it_at_once(
         ("", "can't be read as a notebook: it is not the JSON of a notebook with cells"),
         ('{"cells": [', "can't be read as a notebook: it is not the JSON of a notebook with cells"),
         ("[]", "can't be read as a notebook: it is not the JSON of a notebook with cells"),
+        ('{"nbformat": 4, "cells": 1}', "can't be read as a notebook: it has no list of cells"),
+        (
+            '{"nbformat": 4, "cells": [{"cell_type": "markdown", "source": ""}, {"cell_type": "code", "source": null}]}',
+            "can't be read as a notebook: its cell 2 has no type or no source",
+        ),
         (json.dumps(BARE | {"metadata": SPEC}), "takes no parameters_file"),
         (json.dumps(BARE), "it names no kernel"),
         ('{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "cells": []}', "its format is 3, and 4 is needed"),
         ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "its format is 99, and 4 is needed"),
     ],
-    ids=["empty", "half", "no notebook", "no parameters cell", "no kernel", "of an old format", "of a later format"],
+    ids=[
+        "empty",
+        "half",
+        "no notebook",
+        "no cells",
+        "no source",
+        "no parameters cell",
+        "no kernel",
+        "of an old format",
+        "of a later format",
+    ],
 )
 def test_what_is_no_notebook_of_ours_opens_no_run(project: Path, write: Write, content: str, said: str) -> None:
     write(OPEN, SEAL).write_text(content)

@@ -14,6 +14,7 @@ import pytest
 from runbooks_lib import process, records
 from runbooks_lib.errors import CheckFailed, RecordError, UsageError
 from runbooks_lib.process import identity
+from runbooks_lib.records import closing
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, RunSummary, digest_bytes
 
@@ -224,7 +225,10 @@ def test_a_run_whose_writers_are_gone_is_abandoned(tmp_path: Path, folder: Path)
     swept = closed_by_sweep(tmp_path)
 
     assert (swept.outcome, swept.exit_code) == ("abandoned", 6)
-    assert swept.summary == "The run was killed. Not every cell of the notebook was run."
+    assert (
+        swept.summary
+        == "The journal stops in the middle: the run was killed, or could not write any more. Not every cell of the notebook was run."
+    )
     assert records.read_events(folder)[-1]["data"]["closer"] == "sweep"
     assert records.sweep(tmp_path, lambda folder, redactor: True) == []
 
@@ -345,6 +349,28 @@ def test_a_record_whose_secrets_cannot_be_looked_up_again_is_quarantined(tmp_pat
 
     assert (swept.outcome, swept.exit_code) == ("quarantined", 8)
     assert "its secrets can't be looked up" in swept.summary
+
+
+@pytest.mark.parametrize("cell", [None, {"cell_type": "code"}, {"cell_type": "code", "source": None}, {"source": ""}])
+def test_a_record_of_an_odd_notebook_is_closed_and_keeps_nobody_from_working(
+    tmp_path: Path, folder: Path, cell: Any
+) -> None:
+    (folder / "input.ipynb").write_text(json.dumps({"cells": [cell], "metadata": {}}))
+    gone(folder)
+    assert closed_by_sweep(tmp_path).outcome == "abandoned"
+
+
+def test_whatever_a_record_breaks_on_its_folder_is_named(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone(folder)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise KeyError("source")
+
+    monkeypatch.setattr(closing, "close", broken)
+    (event,) = records.sweep(tmp_path, lambda folder, redactor: True)
+    assert event.data["outcome"] == f"can't be closed: KeyError: 'source'; if nobody needs it, remove {folder}"
 
 
 def test_a_sweep_searches_each_record_for_the_secrets_of_its_own_run(tmp_path: Path, folder: Path) -> None:
