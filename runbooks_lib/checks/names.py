@@ -3,8 +3,10 @@
 import re
 
 from runbooks_lib import probes
+from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
+from runbooks_lib.release.manifest import annotation
 from runbooks_lib.results import Json
 
 #: Below which words CSGHub's chart tells its address, and within how many lines; the guide looks there.
@@ -58,3 +60,24 @@ def notes(subject: Subject) -> Answer:
         return Answer("pass", f"the notes of {called} say {url}, as csghub.external_url does")
     said = f"the notes of {called} say {url}, csghub.external_url is {csghub.external_url}"
     return Answer("warn", said, remedy=f'If the notes are right, write under csghub: external_url: "{url}"')
+
+
+def sees_us(subject: release.Subject) -> Answer:
+    """Whether CSGHub's own configuration points at this release, or somebody has seen it use Dataflow."""
+    parameters, cluster = subject.boundaries.parameters, subject.boundaries.cluster
+    hosts = [str(host) for obj in routes_of(subject.objects) for host in obj["spec"].get("hostnames") or ()]
+    hosts += [f"{obj['metadata']['name']}.{subject.boundaries.namespace}" for obj in subject.rendered("Service")]
+    answer = parameters.verify.csghub
+    if answer:
+        return Answer("pass" if answer.works else "fail", f"{answer.by} has tried it on {answer.on}: {answer.seen}")
+    for found in cluster.list("v1", "ConfigMap", parameters.csghub.namespace) if parameters.csghub.release else ():
+        of = annotation(found, "meta.helm.sh/release-name")
+        for key, text in (found.get("data") or {}).items() if of == parameters.csghub.release else ():
+            if host := next((host for host in hosts if host in text), ""):
+                return Answer("pass", f"ConfigMap {found['metadata']['name']} of CSGHub names {host} ({key})")
+    looked = (
+        f"no ConfigMap of release {parameters.csghub.release} names it"
+        if parameters.csghub.release
+        else "csghub.release is not set"
+    )
+    return Answer("unknown", f"{looked}, and nobody has said that it was tried")

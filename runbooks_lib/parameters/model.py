@@ -113,10 +113,20 @@ class Policy(Section):
     take_over: str = ""
 
 
+class Tried(Section):
+    """What somebody has seen who tried by hand what no check can: who, on which day, and what happened."""
+
+    works: bool
+    by: str = Field(min_length=1)
+    on: Annotated[str, AfterValidator(_day)]
+    seen: str = Field(min_length=1)
+
+
 class VerifySettings(Section):
-    """What the stage verify expects."""
+    """What the stage verify expects, and what it was told."""
 
     expect: Literal["present", "absent"] = "present"
+    csghub: Tried | None = None
 
 
 class Waiver(Section):

@@ -38,6 +38,8 @@ class Verified:
         answers = [event["data"] for event in events if event["kind"] == "check.answered"]
         self.said = {answer["id"]: answer["observed"] for answer in answers}
         self.red = {answer["id"]: answer["status"] for answer in answers if answer["status"] != "pass"}
+        # No CSGHub of the sandbox uses it.
+        assert self.red.pop("csghub.sees-dataflow", "warn") == "warn"
 
     def lines(self, check: str) -> set[str]:
         return set(self.said[check].split("\n"))

@@ -9,11 +9,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.names import url_in
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.results import Finding
+from runbooks_lib.results import Finding, Json
 
 #: As CSGHub's chart tells it.
 NOTES = """\
@@ -144,3 +145,75 @@ def test_the_address_is_the_first_one_near_the_heading(notes: str, url: str) -> 
 def test_no_password_of_an_address_is_ever_taken_for_a_part_of_it(text: str, password: str) -> None:
     secret = f"S3cret{password.replace('/', '')}"
     assert "S3cret" not in url_in(f"Access your CSGHub: http://root:{secret}@hub {text.replace('S3cret', '')}")
+
+
+# ---- does CSGHub use it
+
+ROUTE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: dataflow}
+spec: {hostnames: [dataflow.example.com]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: dataflow-dataflow}
+"""
+
+
+def config(release: str, text: str) -> Json:
+    annotations = {"meta.helm.sh/release-name": release}
+    return {
+        "kind": "ConfigMap",
+        "metadata": {"name": "csghub-server", "namespace": "csghub", "annotations": annotations},
+        "data": {"DATAFLOW": text},
+    }
+
+
+@pytest.mark.parametrize(
+    ("named", "maps", "status", "said"),
+    [
+        (
+            "",
+            [config("csghub", "http://dataflow.example.com")],
+            "warn",
+            "csghub.release is not set, and nobody has said",
+        ),
+        ("csghub", [], "warn", "no ConfigMap of release csghub names it"),
+        ("csghub", [config("other", "http://dataflow.example.com")], "warn", "no ConfigMap of release csghub names it"),
+        (
+            "csghub",
+            [config("csghub", "http://dataflow.example.com")],
+            "pass",
+            "csghub-server of CSGHub names dataflow.ex",
+        ),
+        (
+            "csghub",
+            [config("csghub", "http://dataflow-dataflow.csghub:8000")],
+            "pass",
+            "names dataflow-dataflow.csghub (",
+        ),
+    ],
+)
+def test_csghubs_own_configuration_says_whether_it_uses_this_dataflow(
+    world: Any, named: str, maps: list[Json], status: str, said: str
+) -> None:
+    world.stored(ROUTE)
+    world.settings["csghub"]["release"] = named
+    world.cluster.add(*maps)
+    found = sees(world)
+    assert (found.status, said in found.observed) == (status, True), found.observed
+    assert "verify: csghub: {works: true" in found.remedy
+
+
+@pytest.mark.parametrize(("works", "status"), [(True, "pass"), (False, "fail")])
+def test_what_somebody_has_tried_is_told_with_who_and_when(world: Any, works: bool, status: str) -> None:
+    world.stored(ROUTE)
+    world.settings["verify"] = {"csghub": {"works": works, "by": "Li", "on": "2026-11-25", "seen": "a job ended"}}
+    found = sees(world)
+    assert (found.status, found.observed) == (status, "Li has tried it on 2026-11-25: a job ended")
+
+
+def sees(world: Any) -> Finding:
+    (check,) = [one for one in FAMILIES["verify"] if one.id == "csghub.sees-dataflow"]
+    return report("verify", "R", [check], release.Subject(world.boundaries), observe=world.told.append).findings[0]

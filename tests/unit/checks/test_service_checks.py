@@ -154,7 +154,7 @@ def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 def found(world: Any, protocol: str) -> Finding:
-    made = report("verify", "R", FAMILIES["verify"][-4:], Subject(world.boundaries), observe=world.told.append)
+    made = report("verify", "R", FAMILIES["verify"][8:12], Subject(world.boundaries), observe=world.told.append)
     return next(item for item in made.findings if item.id == f"services.{protocol}")
 
 
