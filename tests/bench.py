@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,12 @@ import nbformat
 import psutil
 
 from runbooks_lib import headless, process, records
+from runbooks_lib.checks.catalogue import Check, report
+from runbooks_lib.checks.families import FAMILIES
+from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.results import RunSummary
+from runbooks_lib.results import Event, RunSummary
+from runbooks_lib.run import Run
 from sandbox import lifecycle, rehearsal, toolchain
 from sandbox.state import State
 
@@ -33,6 +37,13 @@ NAME = "bench"
 
 #: What the project allows itself, warm.
 UP_SECONDS, UP_MIB, REHEARSAL_SECONDS, STAGE_SECONDS = 10.0, 1.2 * 1024, 90.0, 1.5
+#: For the checks that ask the cluster alone: what four such checks of another project take.
+CLUSTER_SECONDS = 1.24
+#: Those that ask somebody else: Helm, a registry, a name server, CSGHub, external stores.
+ELSEWHERE = frozenset(
+    {"helm.version", "values.effect", "csghub.external-url", "csghub.notes", "images.found", "dns.hosts"}
+    | {f"external.{name}" for name in ("postgresql", "redis", "mongodb")}
+)
 CELLS = (1, 20, 100)
 ROUNDS = 3
 #: What the kernel of an upgrade has imported at its end, besides what comes with these.
@@ -147,6 +158,32 @@ def stage_with_nothing_to_do(state: State) -> None:
             told("  the difference", took - helm, stock, "s", "stock papermill, a notebook with the same imports")
 
 
+def prerequisites(state: State) -> None:
+    """The checks of 01: those that ask the cluster alone, with the chart rendered beforehand, and all of them."""
+    run = Run.open("prerequisites", str(state.parameters_file), record=False)
+
+    def asked(checks: Iterable[Check[Any]]) -> float:
+        def ask() -> None:
+            fresh = Subject(run.boundaries)
+            fresh._proposal = rendered  # type: ignore[misc]  # what `once` would make of it
+            report("prerequisites", "P", checks, fresh, observe=quiet_event)
+
+        return best(ask)
+
+    rendered = Subject(run.boundaries)._proposal
+    local = [check for check in FAMILIES["prerequisites"] if check.id not in ELSEWHERE]
+    told(f"{len(local)} checks that ask the cluster alone", asked(local), CLUSTER_SECONDS, "s", "what they may take")
+    everything = FAMILIES["prerequisites"]
+    slowest = max((asked([check]), check.id) for check in everything)
+    told(
+        f"all {len(everything)} checks of 01 at once", asked(everything), slowest[0], "s", f"the slowest, {slowest[1]}"
+    )
+
+
+def quiet_event(_event: Event) -> None:
+    """Nobody listens."""
+
+
 def _over_helm(work: Callable[[], RunSummary]) -> tuple[float, float, int]:
     """A stage's seconds, those of its helm calls, and how many these were."""
     summaries: list[RunSummary] = []
@@ -215,7 +252,9 @@ def main() -> int:
         imports()
         notebooks(folder)
         whole_rehearsal()
-        stage_with_nothing_to_do(practice_cluster())
+        state = practice_cluster()
+        stage_with_nothing_to_do(state)
+        prerequisites(state)
     return 0
 
 

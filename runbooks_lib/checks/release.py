@@ -1,13 +1,15 @@
 """Is the release there, whole and reachable?"""
 
-from runbooks_lib.checks.catalogue import Answer, Moot
+from datetime import UTC, datetime, timedelta
+
+from runbooks_lib.checks.catalogue import Answer, Moot, together
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import last_words
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.plan import state_of, stuck
-from runbooks_lib.release.pods import trouble_of
+from runbooks_lib.release.pods import statuses_of, trouble_of
 from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Json
 from runbooks_lib.threads import once
@@ -234,6 +236,22 @@ def routes(subject: Subject) -> Answer:
                 bad.append(f"{key_of(obj)} at {at.get('kind', 'Gateway')} {at.get('name', 'without a name')}: {amiss}")
         bad += [] if parents else [f"{key_of(obj)}: no parent has taken it"]
     return Answer("fail", "; ".join(bad)) if bad else Answer("pass", f"accepted for {', '.join(hosts)}")
+
+
+def restarts(subject: Subject) -> Answer:
+    """Whether a container was started again a short while ago."""
+    since = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    lines = []
+    for pod in subject.pods:
+        for name, status, _ in statuses_of(pod):
+            ended = (status.get("lastState") or {}).get("terminated") or {}
+            if status.get("restartCount") and str(ended.get("finishedAt") or "") >= since:
+                said = f"exit {ended.get('exitCode')} {ended.get('reason', '')}".rstrip()
+                where = f"{pod['metadata']['name']}, container {name}"
+                lines.append(
+                    Answer("warn", f"{where}: started again {status['restartCount']} times, last after {said}")
+                )
+    return together(lines or [Answer("pass", f"{len(subject.pods)} pods, none of them in the last hour")])
 
 
 def conditions(listed: list[Json] | None) -> dict[str, str]:

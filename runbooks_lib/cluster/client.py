@@ -160,6 +160,11 @@ class Cluster(AbstractContextManager["Cluster"]):
         ask = Ask("get", path, "pods/log", pod, namespace, query)
         return self._connection.content(ask).decode("utf-8", errors="replace")
 
+    def kubelet_stats(self, node: str) -> Json:
+        """What a kubelet says of its pods' volumes and use; raises NotFound where it says nothing."""
+        path = f"/api/v1/nodes/{node}/proxy/stats/summary"
+        return self._connection.json(Ask("get", path, "nodes/proxy", node))
+
     def forward(self, namespace: str, pod: str, port: int) -> AbstractContextManager[tuple[str, int]]:
         """A loopback address that leads to a port of a pod; see :func:`runbooks_lib.cluster.forwards.forward`."""
         return forwards.forward(self._connection, namespace, pod, port)

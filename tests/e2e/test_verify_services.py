@@ -40,6 +40,9 @@ class Verified:
         self.red = {answer["id"]: answer["status"] for answer in answers if answer["status"] != "pass"}
         # No CSGHub of the sandbox uses it.
         assert self.red.pop("csghub.sees-dataflow", "warn") == "warn"
+        # Some tests kill what then starts again; a release without TLS has no Secret; no kubelet tells of volumes.
+        for name, state in (("pods.restarts", "warn"), ("tls.secret", "skip"), ("volumes.room", "skip")):
+            assert self.red.pop(name, state) == state
 
     def lines(self, check: str) -> set[str]:
         return set(self.said[check].split("\n"))

@@ -119,6 +119,8 @@ class DictCluster:
         self.ahead = timedelta()
         self.tried: list[Json] = []
         self.rejected: dict[str, Exception] = {}
+        #: What kubelets tell, by their nodes.
+        self.stats: dict[str, Json] = {}
         #: What the server puts into each container of a pod that it is tried with.
         self.defaults: dict[str, Any] = {}
         self.lists: dict[str, Exception] = {}
@@ -225,6 +227,11 @@ class DictCluster:
         if verb == "*":
             return not any(what == plural for _, what in self.refused)
         return (verb, plural) not in self.refused
+
+    def kubelet_stats(self, node: str) -> Json:
+        if node not in self.stats:
+            raise NotFound("It says nothing.")
+        return self.stats[node]
 
     def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 500) -> str:
         text = self.texts.get((f"{pod}/{container}", previous), "")

@@ -9,11 +9,13 @@ import pytest
 import yaml
 from authority import Holder, issue
 
+from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.results import Finding, Json
 
+VERIFY = [check for check in FAMILIES["verify"] if check.id == "tls.secret"]
 CHECKS = [check for check in FAMILIES["prerequisites"] if check.id == "tls.secret"]
 GATEWAY = "gateway.networking.k8s.io/v1"
 NAMESPACE = {"kind": "Namespace", "metadata": {"name": "csghub"}}
@@ -67,6 +69,18 @@ def serves(world: Any) -> Any:
         return world
 
     return renders
+
+
+def test_the_certificate_of_a_release_that_is_there_is_looked_at_too(world: Any, site: Holder, root: Holder) -> None:
+    world.stored("---\n".join(map(yaml.safe_dump, (gateway(listener()), route(*HOSTS)))))
+
+    def seen() -> Finding:
+        subject = release.Subject(world.boundaries)
+        return report("verify", "R", VERIFY, subject, observe=world.told.append).findings[0]
+
+    assert seen().status == "fail"
+    world.cluster.add(secret(site, root))
+    assert seen().status == "pass"
 
 
 def test_a_right_certificate_passes_with_its_names_and_days(serves: Any, site: Holder, root: Holder) -> None:

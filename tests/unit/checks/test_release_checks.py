@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from runbooks_lib.checks.release import Subject
 from runbooks_lib.results import Finding, Json, Report
 
 CHECKS = FAMILIES["verify"][:8]
+MORE = [check for check in FAMILIES["verify"] if check.id in {"pods.restarts", "volumes.room"}]
 
 GATEWAY = "gateway.networking.k8s.io/v1"
 MANIFEST = f"""
@@ -121,6 +123,10 @@ def looked(world: Any, objects: dict[str, Json]) -> Report:
 
 
 def finding(world: Any, objects: dict[str, Json], ident: str) -> Finding:
+    if any(check.id == ident for check in MORE):
+        world.cluster.add(*objects.values())
+        (chosen,) = [check for check in MORE if check.id == ident]
+        return report("verify", "R", [chosen], Subject(world.boundaries), observe=world.told.append).findings[0]
     return next(item for item in looked(world, objects).findings if item.id == ident)
 
 
@@ -325,6 +331,42 @@ def test_a_job_of_the_release_has_to_end_well(
     world.cluster.add(live("batch/v1", "Job", "sow", status={"conditions": conditions} if conditions else {}))
     answer = finding(world, objects, "workloads.available")
     assert (answer.status, said in answer.observed) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("hours", "count", "status"), [(0.5, 3, "warn"), (2, 3, "pass"), (0.5, 0, "pass")], ids=["now", "before", "never"]
+)
+def test_a_container_that_was_started_again_a_short_while_ago_is_told(
+    world: Any, objects: dict[str, Json], hours: float, count: int, status: str
+) -> None:
+    ended = (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    last = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": ended}}
+    container = {"name": "api", "ready": True, "restartCount": count, "lastState": last}
+    set_at(objects, "pod", "status.containerStatuses", [container])
+    answer = finding(world, objects, "pods.restarts")
+    said = "api-1, container api: started again 3 times, last after exit 137 OOMKilled"
+    assert (answer.status, said in answer.observed) == (status, status == "warn")
+
+
+@pytest.mark.parametrize(
+    ("used", "status", "said"),
+    [
+        (50, "pass", "claim data-db-0: 50Gi of 100Gi used (50%)"),
+        (90, "warn", "(90%)"),
+        (99, "fail", "(99%)"),
+        (None, "skip", "no kubelet tells of a volume of this release"),
+    ],
+)
+def test_how_full_a_volume_is_is_what_its_kubelet_says(
+    world: Any, objects: dict[str, Json], used: int | None, status: str, said: str
+) -> None:
+    assert finding(world, objects, "volumes.room").observed == "the kubelets tell nothing of their volumes"
+    volume = {"pvcRef": {"namespace": "csghub", "name": "data-db-0"}, "capacityBytes": 100 * 2**30}
+    volume |= {"usedBytes": used * 2**30} if used is not None else {}
+    other = {"pvcRef": {"namespace": "elsewhere", "name": "data-db-0"}, "capacityBytes": 1, "usedBytes": 1}
+    world.cluster.stats["node-1"] = {"pods": [{"volume": [volume, other, {"name": "scratch"}]}, {}]}
+    answer = finding(world, objects, "volumes.room")
+    assert (answer.status, said in answer.observed) == (status, True), answer.observed
 
 
 def test_a_condition_of_an_older_generation_says_nothing_of_now(world: Any, objects: dict[str, Json]) -> None:
