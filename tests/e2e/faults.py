@@ -68,7 +68,10 @@ class Scene:
     def given(self, stage: str) -> dict[str, Any]:
         """The overrides for a stage; an upgrade is to the second version."""
         chart = unseen_chart.overrides(self.charts[stage == "upgrade"])
-        values = {"values.store.enabled": False, f"values.{self.waits}.waitsFor": self.door}
+        values: dict[str, Any] = {"values.store.enabled": False, f"values.{self.waits}.waitsFor": self.door}
+        # That no node has the door is the point.
+        why = {"images.found": "simulated pods pull nothing", "nodes.room": "the door is opened later"}
+        values["waivers"] = [{"check": name, "reason": said, "until": "2999-12-31"} for name, said in why.items()]
         return {**self.target, **self.policy, **{key: chart[key] for key in chart if key != "values"}, **values}
 
     def helm(self, *words: str) -> str:

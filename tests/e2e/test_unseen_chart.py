@@ -48,6 +48,8 @@ def test_an_unseen_chart_installs_verifies_upgrades_and_uninstalls(
         "services.http",
         "services.mongodb",
         "services.redis",
+        "tls.secret",
+        "volumes.room",
     }
     assert found["release.chart"]["observed"] == "harbour-0.2.0 (app 7)"
     asked = found["services.postgresql"]["observed"]
