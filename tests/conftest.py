@@ -13,12 +13,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from stores import ferretdb, pods, postgres, redis_password, redis_with_password, redis_without_password  # noqa: F401
 
 from runbooks_lib import parameters
 from runbooks_lib.cluster import Cluster
 from sandbox import lifecycle, state, toolchain
+
+# A busy machine is no fault of what is tested.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # A shell that runs the tests in its background has SIGINT ignored, and every program they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
