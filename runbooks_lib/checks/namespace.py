@@ -9,10 +9,12 @@ from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.demand import Claim, asked, claims_of, size_of
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.storage import class_of, default_classes
+from runbooks_lib.cluster import Forbidden
 from runbooks_lib.cluster.quantities import ONE, Amounts, amounts, thousandths, told
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.results import Json
 
+_CLAIM = "PersistentVolumeClaim"
 _LABEL = "pod-security.kubernetes.io/"
 #: How the server speaks of a quota, and of a LimitRange.
 _LIMITED = re.compile(r" quota: | usage per | ratio per ")
@@ -48,7 +50,9 @@ def quota(subject: Subject) -> Answer:
         return Answer("skip", f"{namespace} has neither a ResourceQuota nor a LimitRange")
     said = (f"{each.pods.name}: {each.said}" for each in subject.trials)
     lines = [Answer("fail", each) for each in said if _LIMITED.search(each)]
-    needs = _pods(subject) + _things(subject)
+    claims = [one for one in claims_of(subject.objects) if not cluster.get("v1", _CLAIM, one.name, namespace)]
+    lines += [Answer("fail", f"claim {one.name}: {why}") for one in claims if (why := _refused(subject, one))]
+    needs = _pods(subject) + _things(subject, claims)
     for each in quotas:
         name, spec, status = each["metadata"]["name"], each["spec"], each.get("status") or {}
         if spec.get("scopes") or spec.get("scopeSelector"):
@@ -87,15 +91,24 @@ def _named(spec: Json) -> Amounts:
     return named
 
 
-def _things(subject: Subject) -> Amounts:
+def _refused(subject: Subject, claim: Claim) -> str:
+    """Why the namespace would not take a claim, as far as a quota or a LimitRange is the reason."""
+    made = {"apiVersion": "v1", "kind": _CLAIM, "metadata": {"name": claim.name}, "spec": claim.spec}
+    try:
+        subject.boundaries.cluster.dry_run("create", made, subject.boundaries.namespace)
+    except Forbidden as error:
+        return error.summary if _LIMITED.search(error.summary) else ""
+    return ""
+
+
+def _things(subject: Subject, claims: list[Claim]) -> Amounts:
     """How much would be added of each thing that is no pod, under all names that a quota may count it by."""
     cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
     fresh = [obj for obj in subject.objects if subject.live[key_of(obj, namespace)] is None]
-    fresh = [obj for obj in fresh if obj["kind"] != "PersistentVolumeClaim"]
+    fresh = [obj for obj in fresh if obj["kind"] != _CLAIM]
     # Besides: Helm's own Secret of each revision, and our Lease.
     fresh += [{"apiVersion": "v1", "kind": "Secret"}, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}]
     fresh += [{"apiVersion": "apps/v1", "kind": "ReplicaSet"} for obj in fresh if obj["kind"] == "Deployment"]
-    claims = [one for one in claims_of(subject.objects) if not cluster.get("v1", _CLAIM, one.name, namespace)]
     needs = Amounts()
     for obj in [*fresh, *({"apiVersion": "v1", "kind": _CLAIM} for _ in claims)]:
         what = cluster.resource(obj["apiVersion"], obj["kind"])
@@ -105,9 +118,6 @@ def _things(subject: Subject) -> Amounts:
             needs += _of_service(obj) if obj["kind"] == "Service" else Amounts()
     default = next(iter(default_classes(subject.classes)), "")
     return sum((_of_claim(one, default) for one in claims), needs)
-
-
-_CLAIM = "PersistentVolumeClaim"
 
 
 def _of_service(service: Json) -> Amounts:

@@ -185,6 +185,10 @@ def test_what_a_limit_range_gives_by_default_counts_and_what_it_forbids_is_told(
     until(lambda: "requests.cpu 4.5 needed, 1 left" in ask("namespace.quota").observed)
     plant("v1", "LimitRange", "forbids", namespace, spec={"limits": [{"type": "Pod", "max": {"memory": "1Gi"}}]})
     until(lambda: "maximum memory usage per Pod is 1Gi" in ask("namespace.quota").observed)
+    small = {"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}}
+    plant("v1", "LimitRange", "small", namespace, spec={"limits": [small]})
+    said = "maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 50Gi"
+    until(lambda: said in ask("namespace.quota").observed)
 
 
 def test_pod_security_is_answered_by_the_server_itself_and_nothing_is_left(

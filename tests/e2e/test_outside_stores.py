@@ -15,7 +15,7 @@ from servers import Address, Postgres
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.results import Report
 from runbooks_lib.run import Run
-from runbooks_lib.stages import install, prerequisites, upgrade
+from runbooks_lib.stages import diagnose, install, prerequisites, upgrade
 
 #: One worker runs them all: they share the servers.
 pytestmark = pytest.mark.xdist_group("outside")
@@ -86,6 +86,7 @@ def test_with_all_stores_outside_nothing_of_them_runs_here_and_all_are_asked(
     assert tables[0][0] > 0
     left = postgres.do("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'runbooks_probe%'", database=DATABASES[0])
     assert left[0][0] == 0
+    assert [found.id for found in diagnose.look(opened("diagnose", **outside)).findings] == ["cause.none"]
     again = opened("upgrade", **outside)
     again.require(upgrade.look(again))
     assert upgrade.plan(again).empty

@@ -25,7 +25,7 @@ from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.manifest import secret_values
 from runbooks_lib.results import Approval, ChangeResult, Plan
 from runbooks_lib.run import Run
-from runbooks_lib.stages import install, prerequisites, uninstall, upgrade, verify
+from runbooks_lib.stages import diagnose, install, prerequisites, uninstall, upgrade, verify
 
 pytestmark = pytest.mark.xdist_group("stages")
 
@@ -58,6 +58,8 @@ def test_a_release_lives_and_leaves_only_what_the_plan_named(
     assert any("postgres:15.10 → docker.io/opencsghq/postgres:15.17" in line for line in plan.impact)
     assert upgrade.apply(later, plan, yes(later, plan)).revision == 2
     assert not upgrade.confirm(later).with_status("fail", "unknown")
+    (none,) = diagnose.look(opened("diagnose", chart__version="1.16.1")).findings
+    assert (none.id, none.status) == ("cause.none", "pass"), none.observed
 
     last = opened("uninstall")
     plan = uninstall.plan(last)
