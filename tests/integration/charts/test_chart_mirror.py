@@ -33,10 +33,9 @@ def asked(render: Callable[..., Objects]) -> Callable[..., Answer]:
         parameters = Parameters.model_validate(merge(SETTINGS, settings))
         values = chart_values(parameters)
         subject: Any = SimpleNamespace(
-            boundaries=SimpleNamespace(parameters=parameters, namespace="csghub"),
+            boundaries=SimpleNamespace(parameters=parameters, namespace="csghub", chart_source=source_of(charts.TREE)),
             objects=list(render(values, version=version).values()),
             proposal=SimpleNamespace(values=values),
-            chart_source=source_of(charts.TREE),
         )
         return mirrored(subject)
 

@@ -11,6 +11,7 @@ import pytest
 
 from runbooks_lib import process
 from runbooks_lib.helm import Release
+from runbooks_lib.helm.chart import ChartSource, source_of
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release import passwords
 from runbooks_lib.release.manifest import objects_of, workloads
@@ -32,6 +33,11 @@ class Target(NamedTuple):
     redactor: Redactor
     namespace: str = "csghub"
     release: str = "dataflow"
+
+    @property
+    def chart_source(self) -> ChartSource:
+        """The rehearsal chart's own values."""
+        return source_of(charts.TREE)
 
 
 @pytest.fixture
