@@ -122,9 +122,10 @@ def chart(subject: Subject) -> Answer:
     last = history[-1]
     wanted = subject.boundaries.chart if chart.path else chart
     expected = f"{wanted.name}-{wanted.version}"
-    return Answer(
-        "pass" if last.chart == expected else "fail", f"{last.chart} (app {last.app_version})", expected=expected
-    )
+    seen = f"{last.chart} (app {last.app_version})"
+    if last.chart != expected:
+        return Answer("fail", f"{seen}, the parameters say {expected}", expected=expected)
+    return Answer("pass", seen, expected=expected)
 
 
 def objects(subject: Subject) -> Answer:

@@ -10,7 +10,7 @@ from runbooks_lib import probes
 from runbooks_lib.checks import prerequisites
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.release import Subject, is_ready
-from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, units
+from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, selects, units
 from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import PORTS, Access
@@ -36,6 +36,7 @@ _FROM_A_POD = (
     "Correct host and port in the parameters. If only pods can reach it, ask from one: kubectl -n {namespace} run ask --rm -i "
     "--restart=Never --image=busybox -- nc -zv -w 5 {host} {port}; and where that succeeds, accept this by a waiver."
 )
+_ELSEWHERE = "04_upgrade puts the Service back as the chart has it; its selector was changed by hand."
 _NONSENSE = "Correct the value or the parameter that this variable is made of, and run 04_upgrade."
 
 
@@ -45,7 +46,7 @@ def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Answ
         given = access(subject, unit, clients)
         if unit.client and not given.host:
             return None
-        found = behind(subject, given) if unit.client else (unit.workload, _own_port(subject, unit))
+        found = behind(subject, given) if unit.client else _through(subject, unit)
         if found is None:
             return _outside(subject, unit, given, write)
         workload, port = found
@@ -84,6 +85,20 @@ def _all_told(subject: Subject, listed: list[Unit], names: list[str]) -> list[An
     """The lines about some services, asked side by side; each writes under its name, or, without one, nothing."""
     clients = [unit for unit in listed if unit.client]
     return list(filter(None, at_once(partial(_told, subject, clients), listed, names)))
+
+
+def _through(subject: Subject, unit: Unit) -> tuple[Json, int]:
+    """Where a service is asked: a web server by way of its own Service, as the gateway goes; others, as they are."""
+    own = (unit.workload, _own_port(subject, unit))
+    leads = [each for each in subject.rendered("Service") if selects(each, unit.workload)]
+    if unit.login.protocol != "http" or not leads:
+        return own
+    name = leads[0]["metadata"]["name"]
+    ways = [behind(subject, Access(host=name, port=port["port"])) for port in leads[0]["spec"]["ports"]]
+    way = next((each for each in ways if each and each[0] is unit.workload), None)
+    if way is None:
+        raise CheckFailed(f"Service {name} does not lead to it.", next_step=_ELSEWHERE)
+    return own if own in ways else way
 
 
 def _own_port(subject: Subject, unit: Unit) -> int:

@@ -62,7 +62,8 @@ def _release(subject: Subject) -> Iterator[Sign]:
     stored, boundaries = subject.stored, subject.boundaries
     if stored is None:
         return
-    yield Sign("release", f"revision {stored.revision}", f"{stored.status}: {state_of(boundaries, stored)}")
+    number = f"revision {stored.revision}"
+    yield Sign("release", number, state_of(boundaries, stored).removeprefix(f"{number} is "))
     if stored.revision > 1:
         now = {path for path, _ in leaves(stored.values)}
         before = boundaries.helm.values(boundaries.release, stored.revision - 1)

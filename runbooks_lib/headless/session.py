@@ -18,6 +18,7 @@ from runbooks_lib.errors import Interrupted, OutcomeUnknown, RecordError, Runboo
 from runbooks_lib.headless.stopping import Stop
 from runbooks_lib.process import end_left_over
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE, RUN_VARIABLE
+from runbooks_lib.records.outcome import outcome_of
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.values import register
 from runbooks_lib.results import Event, Json
@@ -133,10 +134,14 @@ class Session:
             ended = told.get("summary", "The notebook was run to its end.")
             said = ended if error.summary in ended else f"{ended} {error.summary}"
             events = records.read_events(self.folder) if self.folder else []
-            if not any(event["kind"] == "change.started" for event in events) and _KEPT not in said:
+            changed = any(event["kind"] == "change.started" for event in events)
+            if changed and "change was" not in said:
+                said = f"{outcome_of(events)[2]} {said}"
+            elif not changed and _KEPT not in said:
                 said += _KEPT
-            steps = dict.fromkeys(filter(None, (told.get("next_step"), error.next_step)))
-            self.unwritten = RecordError(said, next_step=" ".join(steps))
+            step = str(told.get("next_step") or "")
+            step = step if error.next_step in step else f"{step} {error.next_step}".strip()
+            self.unwritten = RecordError(said, next_step=step)
             self.ending = records.describe(self.unwritten)
 
     def _append(self, *events: tuple[str, Json]) -> None:

@@ -60,6 +60,8 @@ def test_a_change_is_not_begun_on_a_full_disk_and_one_under_way_is_told_to_its_e
     assert command.returncode == 8, (out, err)
     assert FULL in err
     assert "The change was made" not in err
+    assert "Nothing was changed." in err
+    assert err.count("Free some space") == 1
     assert "change.started" not in {event["kind"] for event in records.read_events(folder)}
     assert "Traceback" not in out + err
 
@@ -70,4 +72,10 @@ def test_a_change_is_not_begun_on_a_full_disk_and_one_under_way_is_told_to_its_e
     assert verified.exit_code == 0, verified.summary
     first = min(records.listing(tmp_path / "install"), key=lambda summary: summary.started)
     assert (first.stage, first.exit_code) == ("install", 6)
-    assert first.summary
+    assert first.summary.startswith("The journal stops in the middle: the run was killed, or could not write any more.")
+
+    command = begun("uninstall", sandbox, target, tmp_path / "later")
+    filled_when("change.ended", command, tmp_path / "later")
+    out, err = command.communicate(timeout=120)
+    assert command.returncode == 8, (out, err)
+    assert "The change was made" in err

@@ -308,6 +308,7 @@ def test_another_version_than_in_the_parameters_fails(world: Any, objects: dict[
     world.settings["chart"]["version"] = "1.16.1"
     answer = finding(world, objects, "release.chart")
     assert (answer.status, answer.expected) == ("fail", "dataflow-1.16.1")
+    assert answer.observed.endswith(", the parameters say dataflow-1.16.1")
 
 
 @pytest.mark.parametrize(

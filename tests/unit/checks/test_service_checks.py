@@ -97,10 +97,10 @@ class Asked(list[tuple[str, str, int, Access, str]]):
         self.empty: set[str] = set()
 
 
-def serve(world: Any, text: str) -> None:
-    """The Service db of the cluster is now this one."""
+def serve(world: Any, text: str, name: str = "db") -> None:
+    """The Service of that name in the cluster is now this one."""
     objects = world.cluster.objects
-    world.cluster.objects = [obj for obj in objects if (obj["kind"], obj["metadata"]["name"]) != ("Service", "db")]
+    world.cluster.objects = [obj for obj in objects if (obj["kind"], obj["metadata"]["name"]) != ("Service", name)]
     world.cluster.add(*(obj | {"metadata": obj["metadata"] | {"namespace": "csghub"}} for obj in objects_of(text)))
 
 
@@ -231,6 +231,30 @@ def test_pages_are_asked_of_what_serves_and_not_of_what_only_runs_the_same_image
     paths = ["/openapi.json", "/api/v1/dataflow/ops", "/api/v1/dataflow/operator?limit=1"]
     assert asked.pages == [("api-0", 8000, path) for path in (*paths, *asked.absent)]
     assert (finding.status, finding.observed) == ("pass", f"Deployment api: as it should: {', '.join(paths)}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            service("api", 80, "8000", headless=False).replace("app: api", "app: proxy"),
+            "Service api does not lead to it",
+        ),
+        (service("api", 80, "p8000", headless=False).replace("app: api", "app: nobody"), "no workload of this release"),
+        ("", "Service api is not in the cluster"),
+    ],
+)
+def test_a_web_server_whose_service_leads_elsewhere_fails(world: Any, asked: Asked, text: str, said: str) -> None:
+    serve(world, text, "api")
+    finding = found(world, "http")
+    assert (finding.status, said in finding.observed) == ("fail", True), finding.observed
+    assert asked.pages == []
+
+
+def test_a_web_server_is_asked_on_the_port_to_which_its_service_leads(world: Any, asked: Asked) -> None:
+    serve(world, service("api", 80, "9999", headless=False), "api")
+    found(world, "http")
+    assert {port for _, port, _ in asked.pages} == {9999}
 
 
 def own(asked: Asked, protocol: str) -> Access:
