@@ -16,8 +16,8 @@ from runbooks_lib.cluster import Cluster
 from runbooks_lib.results import Json
 from sandbox.ports import free_port
 
-#: What changes by itself: heartbeats, and the clock's own.
-_RESTLESS = {"Event", "Lease", "Node"}
+#: What changes by itself: heartbeats, and volumes that tests before this one have left to the controllers.
+_RESTLESS = {"Event", "Lease", "Node", "PersistentVolume"}
 
 _ADMISSION = "admissionregistration.k8s.io/v1"
 
