@@ -17,7 +17,7 @@ import yaml
 
 import runbooks_lib
 from runbooks_lib import errors, parameters, records
-from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_known, unmet
+from runbooks_lib.checks.catalogue import Check, Look, Subject, commands_of, report, require_known, unmet
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
@@ -209,12 +209,9 @@ class Run:
         """Ask all checks; every known secret is replaced in their report."""
         self._accepted = False
         how: Json = {"observe": self.observe, "waivers": self.parameters.waivers}
-        listed, csghub = tuple(checks), self.parameters.csghub
+        listed = tuple(checks)
         made = report(self.stage, title, listed, subject, tables=tables, **how)
-        known = self.parameters.target.model_dump() | {"csghub": csghub.release or "NAME", "url": csghub.external_url}
-        known |= {"csghub_namespace": csghub.namespace}
-        commands = dict.fromkeys(one.command.format_map(known) for one in listed if one.command)
-        made = made.model_copy(update={"commands": tuple(commands)})
+        made = made.model_copy(update={"commands": commands_of(listed, self.parameters)})
         return Report.model_validate(self.redactor.redact_data(made.model_dump(mode="json")))
 
     def require(self, report: Report) -> None:

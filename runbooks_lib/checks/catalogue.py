@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, ParametersError, RunbookError, words
-from runbooks_lib.parameters import Waiver
+from runbooks_lib.parameters import Parameters, Waiver
 from runbooks_lib.results import SEVERITY, Event, Finding, Observe, Report, Status, Table
 from runbooks_lib.tables import table
 
@@ -85,6 +85,14 @@ class Check(Generic[Subject]):
     symptom: bool = False
     advisory: bool = False
     command: str = ""
+
+
+def commands_of(checks: Iterable[Check[Any]], parameters: Parameters) -> tuple[str, ...]:
+    """What would show by hand what some checks see, each once, with the names that these parameters have."""
+    csghub = parameters.csghub
+    known = parameters.target.model_dump() | {"csghub": csghub.release or "NAME", "url": csghub.external_url}
+    known |= {"csghub_namespace": csghub.namespace}
+    return tuple(dict.fromkeys(check.command.format_map(known) for check in checks if check.command))
 
 
 def require_known(waivers: Iterable[Waiver]) -> None:

@@ -159,15 +159,12 @@ def workloads(subject: Subject) -> Answer:
         elif not progress.done:
             late.append(f"{progress.name}: {progress.says}")
     for obj in subject.rendered("Job"):
+        live = subject.boundaries.live(obj)
+        listed = ((live or {}).get("status") or {}).get("conditions") or ()
+        true = {item["type"]: item for item in listed if item["status"] == "True"}
         # One that removes itself when it has ended is not there for a good reason.
-        live = subject.boundaries.live(obj) or {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
-        state = {
-            item["type"]: item
-            for item in (live.get("status") or {}).get("conditions") or ()
-            if item["status"] == "True"
-        }
-        if "Complete" not in state:
-            failed = state.get("Failed", {"reason": "has not ended"})
+        if live and "Complete" not in true:
+            failed = true.get("Failed", {"reason": "has not ended"})
             late.append(f"{key_of(obj)}: {failed.get('reason')} {failed.get('message', '')}".rstrip())
     if late:
         # One that somebody has scaled down is the cause of what is amiss behind it.
@@ -211,8 +208,9 @@ def gateways(subject: Subject) -> Answer:
     told = []
     for obj in wanted:
         live = subject.boundaries.live(obj)
-        status, since = (live or {}).get("status") or {}, ((live or {}).get("metadata") or {}).get("generation", 0)
-        amiss = not_true(status.get("conditions"), "Programmed", besides="Accepted", generation=since)
+        status = (live or {}).get("status") or {}
+        generation = live["metadata"].get("generation", 0) if live else 0
+        amiss = not_true(status.get("conditions"), "Programmed", besides="Accepted", generation=generation)
         addresses = [str(item.get("value", "")) for item in status.get("addresses") or ()]
         if amiss or not addresses:
             state = f"{amiss or 'Programmed=True'}, addresses {addresses}" if live else "not there"

@@ -1,30 +1,24 @@
 """Plans: everything that install, upgrade and uninstall would do, before they do it."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import runbooks_lib
 from runbooks_lib.helm import ChartFile, Release
-from runbooks_lib.release import passwords
+from runbooks_lib.release import passwords, sentences
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.impact import counts, difference, value_changes
 from runbooks_lib.release.lease import name_of
-from runbooks_lib.release.leftovers import Leftovers, leftovers_of
-from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, images, key_of, objects_of, workloads
-from runbooks_lib.release.owners import Standing, standing_of
+from runbooks_lib.release.leftovers import leftovers_of
+from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, workloads
+from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
 
-_DATA_KINDS = ("PersistentVolumeClaim", "Secret")
 _STUCK = "If no other helm is at work on it, remove it with 05_uninstall, which keeps the data, and install again"
 _BACK = "; an upgrade that was cut off can also be taken back by hand with `helm rollback`"
-
-
-#: What to do before a release goes that alone still knows a password.
-_SAVE = "Save what `helm get manifest` shows of it first; afterwards nothing here knows it any more."
 
 
 @dataclass(frozen=True)
@@ -63,10 +57,10 @@ def plan_install(boundaries: Boundaries) -> Plan:
     impact = (
         f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} in namespace {namespace}: "
         f"{counts(changes)}.",
-        *_hook_sentences(proposal.rendered, "install"),
-        *_generated_sentences(proposal),
-        *_claim_sentences(boundaries, proposal.rendered),
-        *_waiver_sentences(boundaries),
+        *sentences.hooks(proposal.rendered, "install"),
+        *sentences.generated(proposal.generated),
+        *sentences.claims(boundaries, proposal.rendered),
+        *sentences.waivers(boundaries),
     )
     bindings = _bindings(boundaries, proposal, stored=None)
     return Plan(stage="install", target=target, steps=tuple(steps), changes=changes, impact=impact, bindings=bindings)
@@ -97,13 +91,13 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     tried = f"R{now[1:]} is {stored.status}: the differences are to what it tried, not to what runs."
     impact = (
         f"Upgrades release {boundaries.release} from {last.chart} ({now}) to {chart}: {counts(changes)}.",
-        *(f"Image: {line}" for line in _image_changes(stored, proposal.rendered)),
+        *(f"Image: {line}" for line in sentences.image_changes(stored, proposal.rendered)),
         *([tried] if stored.status != "deployed" else []),
-        *_standing_sentences(standing, proposal.rendered),
+        *sentences.standing(standing, proposal.rendered),
         *value_changes(stored.values, proposal.values, shown),
-        *_hook_sentences(proposal.rendered, "upgrade"),
-        *_generated_sentences(proposal),
-        *_waiver_sentences(boundaries),
+        *sentences.hooks(proposal.rendered, "upgrade"),
+        *sentences.generated(proposal.generated),
+        *sentences.waivers(boundaries),
     )
     steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal))
     return Plan(stage="upgrade", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
@@ -119,9 +113,9 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
     impact = (
         f"Removes release {boundaries.release} (revision {stored.revision}, {stored.status}) from namespace "
         f"{boundaries.namespace}: {counts(left.changes)}.",
-        *_hook_sentences(stored, "delete"),
-        *_leftover_sentences(left),
-        *_waiver_sentences(boundaries),
+        *sentences.hooks(stored, "delete"),
+        *sentences.leftovers(left),
+        *sentences.waivers(boundaries),
     )
     names = {"objects": [change.name for change in removed]}
     steps = (
@@ -223,11 +217,6 @@ def _conditions(boundaries: Boundaries) -> Json:
     return {"helm": boundaries.helm.version, "runbooks": runbooks_lib.__version__, "waivers": waivers}
 
 
-def _waiver_sentences(boundaries: Boundaries) -> tuple[str, ...]:
-    listed = boundaries.parameters.waivers
-    return tuple(f"Accepted until {each.until}, whatever it finds: {each.check} ({each.reason})." for each in listed)
-
-
 def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | None) -> Json:
     chart = proposal.chart
     policy = boundaries.parameters.policy
@@ -240,70 +229,3 @@ def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | N
         "stored_manifest": fingerprint(boundaries, stored) if stored else "",
         "policy": policy.model_dump(mode="json"),
     }
-
-
-def _generated_sentences(proposal: Proposal) -> tuple[str, ...]:
-    return tuple(
-        f"The chart would make up {made.key} from the minute of the install; the plan makes Secret {made.name} "
-        "with a strong one first, and the chart adopts it."
-        for made in proposal.generated
-    )
-
-
-def _standing_sentences(standing: Standing, rendered: Release) -> Iterable[str]:
-    """What Helm does about objects of the release that are not as it left them."""
-    if standing.missing:
-        yield f"Missing in the cluster, and made again: {', '.join(standing.missing)}."
-    stay = [str(key_of(obj)) for obj in objects_of(rendered.manifest)]
-    if taken := standing.told(stay):
-        yield f"TAKEN OVER from another release, which loses it: {taken}."
-    if removed := standing.told(name for name in standing.foreign if name not in stay):
-        yield f"REMOVED although it belongs to another release: {removed}."
-
-
-def _hook_sentences(release: Release, verb: str) -> Iterable[str]:
-    """What Helm makes beside the manifest: by default it deletes what a hook made before."""
-    when = re.compile(rf"(pre|post)-{verb}\b")
-    made = [str(key_of(obj)) for obj in hook_objects(release) if when.search(annotation(obj, "helm.sh/hook"))]
-    if made:
-        yield f"Hooks make these anew, whether they are there or not: {', '.join(made)}."
-
-
-def _claim_sentences(boundaries: Boundaries, rendered: Release) -> Iterable[str]:
-    objects = objects_of(rendered.manifest)
-    made = [("PersistentVolumeClaim", name) for obj in objects for name in claim_names(obj)]
-    if made:
-        yield f"Volume claims that StatefulSets make, and that an uninstall leaves: {len(made)}."
-    made += [(obj["kind"], obj["metadata"]["name"]) for obj in objects if obj["kind"] in _DATA_KINDS]
-    there = [f"{kind} {name}" for kind, name in made if boundaries.cluster.get("v1", kind, name, boundaries.namespace)]
-    if there:
-        yield f"Takes over what an earlier release has left, with its data: {', '.join(there)}."
-
-
-def _leftover_sentences(left: Leftovers) -> tuple[str, ...]:
-    reasons: dict[str, list[str]] = {}
-    for change in left.changes:
-        if change.action == "keep":
-            reasons.setdefault("; ".join(change.detail), []).append(change.name)
-    told = [f"Stays, {reason}: {', '.join(names)}." for reason, names in reasons.items()]
-    told += (
-        [f"GOES WHILE ITS VOLUME STAYS, which opens with its password only: {', '.join(left.split)}. {_SAVE}"]
-        if left.split
-        else []
-    )
-    told += [f"GONE ALREADY, though it should stay: {', '.join(left.gone)}. {_SAVE}"] if left.gone else []
-    told += [f"Cluster-scoped and removed: {'; '.join(left.cluster_scoped)}."] if left.cluster_scoped else []
-    return tuple(told)
-
-
-def _image_changes(old: Release, new: Release) -> list[str]:
-    def table(release: Release) -> dict[str, str]:
-        return {
-            f"{key_of(obj)} {container}": image
-            for obj in workloads(release.manifest)
-            for container, image in images(obj).items()
-        }
-
-    before, after = table(old), table(new)
-    both = sorted({*before} & {*after})
-    return [f"{name}: {before[name]} → {after[name]}" for name in both if before[name] != after[name]]
