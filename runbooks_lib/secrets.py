@@ -57,7 +57,7 @@ def _typed(parsed: Reference, typed: dict[str, str] | None) -> str:
     if parsed.text not in typed:
         try:
             typed[parsed.text] = getpass(f"{parsed.name}: ")
-        except (EOFError, NotImplementedError) as error:
+        except (EOFError, NotImplementedError) as error:  # the latter is how a kernel says that no front end answers
             raise refused("nobody to ask", name=parsed.name) from error
     return typed[parsed.text]
 
