@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runbooks_lib.cluster import failures, forwards, watches
+from runbooks_lib.cluster import execs, failures, forwards, watches
 from runbooks_lib.cluster.connection import Connection
 from runbooks_lib.cluster.discovery import Resource, discover
 from runbooks_lib.cluster.failures import Ask, NotFound
@@ -168,6 +168,13 @@ class Cluster(AbstractContextManager["Cluster"]):
     def forward(self, namespace: str, pod: str, port: int) -> AbstractContextManager[tuple[str, int]]:
         """A loopback address that leads to a port of a pod; see :func:`runbooks_lib.cluster.forwards.forward`."""
         return forwards.forward(self._connection, namespace, pod, port)
+
+    def execute(self, namespace: str, pod: str, container: str, *command: str, seconds: float = 20) -> execs.Ended:
+        """Run a program of :data:`runbooks_lib.cluster.execs.PROGRAMS` in a container, and wait so long for its end.
+
+        Told to the observer as ``exec.made``. Raises ``OutcomeUnknown`` where it does not end in time.
+        """
+        return execs.execute(self._connection, namespace, pod, container, command, seconds)
 
     def _review(self, group: str, kind: str, spec: Json) -> Json:
         """Ask the server about ourselves; the answer's status."""

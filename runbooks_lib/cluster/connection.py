@@ -38,7 +38,7 @@ class Connection:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         self._client: Any = ApiClient(configuration=settings)
         self._client.user_agent = "dataflow-runbooks"
-        self._observe = observe
+        self.tell = observe
         self.pause = pause
         self._timeout = timeout
         parts = urlsplit(settings.host)
@@ -76,7 +76,7 @@ class Connection:
         finally:
             if not ask.safe:
                 told = {key: getattr(ask, key) for key in ("verb", "resource", "name", "namespace")}
-                self._observe(Event(kind="request.made", data=told | {"status": status}))
+                self.tell(Event(kind="request.made", data=told | {"status": status}))
         if 200 <= status < 300:
             return bytes(response.data)
         raise failures.refusal(self.server, ask, status, response.data)
@@ -126,7 +126,7 @@ class Connection:
         headers = {"Accept": ask.accept, "Content-Type": ask.content_type}
         how = {"header_params": headers, "auth_settings": ["BearerToken"]}
         _, url, headers, *_ = self._client.param_serialize(ask.method, ask.path, **how)
-        return f"{url}?{urlencode(ask.query)}" if ask.query else url, headers
+        return f"{url}?{urlencode(ask.query, doseq=True)}" if ask.query else url, headers
 
     @contextmanager
     def _mapped(self, ask: Ask) -> Iterator[None]:

@@ -55,7 +55,7 @@ class Ask:
     resource: str = ""
     name: str = ""
     namespace: str = ""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     body: Json | None = None
     content_type: str = "application/json"
     accept: str = "application/json, */*"

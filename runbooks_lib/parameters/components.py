@@ -90,6 +90,7 @@ class Component(Row):
     itself: Login
     password_key: str = ""
     public_keys: frozenset[str] = frozenset()
+    csghub: str = ""
     pages: tuple[Page, ...] = ()
     uses: tuple[Login, ...] = ()
 
