@@ -21,7 +21,8 @@ class Row(BaseModel):
 class Access(Row):
     """How a container reaches a service: what its variables say. The host is empty when they name none.
 
-    ``sslmode`` is PostgreSQL's word for how much TLS is asked for; empty: its clients' own, ``prefer``.
+    ``sslmode`` is PostgreSQL's word for how much TLS is asked for; empty: its clients' own, ``prefer``. ``commands`` are
+    examples of all that the client does there, where that is known.
     """
 
     host: str = ""
@@ -30,6 +31,7 @@ class Access(Row):
     password: str = Field(default="", repr=False)
     database: str = ""
     sslmode: str = ""
+    commands: tuple[str, ...] = ()
 
 
 class Login(Row):
@@ -47,6 +49,7 @@ class Login(Row):
     sslmode: str = ""
     url: str = ""
     password_option: str = ""
+    commands: tuple[str, ...] = ()
 
     def read(self, variables: Mapping[str, str]) -> Access:
         """What the variables say; raises ValueError where they hold no address, without repeating it."""
@@ -60,7 +63,7 @@ class Login(Row):
                 host, port, database = url.hostname or "", str(url.port or ""), url.path.strip("/")
                 user, password = unquote(url.username or ""), unquote(url.password or "")
                 found = {"host": host, "user": user, "password": password, "database": database}
-            return Access(port=int(port or PORTS[self.protocol]), **found)
+            return Access(port=int(port or PORTS[self.protocol]), commands=self.commands, **found)
         except ValueError as error:
             raise ValueError(f"{self.url or self.port} holds no address") from error
 

@@ -8,8 +8,8 @@ from runbooks_lib.probes.asking import PREFIX, Answered, Seen, asking
 
 #: A key that a process killed in the middle leaves goes by itself after so many seconds.
 LASTS = 3600
-#: What the clients do, each with words that such a command takes.
-_NEEDED = {"GET": (f"{PREFIX}x",), "SET": (f"{PREFIX}x", "probe"), "PUBLISH": (f"{PREFIX}x", "probe")}
+#: What clients do of which nothing more is known.
+_ANY = (f"GET {PREFIX}x", f"SET {PREFIX}x probe", f"PUBLISH {PREFIX}x probe")
 
 
 def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
@@ -52,12 +52,12 @@ def _rights(client: Any, access: Access) -> tuple[list[str], list[str]]:
     """Doubts and lacks about what a user may do, by the server's own dry run, which came with Redis 7."""
     from redis.exceptions import NoPermissionError, ResponseError
 
-    user = access.user or "default"
+    user, needed = access.user or "default", access.commands or _ANY
     try:
-        said = {word: client.execute_command("ACL", "DRYRUN", user, word, *more) for word, more in _NEEDED.items()}
+        said = {each: client.execute_command("ACL", "DRYRUN", user, *each.split()) for each in needed}
     except NoPermissionError:
-        return [f"whether {user} may {', '.join(_NEEDED)} is not told to this user"], []
+        return [f"whether {user} may {', '.join(needed)} is not told to this user"], []
     except ResponseError:
-        return [], []
-    refused = [word for word, answer in said.items() if answer != "OK"]
+        return [f"what {user} may do a Redis before 7 does not tell"] if access.user else [], []
+    refused = [each for each, answer in said.items() if answer != "OK"]
     return [], [f"{user} may not {', '.join(refused)}"] if refused else []

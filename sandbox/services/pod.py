@@ -288,6 +288,8 @@ class Pod:
         """
         spec = next(each for each in self.seen["spec"]["containers"] if each["name"] == unit.container.name)
         given = [entry["name"] for entry in spec.get("env") or () if "valueFrom" not in entry]
+        component = component_of(unit.container.image)
+        given += [component.csghub] if component and component.csghub else []
         envs = {name: unit.container.env.get(name, "") for name in given} | reaching(unit.container)
         return {"workDir": str(unit.container.scratch), "envs": [{"name": key, "value": envs[key]} for key in envs]}
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from pod_states import PLAIN, becomes, create, new_space, pod_of, until
 
-from runbooks_lib.cluster import Cluster, Invalid
+from runbooks_lib.cluster import Cluster, Invalid, NotFound
+from runbooks_lib.cluster.execs import LARGEST, Ended
 from runbooks_lib.errors import OutcomeUnknown
 from runbooks_lib.results import Json
 
@@ -106,3 +107,29 @@ def test_logs_come_from_the_files_that_the_pods_own_object_names(cluster: Cluste
     assert until(lambda: told() == "one\ntwo\n")
     assert told(tail=1) == "two\n"
     assert told(previous=True) == "it broke\n"
+
+
+def test_a_command_in_a_pod_is_answered_apart_with_how_it_ended(cluster: Cluster, space: str) -> None:
+    shell = {"containers": ["main"], "local": {"envs": [{"name": "NAME", "value": "in the pod"}]}}
+    cluster.create(about("Exec", {"execs": [shell]}), space)
+    script = "import os, sys; print(os.environ['NAME']); print('beside', file=sys.stderr); sys.exit(int(sys.argv[1]))"
+
+    def ended(code: str) -> Ended:
+        return cluster.execute(space, "one", "main", "python3", "-c", script, code)
+
+    assert until(lambda: ended("0").out == "in the pod\n")
+    assert ended("0") == Ended("in the pod\n", "beside\n", 0, "")
+    assert (ended("3").out, ended("3").code) == ("in the pod\n", 3)
+    long = "print('x' * 3_000_000)"
+    assert len(cluster.execute(space, "one", "main", "python3", "-c", long).out) == LARGEST
+
+
+def test_a_command_that_does_not_end_or_is_not_there_is_no_answer(cluster: Cluster, space: str) -> None:
+    cluster.create(about("Exec", {"execs": [{"containers": ["main"], "local": {"envs": []}}]}), space)
+    assert until(lambda: cluster.execute(space, "one", "main", "python3", "-c", "print(1)").code == 0)
+    with pytest.raises(OutcomeUnknown, match=r"python3 in the pod one in the namespace .* did not end within 0\.5 s"):
+        cluster.execute(space, "one", "main", "python3", "-c", "import time; time.sleep(3)", seconds=0.5)
+    with pytest.raises(NotFound, match="pods/two/exec"):
+        cluster.execute(space, "two", "main", "python3", "-c", "print(1)")
+    missing = cluster.execute(space, "one", "main", "pg_restore", "--version")
+    assert missing.code == 0 or "not found" in missing.why

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 
 import pytest
+import redis
 from pods import Pods
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 from servers import Address, Certificates, Postgres, login, talking
 from stores import address_of
 
@@ -37,6 +42,21 @@ def redis_replica(pods: Pods, nobody_listens: Address) -> Iterator[Address]:
     running = pods.start(pods.container("redis:7.2.5"), more=("--replicaof", *map(str, nobody_listens)))
     yield address_of(running)
     pods.stop(running)
+
+
+@pytest.fixture(scope="module")
+def redis_of_the_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A Redis from 7 on, where this machine has one: the one that comes with the package is older."""
+    program = shutil.which("redis-server")
+    if program is None or " v=6" in subprocess.check_output([program, "--version"], text=True):
+        pytest.skip("There is no redis-server from 7 on in the PATH.")
+    folder, port = tmp_path_factory.mktemp("redis"), free_port()
+    argv = (program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder))
+    with (folder / "log").open("w") as log, subprocess.Popen(argv, stdout=log) as running:
+        with redis.Redis(port=port, retry=Retry(ConstantBackoff(0.05), 100)) as client:
+            client.ping()
+        yield "127.0.0.1", port
+        running.terminate()
 
 
 @pytest.fixture

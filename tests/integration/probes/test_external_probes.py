@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -15,7 +16,7 @@ import redis
 from servers import Address, Certificates, Postgres, redis_protocol, tls_before
 
 from runbooks_lib.errors import CheckFailed
-from runbooks_lib.parameters.components import Access
+from runbooks_lib.parameters.components import COMPONENTS, Access
 from runbooks_lib.probes import mongodb, postgresql, redis_server
 from runbooks_lib.probes.asking import PREFIX, NotFromHere
 
@@ -198,16 +199,18 @@ def test_a_redis_whose_user_may_ask_nothing_about_it_is_doubted(
     access = limited("get", "set", "publish")
     found = redis_server.ask(redis_with_password, access)
     assert found.says.startswith("Redis of an unknown version answers; its role is not told to this user; ")
-    assert found.doubts == (f"whether {access.user} may GET, SET, PUBLISH is not told to this user",)
+    assert found.doubts == (f"whether {access.user} may {PROBED} is not told to this user",)
 
 
-def test_a_redis_that_knows_no_dry_run_is_not_doubted(
+def test_a_redis_that_knows_no_dry_run_is_doubted_about_a_user_of_its_own(
     redis_with_password: Address, redis_password: str, limited: Callable[..., Access]
 ) -> None:
     found = redis_server.ask(redis_with_password, Access(password=redis_password))
     assert int(found.version.split(".")[0]) < 7
     assert (found.doubts, found.lacks) == ((), ())
-    assert redis_server.ask(redis_with_password, limited("info", "acl|dryrun")).doubts == ()
+    access = limited("info", "acl|dryrun")
+    doubt = f"what {access.user} may do a Redis before 7 does not tell"
+    assert redis_server.ask(redis_with_password, access).doubts == (doubt,)
 
 
 def test_a_redis_whose_user_may_not_write_is_found_by_writing(
@@ -217,6 +220,9 @@ def test_a_redis_whose_user_may_not_write_is_found_by_writing(
         redis_server.ask(redis_with_password, limited("get", "del"), f"{PREFIX}x")
     assert redis_server.ask(redis_with_password, limited("get", "set", "del"), f"{PREFIX}x").doubts == ()
 
+
+#: What a client does of which nothing more is known.
+PROBED = f"GET {PREFIX}x, SET {PREFIX}x probe, PUBLISH {PREFIX}x probe"
 
 #: As Redis 7 answers: a bulk of lines, then what its ACL says. https://redis.io/docs/latest/commands/acl-dryrun/
 INFO = "# Server\r\nredis_version:7.2.5\r\nrole:master\r\n"
@@ -230,11 +236,11 @@ SEVEN = {"CLIENT": "+OK", "AUTH": "+OK", "PING": "+PONG", "INFO": f"${len(INFO)}
         (
             {"ACL DRYRUN app GET": "+OK", "ACL DRYRUN": "+User app has no permissions to run the 'x' command"},
             (),
-            ("app may not SET, PUBLISH",),
+            (f"app may not {PROBED.partition(', ')[2]}",),
         ),
         (
             {"ACL": "-NOPERM User app has no permissions to run the 'acl|dryrun' command"},
-            ("whether app may GET, SET, PUBLISH is not told to this user",),
+            (f"whether app may {PROBED} is not told to this user",),
             (),
         ),
     ],
@@ -245,6 +251,28 @@ def test_a_redis_from_7_on_says_what_its_user_may_not_do(
     with redis_protocol(SEVEN | answers) as address:
         found = redis_server.ask(address, Access(user="app", password=secrets.token_urlsafe(12)))
     assert (found.version, found.facts, found.doubts, found.lacks) == ("7.2.5", ("master",), doubts, lacks)
+
+
+@pytest.mark.parametrize(
+    ("keys", "refused"),
+    [
+        (("~*", "&*", "+@all"), ""),
+        (("~*", "&*", "+@read"), "LPUSH celery x, .*PUBLISH /0.celery.pidbox x"),
+        (("~dataflow:*", "&*", "+@all"), "LPUSH celery x, .*SET data-flow-celery:worker:x x"),
+        (("~*", "resetchannels", "+@all"), "PUBLISH /0.celery.pidbox x"),
+    ],
+)
+def test_a_real_redis_7_says_which_of_its_clients_commands_a_user_may_not_give(
+    redis_of_the_system: Address, keys: tuple[str, ...], refused: str
+) -> None:
+    (login,) = (use for row in COMPONENTS for use in row.uses if use.protocol == "redis")
+    user, password = f"app_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
+    with closing(redis.Redis(*redis_of_the_system)) as client:
+        client.execute_command("ACL", "SETUSER", user, "on", f">{password}", *keys, "+info", "+ping", "+acl|dryrun")
+    access = login.read({"REDIS_HOST_URL": f"redis://{user}:{password}@h:1"})
+    found = redis_server.ask(redis_of_the_system, access)
+    assert found.doubts == ()
+    assert re.fullmatch(f"{user} may not {refused}" if refused else "", "".join(found.lacks))
 
 
 def test_a_redis_without_users_is_asked_about_its_default_one() -> None:
