@@ -227,10 +227,12 @@ def routes(subject: Subject) -> Answer:
     bad: list[str] = []
     hosts: list[str] = []
     for obj in wanted:
-        parents = ((subject.boundaries.live(obj) or {}).get("status") or {}).get("parents") or ()
+        live = subject.boundaries.live(obj) or {"metadata": {}}
+        parents = (live.get("status") or {}).get("parents") or ()
         hosts += (obj.get("spec") or {}).get("hostnames") or []
+        generation = live["metadata"].get("generation", 0)
         for parent in parents:
-            if amiss := not_true(parent.get("conditions"), "Accepted", "ResolvedRefs"):
+            if amiss := not_true(parent.get("conditions"), "Accepted", "ResolvedRefs", generation=generation):
                 at = parent.get("parentRef") or {}
                 bad.append(f"{key_of(obj)} at {at.get('kind', 'Gateway')} {at.get('name', 'without a name')}: {amiss}")
         bad += [] if parents else [f"{key_of(obj)}: no parent has taken it"]

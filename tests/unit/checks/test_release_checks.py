@@ -371,10 +371,13 @@ def test_how_full_a_volume_is_is_what_its_kubelet_says(
 
 
 def test_a_condition_of_an_older_generation_says_nothing_of_now(world: Any, objects: dict[str, Json]) -> None:
-    set_at(objects, "gateway", "metadata.generation", 2)
-    for condition in objects["gateway"]["status"]["conditions"]:
-        condition["observedGeneration"] = 1
+    parent = objects["route"]["status"]["parents"][0]
+    for name, status in (("gateway", objects["gateway"]["status"]), ("route", parent)):
+        set_at(objects, name, "metadata.generation", 2)
+        for condition in status["conditions"]:
+            condition["observedGeneration"] = 1
     assert "Programmed=unset" in finding(world, objects, "gateway.programmed").observed
+    assert "Accepted=unset, ResolvedRefs=unset" in finding(world, objects, "routes.accepted").observed
 
 
 def test_a_late_workload_is_explained_by_its_pods(world: Any, objects: dict[str, Json]) -> None:
