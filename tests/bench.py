@@ -159,20 +159,27 @@ def stage_with_nothing_to_do(state: State) -> None:
 
 
 def prerequisites(state: State) -> None:
-    """The checks of 01: those that ask the cluster alone, with the chart rendered beforehand, and all of them."""
+    """The checks of 01: those that ask the cluster alone, with the chart rendered beforehand, and all, which render it."""
     run = Run.open("prerequisites", str(state.parameters_file), record=False)
 
-    def asked(checks: Iterable[Check[Any]]) -> float:
+    def asked(checks: Iterable[Check[Any]], *, beforehand: bool = False) -> float:
         def ask() -> None:
             fresh = Subject(run.boundaries)
-            fresh._proposal = rendered  # type: ignore[misc]  # what `once` would make of it
+            if beforehand:
+                fresh._proposal = rendered  # type: ignore[misc]  # what `once` would make of it
             report("prerequisites", "P", checks, fresh, observe=quiet_event)
 
         return best(ask)
 
     rendered = Subject(run.boundaries)._proposal
     local = [check for check in FAMILIES["prerequisites"] if check.id not in ELSEWHERE]
-    told(f"{len(local)} checks that ask the cluster alone", asked(local), CLUSTER_SECONDS, "s", "what they may take")
+    told(
+        f"{len(local)} checks that ask the cluster alone",
+        asked(local, beforehand=True),
+        CLUSTER_SECONDS,
+        "s",
+        "what they may take",
+    )
     everything = FAMILIES["prerequisites"]
     slowest = max((asked([check]), check.id) for check in everything)
     told(

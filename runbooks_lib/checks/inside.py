@@ -89,7 +89,7 @@ def seen_by_pods(subject: release.Subject) -> Answer:
 
 def will_be_seen(wanted: prerequisites.Subject) -> Answer:
     """Whether the address in the parameters is reached from a pod, where one runs already."""
-    subject = release.Subject(wanted.boundaries)
+    subject = wanted.installed
     found = list(_clients(subject))
     if not found:
         return Answer("unknown", "no pod of this release runs yet that could ask", "03_verify asks when there is one.")

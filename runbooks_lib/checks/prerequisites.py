@@ -3,6 +3,7 @@
 import re
 
 from runbooks_lib import probes
+from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.demand import pods_of
 from runbooks_lib.checks.trials import Trial, tried
@@ -34,6 +35,11 @@ class Subject:
     def stored(self) -> Release | None:
         """The release as Helm stored it; None where there is none yet."""
         return self.boundaries.helm.status(self.boundaries.release)
+
+    @once
+    def installed(self) -> release.Subject:
+        """What runs already."""
+        return release.Subject(self.boundaries, lambda: self.stored)
 
     @once
     def namespace(self) -> Json | None:

@@ -1,5 +1,6 @@
 """Is the release there, whole and reachable?"""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from runbooks_lib.checks.catalogue import Answer, Moot, together
@@ -25,15 +26,20 @@ _SHARED = (
 
 
 class Subject:
-    """An installed release; each list is asked for once, so that all checks speak of the same moment."""
+    """An installed release; each list is asked for once, so that all checks speak of the same moment.
 
-    def __init__(self, boundaries: Boundaries) -> None:
+    Args:
+        stored: Has the release from somebody who has asked Helm for it.
+    """
+
+    def __init__(self, boundaries: Boundaries, stored: Callable[[], Release | None] | None = None) -> None:
         self.boundaries = boundaries
+        self._stored = stored
 
     @once
     def stored(self) -> Release | None:
         """The release as Helm stored it."""
-        return self.boundaries.helm.status(self.boundaries.release)
+        return self._stored() if self._stored else self.boundaries.helm.status(self.boundaries.release)
 
     @once
     def objects(self) -> list[Json]:

@@ -146,7 +146,7 @@ def answering(protocol: str) -> Callable[[Subject], Answer]:
 
 def own_passwords(wanted: prerequisites.Subject) -> Answer:
     """Whether the release's databases let their own users in, before an upgrade hands those passwords to every client."""
-    subject = Subject(wanted.boundaries)
+    subject = wanted.installed
     found = [unit for protocol in ASKS for unit in units(subject, protocol)] if subject.stored else []
     own = [unit for unit in found if not unit.client]
     ready = [unit for unit in own if any(map(is_ready, _pods_of(subject, unit.workload)))]

@@ -1,8 +1,11 @@
 """Does an address answer over HTTP, and with what? With ``registry`` the only importer of ``httpx``, loaded when it asks."""
 
 import json
+import os
 import re
+import ssl
 import time
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,6 +51,21 @@ def ask(address: tuple[str, int], page: Page, *, seconds: float = 5) -> HttpAnsw
     return found
 
 
+def trusted() -> ssl.SSLContext:
+    """Whose certificates are trusted: those of the environment's ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else the library's.
+
+    Reading them takes longer than most pages, so it is done once.
+    """
+    return _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _trusted(*_: str | None) -> ssl.SSLContext:
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
 def _problem(found: HttpAnswer, body: bytes, page: Page) -> str:
     """What is wrong with a page, in one clause; empty when nothing is."""
     if found.error:
@@ -77,9 +95,7 @@ def _get(url: str, timeout: float, *, whole: bool = False) -> tuple[HttpAnswer, 
         parts = urlsplit(url)
         # A port out of range is an error here; the system would take it modulo 65536.
         here = parts.port != 0 and parts.hostname in HERE
-        # Reading the certificates that are trusted takes longer than such a page.
-        plain = parts.scheme == "http" and whole
-        client = httpx.Client(max_redirects=REDIRECTS, timeout=timeout, trust_env=not here, verify=not plain)
+        client = httpx.Client(max_redirects=REDIRECTS, timeout=timeout, trust_env=not here, verify=trusted())
         with client, client.stream("GET", url, follow_redirects=not whole) as response:
             found = HttpAnswer(url=url, status=response.status_code, seconds=time.monotonic() - started)
             for chunk in response.iter_bytes() if whole else ():

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from runbooks_lib.probes.asking import clause
-from runbooks_lib.probes.http import HERE, REDIRECTS
+from runbooks_lib.probes.http import HERE, REDIRECTS, trusted
 from runbooks_lib.results import Value
 from runbooks_lib.threads import once
 
@@ -98,7 +98,7 @@ def look(wanted: Mapping[Image, Login | None], *, seconds: float = 10) -> dict[I
         seconds: For all of it together; what is not known by then is unreachable.
     """
     until = time.monotonic() + seconds
-    registries = {image.host: _Registry(image.host, until) for image in wanted}
+    registries = {host: _Registry(host, until) for host in {image.host for image in wanted}}
     pool = ThreadPoolExecutor(8)
     asked = {image: pool.submit(registries[image.host].see, image, login) for image, login in wanted.items()}
     try:
@@ -123,7 +123,7 @@ class _Registry:
         self.url = f"{'http' if here else 'https'}://{host}/v2/"
         hooks: dict[str, list[Any]] = {"request": [_only_over_tls]}
         self.client = httpx.Client(
-            follow_redirects=True, max_redirects=REDIRECTS, trust_env=not here, event_hooks=hooks
+            follow_redirects=True, max_redirects=REDIRECTS, trust_env=not here, event_hooks=hooks, verify=trusted()
         )
 
     @once

@@ -17,12 +17,13 @@ from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.errors import CheckFailed, OutcomeUnknown
-from runbooks_lib.parameters.components import Access
+from runbooks_lib.parameters.components import COMPONENTS, Access
 from runbooks_lib.probes.asking import Answered, NotFromHere
 from runbooks_lib.release.manifest import objects_of
 from runbooks_lib.results import Finding, Json
 
 PASSWORD = secrets.token_urlsafe(12)
+(CELERY,) = (use.commands for row in COMPONENTS for use in row.uses if use.protocol == "redis")
 
 
 def workload(kind: str, name: str, image: str, *, ports: tuple[int, ...] = (), config: str = "") -> str:
@@ -220,7 +221,7 @@ def test_a_database_is_asked_as_its_own_user_and_as_each_client(world: Any, aske
 def test_addresses_in_one_variable_are_taken_apart(world: Any, asked: Asked) -> None:
     assert {found(world, protocol).status for protocol in ("redis", "mongodb")} == {"pass"}
     seen = {(question[0], question[1], question[3]) for question in asked if question[3].host}
-    assert ("redis", "cache-0", Access(host="cache.csghub.svc", port=6379, database="2")) in seen
+    assert ("redis", "cache-0", Access(host="cache.csghub.svc", port=6379, database="2", commands=CELERY)) in seen
     mongo = Access(host="documents-0.documents", port=27017, user="root", password=f"{PASSWORD}!")
     assert ("mongodb", "documents-0", mongo) in seen
 
@@ -300,7 +301,7 @@ def test_a_service_is_asked_with_the_password_in_a_file_of_a_mounted_secret(worl
 def test_a_service_whose_password_is_nowhere_is_asked_with_that_of_its_clients(world: Any, asked: Asked) -> None:
     configured(world, REDIS_HOST_URL=f"redis://:{PASSWORD}@cache:6379/0")
     assert found(world, "redis").status == "pass"
-    assert own(asked, "redis") == Access(port=6379, password=PASSWORD, database="0")
+    assert own(asked, "redis") == Access(port=6379, password=PASSWORD, database="0", commands=CELERY)
     # Only an upgrade leaves them out: it may mend what clients are given.
     asked.clear()
     assert own_passwords(world).status == "pass"
