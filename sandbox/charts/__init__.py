@@ -8,7 +8,7 @@ One template tree (``dataflow/``, which is version 1.16.0) and one table of what
     from sandbox import charts
 
     charts.publish(Path("served"), helm="helm", url="http://127.0.0.1:8080")
-    # ('1.16.0', '1.16.1', '2.1.0'); served/ now holds a Helm repository: three packages and index.yaml
+    # ('1.16.0', '1.16.1', …); served/ now holds a Helm repository: a package of each and index.yaml
 """
 
 from __future__ import annotations
@@ -44,17 +44,19 @@ class Version:
         number: The chart's version, for example ``1.16.1``.
         app: What it deploys, for example ``v1.16.1``.
         values: Laid over the tree's values.yaml.
+        broken: What fails in it, for one that is broken on purpose.
     """
 
     number: str
     app: str
     values: Mapping[str, Any]
+    broken: str = ""
 
 
 def versions() -> tuple[Version, ...]:
     """Every version of the table, in its order."""
     table = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
-    return tuple(Version(number, row["app"], row["values"]) for number, row in table.items())
+    return tuple(Version(number, **row) for number, row in table.items())
 
 
 def publish(folder: Path, *, helm: str, url: str) -> tuple[str, ...]:
@@ -108,11 +110,13 @@ def _laid_over(version: Version, tree: Path) -> Path:
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings merged key by key, as Helm merges values; anything else is replaced."""
+    """Mappings merged key by key, as Helm merges values; null takes a key out, anything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        if isinstance(under, Mapping) and isinstance(value, Mapping):
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(under, Mapping) and isinstance(value, Mapping):
             merged[key] = _merged(under, value)
         else:
             merged[key] = value

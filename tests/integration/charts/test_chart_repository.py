@@ -17,7 +17,7 @@ def contents(package):
         return {member.name: file.read() for member in archive.getmembers() if (file := archive.extractfile(member))}
 
 
-VERSIONS = ("1.16.0", "1.16.1", "2.1.0")
+VERSIONS = ("1.16.0", "1.16.1", "1.17.2", "2.1.0", "2.2.1", "2.2.2", "2.2.3")
 
 
 def program(path, text):
@@ -33,6 +33,11 @@ def test_publishing_makes_a_package_of_each_version_and_an_index(helm_executable
     assert {(entry["version"], entry["appVersion"], *entry["urls"]) for entry in entries} == {
         (one, f"v{one}", f"http://127.0.0.1:8080/dataflow-{one}.tgz") for one in VERSIONS
     }
+
+
+def test_the_versions_that_are_broken_on_purpose_say_so_and_the_others_do_not():
+    broken = {version.number: version.broken for version in charts.versions() if version.broken}
+    assert broken == {"2.2.2": "a file of the hook's SQL fails", "2.2.3": "the image of Dataflow is not found"}
 
 
 def test_publishing_again_gives_the_same_charts_and_leaves_other_files_alone(helm_executable, folder):

@@ -21,6 +21,7 @@ from pods import Pods, Running
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from runbooks_lib import process
 from runbooks_lib.parameters.components import component_of
 from runbooks_lib.probes import http
 from sandbox.ports import free_port
@@ -366,6 +367,24 @@ def test_a_jobs_sql_ends_as_psql_ends(
     assert out in ended.stdout
     assert err in ended.stderr
     assert bool(ended.stderr) is bool(err)
+
+
+@pytest.mark.parametrize(("single", "made"), [((), "half"), (("-1",), ""), (("--single-transaction",), "")])
+def test_a_jobs_files_are_one_transaction_where_that_is_asked(
+    pods: Pods, store: Running, single: tuple[str, ...], made: str
+) -> None:
+    env = {"PGHOST": "pg", "PGUSER": "admin", "PGPASSWORD": PASSWORD, "PGDATABASE": "csghub_dataflow"}
+    sql = pods.container("postgres:15.10", env=env, claims={"/sql": "sql"}, name="files")
+    (pods.folder / "sql" / "first.sql").write_text("DROP TABLE IF EXISTS half; CREATE TABLE half ();")
+    (pods.folder / "sql" / "second.sql").write_text("TRUNCATE nowhere;")
+
+    def psql(*args: str) -> process.Completed:
+        return pods.run(replace(sql, args=("psql", *args)))
+
+    assert psql("-c", "DROP TABLE IF EXISTS half").returncode == 0
+    files = ("-f", "/sql/first.sql", "-f", "/sql/second.sql")
+    assert psql("-v", "ON_ERROR_STOP=1", *single, *files).returncode == 3
+    assert psql("-tAc", "SELECT to_regclass('half')").stdout == f"{made}\n"
 
 
 def test_a_job_can_use_a_connection_string_which_no_list_of_processes_shows(pods: Pods, store: Running) -> None:

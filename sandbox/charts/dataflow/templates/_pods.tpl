@@ -34,19 +34,24 @@ imagePullSecrets:
 
 {{/* The claim template `data` of a StatefulSet. Takes (list ROOT PERSISTENCE). */}}
 {{- define "dataflow.claims" -}}
-{{- $shared := (index . 0).Values.global.persistence -}}
-{{- $own := index . 1 | default dict -}}
 - metadata:
     name: data
   spec:
-    accessModes:
-      {{- toYaml ($own.accessModes | default $shared.accessModes) | nindent 6 }}
-    {{- with $own.storageClass | default $shared.storageClass }}
-    storageClassName: {{ . }}
-    {{- end }}
-    resources:
-      requests:
-        storage: {{ $own.size | default $shared.size }}
+    {{- include "dataflow.claim" . | nindent 4 }}
+{{- end -}}
+
+{{/* What a claim asks for. Takes (list ROOT PERSISTENCE). */}}
+{{- define "dataflow.claim" -}}
+{{- $shared := (index . 0).Values.global.persistence -}}
+{{- $own := index . 1 | default dict -}}
+accessModes:
+  {{- toYaml ($own.accessModes | default $shared.accessModes) | nindent 2 }}
+{{- with $own.storageClass | default $shared.storageClass }}
+storageClassName: {{ . }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ $own.size | default $shared.size }}
 {{- end -}}
 
 {{/*

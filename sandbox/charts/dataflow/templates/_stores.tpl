@@ -75,11 +75,18 @@ Takes (list ROOT STORE OWN BUILT-IN).
 {{- include "dataflow.settings" (list $root "postgresql" (index . 2) $builtin) -}}
 {{- end -}}
 
-{{/* host, port, password; the built-in Redis has no password. Takes (list ROOT OWN). */}}
+{{/* Not empty while the chart has a Redis, and with it a Celery worker: they went with 2.2. */}}
+{{- define "dataflow.hasRedis" -}}
+{{- if semverCompare "<2.2.0-0" .Chart.Version }}yes{{ end -}}
+{{- end -}}
+
+{{/* host, port, password; the built-in Redis has no password. Nothing without one. Takes (list ROOT OWN). */}}
 {{- define "dataflow.redis" -}}
 {{- $root := index . 0 -}}
+{{- if include "dataflow.hasRedis" $root -}}
 {{- $builtin := dict "host" (include "dataflow.name" (list $root "redis")) "port" 6379 "password" "" -}}
 {{- include "dataflow.settings" (list $root "redis" (index . 1) $builtin) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Not empty while the chart has a MongoDB: it went with 1.17.2. */}}
@@ -87,9 +94,10 @@ Takes (list ROOT STORE OWN BUILT-IN).
 {{- if semverCompare "<1.17.2-0" .Chart.Version }}yes{{ end -}}
 {{- end -}}
 
-{{/* host, port, user, password. Takes (list ROOT OWN). */}}
+{{/* host, port, user, password; nothing without a MongoDB. Takes (list ROOT OWN). */}}
 {{- define "dataflow.mongo" -}}
 {{- $root := index . 0 -}}
+{{- if include "dataflow.hasMongo" $root -}}
 {{- $password := "" -}}
 {{- if $root.Values.global.mongo.enabled -}}
 {{- $password = include "dataflow.password" (list $root "mongo" "MONGO_INITDB_ROOT_PASSWORD" $root.Values.mongo.password) -}}
@@ -100,4 +108,5 @@ Takes (list ROOT STORE OWN BUILT-IN).
   "user" $root.Values.mongo.user
   "password" $password -}}
 {{- include "dataflow.settings" (list $root "mongo" (index . 1) $builtin) -}}
+{{- end -}}
 {{- end -}}

@@ -1,0 +1,131 @@
+"""The way from 1.16.0 to 2.2.1 with rows in the database, and two versions that are broken on purpose.
+
+The hook's SQL is run for real: what it copies is there, what it empties is gone, and how it ends is how the upgrade ends.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from releases import Live, change
+from runs import Open
+
+from runbooks_lib.cluster import Cluster
+from runbooks_lib.errors import ChangeFailed
+from runbooks_lib.stages import install, upgrade
+
+pytestmark = pytest.mark.xdist_group("upgrade-path")
+
+DATABASE = "csghub_dataflow"
+ROWS = (
+    "INSERT INTO job (job_name) VALUES ('one'), ('two'), ('three')",
+    "INSERT INTO datasources (name) VALUES ('store')",
+    "INSERT INTO collection_tasks (task_uid, datasource_id) SELECT 'task', max(id) FROM datasources",
+)
+FILLED = {"job": 3, "datasources": 1, "collection_tasks": 1}
+EMPTIED = dict.fromkeys(FILLED, 0)
+COPIES = [f"{table}_20260608" for table in FILLED]
+
+
+class Database:
+    """The application's database: rows in, and how many there are."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def fill(self, *more: str) -> None:
+        with self._live.postgresql(DATABASE) as connection:
+            for statement in (*ROWS, *more):
+                connection.execute(statement.encode())
+
+    def count(self, *tables: str) -> dict[str, int | None]:
+        """Rows by table; None where there is no such table."""
+        with self._live.postgresql(DATABASE) as connection:
+
+            def rows(table: str) -> int | None:
+                if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
+                    return None
+                (found,) = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchall()
+                return int(found[0])
+
+            return {table: rows(table) for table in tables or FILLED}
+
+
+@pytest.fixture
+def live(cluster: Cluster, target: dict[str, str]) -> Live:
+    return Live(cluster, target)
+
+
+@pytest.fixture
+def database(live: Live) -> Database:
+    return Database(live)
+
+
+def upgraded(opened: Open, version: str, **overrides: Any) -> None:
+    """Upgraded, and looked at as 03 does."""
+    run = opened("upgrade", chart__version=version, **overrides)
+    change(run, upgrade)
+    assert not upgrade.confirm(run).with_status("fail", "unknown")
+
+
+def names(live: Live, kind: str) -> set[str]:
+    group = "v1" if kind == "PersistentVolumeClaim" else "apps/v1"
+    found = (each["metadata"]["name"] for each in live.cluster.list(group, kind, live.namespace))
+    return {name.replace(live.release, "R") for name in found}
+
+
+def log_of_the_hook(live: Live) -> str:
+    (pod,) = (
+        pod["metadata"]["name"]
+        for pod in live.cluster.list("v1", "Pod", live.namespace)
+        if pod["metadata"]["name"].startswith(f"{live.release}-dataflow-migrations-")
+    )
+    return live.cluster.logs(live.namespace, pod, "migrations")
+
+
+def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(opened: Open, live: Live, database: Database) -> None:
+    change(opened("install", chart__version="1.16.0"), install)
+    database.fill()
+    for version in ("1.16.1", "1.17.2"):
+        upgraded(opened, version)
+        assert database.count() == FILLED
+    assert not {name for name in names(live, "StatefulSet") if "mongo" in name}
+    assert "data-R-mongo-0" in names(live, "PersistentVolumeClaim")
+
+    upgraded(opened, "2.2.1")
+    assert database.count() == EMPTIED
+    assert list(database.count(*COPIES).values()) == list(FILLED.values())
+    assert names(live, "StatefulSet") == {"R-label-studio", "R-postgresql"}
+    assert "R-dataflow" in names(live, "Deployment")
+    assert {"R-dataflow", "data-R-dataflow-0"} <= names(live, "PersistentVolumeClaim")
+
+    database.fill()
+    upgraded(opened, "2.2.1", gateway__domain="other.example.com")
+    assert database.count() == FILLED
+    assert "20260608 was applied before" in log_of_the_hook(live)
+
+
+def test_the_first_upgrade_after_a_fresh_install_of_2_2_1_empties_live_tables_even_where_it_fails(
+    opened: Open, live: Live, database: Database, tmp_path: Path
+) -> None:
+    change(opened("install", chart__version="2.2.1"), install)
+    assert database.count("_migrations") == {"_migrations": None}
+    database.fill("INSERT INTO job_subtasks (job_id) SELECT id FROM job")
+
+    upgraded(opened, "2.2.1", values__dataflow__migrations__enabled=False)
+    assert database.count() == FILLED
+
+    with pytest.raises(ChangeFailed, match=f"job {live.release}-dataflow-migrations failed: BackoffLimitExceeded"):
+        change(opened("upgrade", chart__version="2.2.2"), upgrade)
+    (told,) = tmp_path.glob(f"**/evidence/logs/{live.release}-dataflow-migrations-*.migrations.log")
+    assert 'psql:/migrations/20260615.sql: ERROR:  relation "no_such_table" does not exist' in told.read_text()
+    assert database.count() == EMPTIED
+    # Nobody copied these: they only refer to what was emptied.
+    assert database.count("job_subtasks", "job_subtasks_20260608") == {"job_subtasks": 0, "job_subtasks_20260608": None}
+
+    with pytest.raises(ChangeFailed, match=r"ImagePullBackOff.*dataflow:v2\.2\.3: not found"):
+        change(opened("upgrade", chart__version="2.2.3", policy__rollout_seconds=8), upgrade)
+    # What ran before still serves.
+    upgraded(opened, "2.2.1")
