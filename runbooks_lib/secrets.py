@@ -13,6 +13,9 @@ from runbooks_lib.errors import UsageError, refused
 from runbooks_lib.parameters import Reference, parse_reference, resolve_path
 from runbooks_lib.redaction import Redactor
 
+#: Bytes of a file with a secret in it.
+LARGEST = 1 << 16
+
 ReadSecret = Callable[[str, str], Mapping[str, str]]
 
 
@@ -41,13 +44,25 @@ def resolve(
     elif read_secret is not None:
         keys = read_secret(parsed.namespace, parsed.name)
         value = keys.get(parsed.key, "")
-        step = f"Create it, or name one of its keys: {', '.join(sorted(keys)) or 'it has none'}."
+        known = ", ".join(sorted(keys))
+        step = f"Create it, or name one of its keys that hold text: {known}." if known else "Create it, with that key."
     else:
         value, step = "", "This command does not talk to a cluster: use env: or file:, or run a stage."
     if not value:
         raise UsageError(f"The secret {reference} is missing or empty.", next_step=step)
+    if "\0" in value or not _is_text(value):
+        step = "Write it anew: no database, URL or variable takes such a password."
+        raise UsageError(f"The secret {reference} is not text in UTF-8.", next_step=step)
     redactor.register(value, reference)
     return SecretStr(value)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _typed(parsed: Reference, typed: dict[str, str] | None) -> str:
@@ -63,12 +78,18 @@ def _typed(parsed: Reference, typed: dict[str, str] | None) -> str:
 
 
 def _from_file(path: Path) -> str:
+    # A pipe would be waited for, by every later run too, and a device has no end.
+    said = "" if path.is_file() or path.is_dir() or not path.exists() else "it is no regular file"
     try:
-        value = path.read_text(encoding="utf-8")
+        if not said and path.stat().st_size > LARGEST:
+            said = f"it is larger than {LARGEST >> 10} KiB"
+        value = "" if said else path.read_text(encoding="utf-8")
         is_open = path.is_file() and path.stat().st_mode & stat.S_IROTH
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        said = str(error.strerror) if isinstance(error, OSError) else "it is not text in UTF-8"
         raise refused("unreadable secret", path=path, said=said) from error
+    if said:
+        raise refused("unreadable secret", path=path, said=said)
     if is_open:
         raise refused("open secret", path=path)
     return value.removesuffix("\n").removesuffix("\r")

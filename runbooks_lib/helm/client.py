@@ -117,7 +117,7 @@ class Helm:
             raise refused("too old", version=self.version)
         verb = "upgrade" if upgrade else "install"
         argv = [verb, release, chart.path, "--dry-run=server", "--values", "-", "--output", "json"]
-        return _parsed(verb, self._call(argv, stdin=json.dumps(values)), release_of)
+        return _parsed(verb, self._call(argv, stdin=_as_json(values)), release_of)
 
     def change(
         self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool, note: str, seconds: float
@@ -134,7 +134,7 @@ class Helm:
         verb = "upgrade" if upgrade else "install"
         argv = [verb, release, chart.path, "--values", "-", "--output", "json"]
         argv += ["--description", note, "--timeout", f"{int(seconds)}s"]
-        text = self._call(argv, stdin=json.dumps(values), timeout=seconds + process.GRACE_SECONDS)
+        text = self._call(argv, stdin=_as_json(values), timeout=seconds + process.GRACE_SECONDS)
         return _parsed(verb, text, release_of)
 
     def uninstall(self, release: str, *, note: str, seconds: float) -> None:
@@ -196,6 +196,11 @@ def _no_release(done: process.Completed) -> bool:
 def kube_cache(home: Path) -> Path:
     """Where Helm keeps what clusters serve, below a Helm home."""
     return home / "cache" / "kube"
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    """The values for Helm, which reads them as YAML: that has no pairs of escapes for a character beyond U+FFFF."""
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _parsed(verb: str, text: str, parse: Callable[[Any], Parsed]) -> Parsed:

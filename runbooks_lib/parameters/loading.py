@@ -16,12 +16,15 @@ from runbooks_lib.parameters.documents import Path, dotted
 from runbooks_lib.parameters.helm_values import chart_values, merge, nested
 from runbooks_lib.parameters.model import FIELDS, Parameters
 from runbooks_lib.parameters.places import resolve_path
-from runbooks_lib.parameters.reference import secrets_in_clear
+from runbooks_lib.parameters.reference import secrets_in_clear, shows_secret
 from runbooks_lib.tables import table
 
 Overrides = Mapping[str, Any] | Iterable[str] | str
 
 _HOW = 'Write key=value, for example "verify.expect=absent"; a list is replaced as a whole.'
+
+#: What no name, path or address has in it.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 #: Where pydantic's own words are not a user's, by its type of error.
 _SENTENCES: dict[str, str] = table(__package__, "sentences.yaml")
@@ -37,7 +40,7 @@ def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
 
     Raises ParametersError: The file, an override or a values file can't be used; one line for each problem.
     """
-    data, places = documents.read(resolve_path(path), str(path))
+    data, places = documents.read(resolve_path(path), str(path), ours=True)
     chosen = list(parse(overrides))
     data = reduce(merge, (nested(*pair) for pair in chosen), data)
     overridden = {where[:length]: where for where, _ in chosen for length in range(1, len(where))}
@@ -89,8 +92,28 @@ def _problems(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             said = re.sub(r"^\w+ should", "must", error["msg"]).removeprefix("Value error, ")
             if error["type"] == "extra_forbidden":
                 said = f"is not a known key{_nearest(error['loc'])}"
-            yield error["loc"], _SENTENCES.get(error["type"], said)
+            if error["type"].endswith("_type") and error["input"] is None:
+                said = _SENTENCES["missing"]
+            elif error["type"] == "string_type" and isinstance(error["input"], list | dict):
+                said = "must be text, and one alone"
+            else:
+                said = _SENTENCES.get(error["type"], said)
+            yield error["loc"], said
     yield from secrets_in_clear(data.get("values"), ("values",))
+    for path, text in _texts({key: value for key, value in data.items() if key != "values"}):
+        if _CONTROL.search(text):
+            yield path, "holds a control character"
+        elif shows_secret(text):
+            yield path, "must not hold a secret in clear"
+
+
+def _texts(data: Any, above: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every text, by its path."""
+    if isinstance(data, str):
+        yield above, data
+    elif isinstance(data, Mapping | list):
+        for step, value in data.items() if isinstance(data, Mapping) else enumerate(data):
+            yield from _texts(value, (*above, step))
 
 
 def _nearest(path: Path) -> str:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, model_validator
 
 from runbooks_lib.parameters import services
-from runbooks_lib.parameters.section import Domain, Folder, Name, ObjectName, Port, Repository, Section, Url
+from runbooks_lib.parameters.section import (
+    Day,
+    Domain,
+    Folder,
+    Name,
+    ObjectName,
+    Port,
+    ReleaseName,
+    Repository,
+    Said,
+    Section,
+    Url,
+    Version,
+)
 from runbooks_lib.tables import table
 
 #: The registries that each mirror stands for.
@@ -20,11 +33,17 @@ def _filled(name: str, info: ValidationInfo) -> str:
     return name or f"{info.data.get('release')}.{info.data.get('namespace')}"
 
 
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError("must be a day, such as 2026-12-31") from None
+def _not_later(day: str) -> str:
+    if day > datetime.now(UTC).date().isoformat():
+        raise ValueError("must be a day that has been")
+    return day
+
+
+def _once_each(waivers: tuple[Waiver, ...]) -> tuple[Waiver, ...]:
+    names = [waiver.check for waiver in waivers]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise ValueError(f"has {twice} twice: keep one of them")
+    return waivers
 
 
 class Target(Section):
@@ -34,7 +53,7 @@ class Target(Section):
     context: str = ""
     cluster_uid: str = ""
     namespace: Name = "csghub"
-    release: Name = Field(default="dataflow", max_length=53)
+    release: ReleaseName = "dataflow"
     name: Annotated[Folder, AfterValidator(_filled)] = Field(default="", validate_default=True)
 
 
@@ -48,8 +67,8 @@ class Chart(Section):
     """Where the chart comes from: `repository`, `name` and `version`, or `path`."""
 
     repository: Repository = "https://charts.opencsg.com/csghub"
-    name: str = Field(default="dataflow", min_length=1)
-    version: str = ""
+    name: Folder = "dataflow"
+    version: Version = ""
     path: str = ""
 
     @model_validator(mode="before")
@@ -79,7 +98,7 @@ class Tls(Section):
     """HTTPS at the gateway."""
 
     enabled: bool = False
-    secret_name: str = ""
+    secret_name: ObjectName = ""
 
     @model_validator(mode="after")
     def _has_its_secret(self) -> Tls:
@@ -93,6 +112,12 @@ class NodePorts(Section):
 
     http: Port | None = None
     https: Port | None = None
+
+    @model_validator(mode="after")
+    def _two(self) -> NodePorts:
+        if self.http is not None and self.http == self.https:
+            raise ValueError("are one port for both: they need one each")
+        return self
 
 
 class Gateway(Section):
@@ -108,8 +133,8 @@ class Policy(Section):
     """Who must agree, and how long things may take."""
 
     approval: Literal["operator"] = "operator"
-    rollout_seconds: int = Field(default=900, gt=0)
-    command_seconds: int = Field(default=300, gt=0)
+    rollout_seconds: int = Field(default=900, gt=0, le=86_400)
+    command_seconds: int = Field(default=300, gt=0, le=86_400)
     take_over: str = ""
 
 
@@ -117,9 +142,9 @@ class Tried(Section):
     """What somebody has seen who tried by hand what no check can: who, on which day, and what happened."""
 
     works: bool
-    by: str = Field(min_length=1)
-    on: Annotated[str, AfterValidator(_day)]
-    seen: str = Field(min_length=1)
+    by: Said
+    on: Annotated[Day, AfterValidator(_not_later)]
+    seen: Said
 
 
 class VerifySettings(Section):
@@ -132,9 +157,9 @@ class VerifySettings(Section):
 class Waiver(Section):
     """A finding that somebody has accepted, why, and until when."""
 
-    check: str = Field(min_length=1)
-    reason: str = Field(min_length=1)
-    until: Annotated[str, AfterValidator(_day)]
+    check: Said
+    reason: Said
+    until: Day
 
 
 class Parameters(Section):
@@ -157,7 +182,7 @@ class Parameters(Section):
     policy: Policy = Policy()
     verify: VerifySettings = VerifySettings()
     probes: Literal["read", "write"] = "read"
-    waivers: Annotated[tuple[Waiver, ...], Field(strict=False)] = ()
+    waivers: Annotated[tuple[Waiver, ...], Field(strict=False), AfterValidator(_once_each)] = ()
     values: dict[str, Any] = Field(default_factory=dict)
     values_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
     _source: str = ""

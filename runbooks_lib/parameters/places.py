@@ -27,8 +27,15 @@ def project_root() -> Path:
 
 
 def resolve_path(path: str | Path) -> Path:
-    """An absolute path: ``~`` is the user's home, a relative path starts at the project's folder."""
-    expanded = Path(path).expanduser()
+    """An absolute path: ``~`` is the user's home, a relative path starts at the project's folder.
+
+    Raises UsageError: It begins with the home folder of somebody who has none.
+    """
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError as error:
+        step = "Write the whole path; ~ alone is the home of whoever runs it."
+        raise UsageError(f"Nobody knows the home folder that {path} begins with.", next_step=step) from error
     return expanded if expanded.is_absolute() else project_root() / expanded
 
 

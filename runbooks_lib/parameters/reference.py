@@ -18,7 +18,14 @@ _SCHEMES = {
     "k8s": re.compile(r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)#(?P<key>[-._A-Za-z0-9]+)"),
 }
 #: Keys whose value would be a secret itself, and not the name of one.
-_SECRET_KEY = re.compile(r"(?i)(passw(or)?d|token|(?<!existing)(?<!pull)secret|(secret|private|api)_?key|^auth)$")
+_SECRET_KEY = re.compile(
+    r"(?i)(pass(w(or)?d|phrase)?s?|(^|_)pwd|token|(?<!existing)credentials?|(?<!existing)(?<!pull)secret|"
+    r"(secret|private|access|api)_?key(_?base)?|dockerconfigjson|^auth)_?$"
+)
+#: A text with a secret in it, which is no reference to a variable or another place.
+_SECRET_TEXT = re.compile(
+    r"(?i)((^|[^a-z])(pass(word|wd|phrase)?|pwd|(access_?|api_?)?token|secret|api_?key)\s*=\s*|\bbearer\s+)(?![$<{(‹%]|\s|=)\S{3,}"
+)
 
 
 @dataclass(frozen=True)
@@ -60,23 +67,34 @@ def fill_references(data: Any, fill: Callable[[Reference], Any]) -> Any:
     return data
 
 
-def secrets_in_clear(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """What is wrong with some chart values, as pairs of a path and a sentence without the value."""
+def secrets_in_clear(data: Any, path: Path = (), key: str = "") -> Iterator[tuple[Path, str]]:
+    """What is wrong with some chart values, as pairs of a path and a sentence without the value.
+
+    Args:
+        key: The name that says what kind of value it is.
+    """
     if is_reference(data):
         try:
             parse_reference(data["from"])
         except ValueError as error:
             yield path, str(error)
-    elif isinstance(data, Mapping | list | tuple):
-        if isinstance(data, Mapping) and _is_clear(data.get("value"), str(data.get("name"))):
-            # As Kubernetes writes an environment variable.
-            yield (*path, "value"), f"must not hold a secret in clear; write {HOW}"
-        for step, value in data.items() if isinstance(data, Mapping) else enumerate(data):
-            yield from secrets_in_clear(value, (*path, step))
-    elif path and _is_clear(data, str(path[-1])):
+    elif isinstance(data, Mapping):
+        for step, value in data.items():
+            # As Kubernetes writes an environment variable, its name stands beside it; below a name it is meant by that.
+            named = str(data.get("name") or key) if step == "value" else str(step)
+            yield from secrets_in_clear(value, (*path, step), named)
+    elif isinstance(data, list | tuple):
+        for step, value in enumerate(data):
+            yield from secrets_in_clear(value, (*path, step), key)
+    elif path and _is_clear(data, key):
         yield path, f"must not hold a secret in clear; write {HOW}"
 
 
 def _is_clear(leaf: Any, key: str) -> bool:
     text = str(leaf) if isinstance(leaf, str | int) and not isinstance(leaf, bool) else ""
-    return bool(text) and (_SECRET_KEY.search(key) is not None or Redactor().redact(text) != text)
+    return bool(text) and (_SECRET_KEY.search(key) is not None or shows_secret(text))
+
+
+def shows_secret(text: str) -> bool:
+    """Whether a text looks as if a secret stood in it."""
+    return _SECRET_TEXT.search(text) is not None or Redactor().redact(text) != text

@@ -6,7 +6,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from runbooks_lib.parameters.section import Host, ObjectName, Port, Registry, Secret, Section, Size, Tag
+from runbooks_lib.parameters.section import (
+    Database,
+    Host,
+    ImageName,
+    ObjectName,
+    Port,
+    Registry,
+    Secret,
+    Section,
+    Size,
+    Tag,
+)
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"]
 
@@ -25,7 +36,7 @@ class Image(Section):
     """The image of one service."""
 
     registry: Registry = ""
-    repository: str = ""
+    repository: ImageName = ""
     tag: Tag = ""
 
 
@@ -61,13 +72,13 @@ class PostgreSQLAddress(MongoAddress):
 class DataflowDatabase(PostgreSQLAddress):
     """What Dataflow is told of PostgreSQL otherwise than everybody."""
 
-    database: str = "csghub_dataflow"
+    database: Database = "csghub_dataflow"
 
 
 class LabelStudioDatabase(PostgreSQLAddress):
     """What Label Studio is told of PostgreSQL otherwise than everybody."""
 
-    database: str = "csghub_label_studio"
+    database: Database = "csghub_label_studio"
 
 
 class Dataflow(Section):
@@ -124,7 +135,7 @@ class PostgreSQL(_Store):
     """The databases of Dataflow and Label Studio."""
 
     external: PostgreSQLAddress | None = None
-    databases: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    databases: Annotated[tuple[Database, ...], Field(strict=False)] = ()
 
 
 class Redis(_Store):

@@ -58,9 +58,9 @@ def test_a_reference_is_resolved_and_the_redactor_knows_it_at_once(reference: st
         ("file:empty", "The secret file:empty is missing or empty.", "Write the secret into it."),
         ("file:binary", "it is not text in UTF-8.", "starts at the project's folder"),
         ("file:open", "can be read by every user here.", "chmod 600"),
-        ("k8s:csghub/gone#x", "The secret k8s:csghub/gone#x is missing or empty.", "Create it, or name one of its keys: it has none."),
-        ("k8s:csghub/db#pass", "The secret k8s:csghub/db#pass is missing or empty.", "its keys: empty, password, user."),
-        ("k8s:csghub/db#empty", "k8s:csghub/db#empty is missing or empty.", "its keys: empty, password, user."),
+        ("k8s:csghub/gone#x", "The secret k8s:csghub/gone#x is missing or empty.", "Create it, with that key."),
+        ("k8s:csghub/db#pass", "The secret k8s:csghub/db#pass is missing or empty.", "its keys that hold text: empty, password, user."),
+        ("k8s:csghub/db#empty", "k8s:csghub/db#empty is missing or empty.", "its keys that hold text: empty, password, user."),
         (SECRET, "A reference to a secret is not a reference; write {from:", "Mend it"),
     ],
 )  # fmt: skip

@@ -71,6 +71,15 @@ def test_a_missing_file_says_where_it_was_looked_for(project: Path) -> None:
     )
 
 
+def bomb(shape: str, key: str = "") -> str:
+    """Ten times ten times ten …: a few lines that stand for a billion values."""
+    lines = ["a0: &a0 x"]
+    for number in range(1, 10):
+        inner = ", ".join(f"{key.format(each)}*a{number - 1}" for each in range(10))
+        lines.append(f"a{number}: &a{number} {shape.format(inner)}")
+    return "\n".join(lines)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -82,7 +91,7 @@ def test_a_missing_file_says_where_it_was_looked_for(project: Path) -> None:
         ("target:\n\tname: x\n", "mine.yaml:2:1: not well-formed YAML"),
         ("a: 1\n---\nb: 2\n", "expected a single document"),
         (b"target: \xff\n", "mine.yaml: not text in UTF-8"),
-        (b"target: \x07\n", "mine.yaml: not text in UTF-8"),
+        (b"target: \x07\n", "mine.yaml: character 9 is a control character, which stands in no text"),
         ("target: {}\nchart: {}\ntarget: {}\n", "mine.yaml:3:1: not well-formed YAML: target is there already."),
         ("a:\n  b: 1\n  b: 2\n", "mine.yaml:3:3: not well-formed YAML: b is there already."),
         ("a:\n- {b: 1, b: 2}\n", "mine.yaml:2:10: not well-formed YAML: b is there already."),
@@ -94,10 +103,24 @@ def test_a_missing_file_says_where_it_was_looked_for(project: Path) -> None:
         ("values:\n  on: x\n", "mine.yaml:2:3: not well-formed YAML: on is not text: quote it"),
         (
             "a: !!python/object/apply:os.system [ls]\n",
-            "mine.yaml:1:4: not well-formed YAML: could not determine a constructor",
+            "mine.yaml:1:4: not well-formed YAML: a value with this tag is nothing that Helm takes.",
         ),
-        ("a: &x\n  b: *x\n", "mine.yaml is nested too deeply, or contains itself."),
-        ("[" * 3000, "mine.yaml is nested too deeply"),
+        ("a: &x\n  b: *x\n", "mine.yaml:2:6: not well-formed YAML: what stands here contains itself."),
+        ("a: &x [1, [*x]]\n", "mine.yaml:1:12: not well-formed YAML: what stands here contains itself."),
+        ("[" * 3000, "mine.yaml:1:61: not well-formed YAML: it is nested more than 60 levels deep."),
+        (bomb("[{}]"), "mine.yaml:6:5: not well-formed YAML: with its aliases it stands for more than 100,000 values."),
+        (bomb("{{{}}}", "k{}: "), "with its aliases it stands for more than 100,000 values."),
+        (b"a: 1\n" + b"# filling\n" * 110_000, "mine.yaml is larger than 1 MiB, which is more than a release can hold"),
+        (
+            "values: {a: !!binary aGVsbG8=}\n",
+            "mine.yaml:1:13: not well-formed YAML: !!binary is nothing that Helm takes.",
+        ),
+        ("values: {a: !!set {x}}\n", "!!set is nothing that Helm takes."),
+        ("values:\n  a: .nan\n", "mine.yaml:2:6: not well-formed YAML: it is no number that Helm takes: quote it."),
+        (f"values:\n  a: {'9' * 5000}\n", "mine.yaml:2:6: not well-formed YAML: a number of more than 40 digits"),
+        ("policy: {rollout_seconds: 012}\n", "mine.yaml:1: policy.rollout_seconds is written 012, which YAML reads in"),
+        ("policy: {rollout_seconds: 0x10}\n", "policy.rollout_seconds is written 0x10, which YAML"),
+        ("policy: {rollout_seconds: 1_0}\n", "policy.rollout_seconds is written 1_0, which YAML"),
     ],
 )
 def test_a_file_that_is_no_usable_yaml_is_told_with_its_place(
@@ -147,7 +170,7 @@ def test_a_password_that_is_no_yaml_is_not_repeated(write: Write, minimal: str, 
         (("domain: example.com", "domain: example.com\n  tls: {enabled: 'true'}"), "mine.yaml:8: gateway.tls.enabled must be a valid boolean"),
         (("gateway:\n  domain: example.com", "gateway: example.com"), "mine.yaml:6: gateway must be a mapping of keys"),
         (("target: {}", "target: {namespace: A_b}"), "mine.yaml:1: target.namespace must be lower-case letters, digits and -, at most 63"),
-        (("target: {}", f"target: {{release: {'r' * 54}}}"), "mine.yaml:1: target.release must have at most 53 characters"),
+        (("target: {}", f"target: {{release: {'r' * 54}}}"), "mine.yaml:1: target.release must be lower-case letters, digits and -, a letter first, at most 53"),
         (("target: {}", "target: {name: ../x}"), "mine.yaml:1: target.name must be usable as the name of a folder"),
         (("target: {}", "policy: {approval: none}\ntarget: {}"), "mine.yaml:1: policy.approval must be 'operator'"),
         (("target: {}", "policy: {command_seconds: 0}\ntarget: {}"), "mine.yaml:1: policy.command_seconds must be greater than 0"),
