@@ -17,8 +17,12 @@ from runbooks_lib.tables import table
 from runbooks_lib.threads import at_once
 
 _GUIDE: list[tuple[str, Any]] = [(path, default) for path, default in table(__package__, "guide.yaml")]
-#: Given, they are looked at though the chart has them: in 1.16.0 each service has a tag of its own.
-_DOUBTFUL = {("global", "image", "tag")}
+#: Given, they are tried though the chart has them: a service's own tag wins, and the others mean nothing without a setting.
+_DOUBTFUL = {
+    ("global", "image", "tag"),
+    *(("global", "gateway", "service", "nodePorts", each) for each in ("http", "https")),
+    ("global", "gateway", "tls", "secretName"),
+}
 
 
 def effect(subject: Subject) -> Answer:

@@ -85,6 +85,7 @@ def _pair(override: str) -> tuple[str, Any]:
 
 
 def _problems(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    refused = []
     try:
         Parameters.model_validate(data)
     except ValidationError as invalid:
@@ -98,9 +99,12 @@ def _problems(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
                 said = "must be text, and one alone"
             else:
                 said = _SENTENCES.get(error["type"], said)
+            refused.append(error["loc"])
             yield error["loc"], said
     yield from secrets_in_clear(data.get("values"), ("values",))
     for path, text in _texts({key: value for key, value in data.items() if key != "values"}):
+        if any(path[: len(one)] == one for one in refused):
+            continue
         if _CONTROL.search(text):
             yield path, "holds a control character"
         elif shows_secret(text):

@@ -19,7 +19,7 @@ _SCHEMES = {
 }
 #: Keys whose value would be a secret itself, and not the name of one.
 _SECRET_KEY = re.compile(
-    r"(?i)(pass(w(or)?d|phrase)?s?|(^|_)pwd|token|(?<!existing)credentials?|(?<!existing)(?<!pull)secret|"
+    r"(?i)(passw(or)?ds?|passphrase|(?-i:(^|[_-])pass|[a-z0-9]Pass|PASS)|(^|_)pwd|token|(?<!existing)credentials?|(?<!existing)(?<!pull)secret|"
     r"(secret|private|access|api)_?key(_?base)?|dockerconfigjson|^auth)_?$"
 )
 #: A text with a secret in it, which is no reference to a variable or another place.

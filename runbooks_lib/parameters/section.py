@@ -61,29 +61,34 @@ _AUTHORITY = rf"((?=[^/:]{{1,253}}([:/]|$))(?![0-9.]+([:/]|$)){_WORD}(\.{_WORD})
 _ADDRESS = rf"://{_AUTHORITY}(/\S*)?"
 
 
-def _is_address(text: str) -> str:
-    """Refuse numbers between dots, or with colons, that are no IP address."""
-    host = re.sub(r"^\w+://|/.*", "", text)
-    host = (
-        host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0] if host.count(":") == 1 else host
-    )
+def _is_host(host: str) -> str:
+    """Refuse numbers between dots or colons that are no IP address."""
     if ":" in host or (host and not re.search(r"[^0-9.]", host)):
-        ipaddress.ip_address(host)
-    return text
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            raise ValueError("must be a host's name or an IP address, and these numbers are neither") from None
+    return host
 
 
-_Address = AfterValidator(_is_address)
+def _has_host(address: str) -> str:
+    """The same of what has a host at its beginning, or after a scheme."""
+    host = re.sub(r"^\w+://|/.*", "", address)
+    _is_host(host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0])
+    return address
+
+
 Url = Annotated[
     str,
     _matching(
         f"https?{_ADDRESS}", "must be an http(s):// address without user or password, such as https://example.com"
     ),
-    _Address,
+    AfterValidator(_has_host),
 ]
 Repository = Annotated[
     str,
     _matching(f"|(https?|oci){_ADDRESS}", "must be an http(s):// or oci:// address without user or password"),
-    _Address,
+    AfterValidator(_has_host),
 ]
 #: A host alone: a scheme or a port in it would become a part of the name that pods look up.
 Host = Annotated[
@@ -91,7 +96,7 @@ Host = Annotated[
     _matching(
         rf"|{_HOST}|[0-9.]+|[0-9a-fA-F]*:[0-9a-fA-F:.]+", "must be a host or an IP address alone: no scheme, no port"
     ),
-    _Address,
+    AfterValidator(_is_host),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 #: As Kubernetes writes it; bytes without a unit would be a claim of 10 bytes.
@@ -109,6 +114,7 @@ Registry = Annotated[
         rf"|{_AUTHORITY}(/{_PART})*",
         "must be a registry alone, such as registry.example.com:5000/path: no scheme, no / at its end",
     ),
+    AfterValidator(_has_host),
 ]
 Tag = Annotated[str, _matching(r"|[A-Za-z0-9_][-._A-Za-z0-9]{0,127}", "must be an image's tag")]
 #: One version; a range would be another one tomorrow.

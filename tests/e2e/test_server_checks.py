@@ -105,6 +105,8 @@ def test_values_without_an_effect_are_told_with_what_was_meant_and_the_others_ar
             "install",
             edition="ce",
             images__tag="v9",
+            gateway__node_ports={"http": 30081},
+            gateway__tls={"enabled": False, "secret_name": "tls"},
             images__envoy_registry="registry.example.com/x",
             values__dataflow__persistance__size="20Gi",
             values__envoy__imag__tag="v9",
@@ -114,6 +116,8 @@ def test_values_without_an_effect_are_told_with_what_was_meant_and_the_others_ar
     assert found.status == "warn"
     assert found.observed.splitlines() == [
         "edition (global.edition) changes nothing in dataflow 1.16.0",
+        "gateway.node_ports.http (global.gateway.service.nodePorts.http) changes nothing in dataflow 1.16.0",
+        "gateway.tls.secret_name (global.gateway.tls.secretName) changes nothing in dataflow 1.16.0",
         "images.tag (global.image.tag) changes nothing in dataflow 1.16.0",
         "values.dataflow.persistance.size changes nothing in dataflow 1.16.0; did you mean dataflow.persistence.size?",
         "values.envoy.imag.tag changes nothing in dataflow 1.16.0; did you mean envoy.image.tag?",

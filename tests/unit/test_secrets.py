@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -132,3 +134,26 @@ def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     with pytest.raises(UsageError, match="Nobody can be asked"):
         resolve("prompt:x", read_secret=None, redactor=Redactor(), typed={})
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "it is no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is no regular file"),
+        (lambda path: path.write_text("x" * 100_000), "it is larger than 64 KiB"),
+    ],
+)
+def test_a_file_that_would_be_waited_for_or_never_ends_is_not_even_opened(project: Path, make: Any, said: str) -> None:
+    make(project / "odd")
+    with pytest.raises(UsageError, match=said):
+        resolve("file:odd", read_secret=read_secret, redactor=Redactor())
+
+
+@pytest.mark.parametrize("value", ["a\0b", "abc\udce4def"])
+def test_what_no_database_takes_is_refused(project: Path, value: str) -> None:
+    def odd(*_: str) -> Mapping[str, str]:
+        return {"x": value}
+
+    with pytest.raises(UsageError, match="is not text in UTF-8"):
+        resolve("k8s:a/b#x", read_secret=odd, redactor=Redactor())
