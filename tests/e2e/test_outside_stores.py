@@ -28,7 +28,7 @@ def outside(
     postgres: Postgres, redis_without_password: Address, ferretdb: tuple[Address, Access], monkeypatch: Any
 ) -> Iterator[dict[str, Any]]:
     """The sections of the parameters that name a PostgreSQL, a Redis and a MongoDB outside of the cluster."""
-    user, password = f"app_{secrets.token_hex(4)}", "p@ß:/'\"\\ %41" + secrets.token_urlsafe(9)
+    user, password = f"app_{secrets.token_hex(4)}", "p@ß🙂𠮷:/'\"\\ %41" + secrets.token_urlsafe(9)
     quoted = password.replace("'", "''")
     postgres.do(f"CREATE USER {user} PASSWORD '{quoted}'")
     postgres.do(*(f"CREATE DATABASE {name} OWNER {user}" for name in DATABASES))

@@ -203,7 +203,7 @@ def test_a_services_own_setting_wins_over_the_external_over_the_built_in(render,
     assert config(objects, "label-studio")["POSTGRE_HOST"] == label_studio
 
 
-@pytest.mark.parametrize("password", ["pa ss+w/rd@:?#", "quote'\"$(id)`\\", "päßwörd"])
+@pytest.mark.parametrize("password", ["pa ss+w/rd@:?#", "quote'\"$(id)`\\", "päßwörd🙂𠮷"])
 def test_a_password_with_odd_characters_stays_one_password_in_a_connection_string(render, password):
     objects = render({"postgresql": {"password": password}, "mongo": {"password": password}})
     assert config(objects)["DATABASE_PASSWORD"] == password
