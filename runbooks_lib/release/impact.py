@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from runbooks_lib.release.manifest import ObjectKey, flat, images, key_of
+from runbooks_lib.release.manifest import ObjectKey, flat, images, kept, key_of
 from runbooks_lib.results import Json, ObjectChange
 
 #: Labels that name the chart's version: they change on every object and say nothing about it.
@@ -24,13 +24,15 @@ def difference(old: Iterable[Json], new: Iterable[Json], *, namespace: str, show
     """
     before = {key_of(obj, namespace): obj for obj in old}
     after = {key_of(obj, namespace): obj for obj in new}
-    changes = []
+    changes: list[ObjectChange] = []
     for key in sorted({*before, *after}):
         name = str(key) if key.namespace == namespace else f"{key} in namespace {key.namespace}"
         if key not in before:
             changes.append(ObjectChange(action="add", name=name, detail=_images(after[key])))
         elif key not in after:
-            changes.append(ObjectChange(action="remove", name=name))
+            stays = kept(before[key])
+            why = ("its resource policy is keep: Helm leaves it, and knows it no more",)
+            changes.append(ObjectChange(action="keep" if stays else "remove", name=name, detail=why if stays else ()))
         else:
             detail = _fields(key, before[key], after[key], shown)
             if detail:

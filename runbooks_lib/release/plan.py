@@ -58,6 +58,7 @@ def plan_install(boundaries: Boundaries) -> Plan:
         f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} in namespace {namespace}: "
         f"{counts(changes)}.",
         *sentences.hooks(proposal.rendered, "install"),
+        *sentences.destroyed(boundaries, proposal.rendered, "install"),
         *sentences.generated(proposal.generated),
         *sentences.claims(boundaries, proposal.rendered),
         *sentences.waivers(boundaries),
@@ -95,7 +96,9 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *([tried] if stored.status != "deployed" else []),
         *sentences.standing(standing, proposal.rendered),
         *value_changes(stored.values, proposal.values, shown),
+        *sentences.consequences(boundaries, stored, proposal.rendered),
         *sentences.hooks(proposal.rendered, "upgrade"),
+        *sentences.destroyed(boundaries, proposal.rendered, "upgrade", stored),
         *sentences.generated(proposal.generated),
         *sentences.waivers(boundaries),
     )
@@ -114,6 +117,7 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
         f"Removes release {boundaries.release} (revision {stored.revision}, {stored.status}) from namespace "
         f"{boundaries.namespace}: {counts(left.changes)}.",
         *sentences.hooks(stored, "delete"),
+        *sentences.destroyed(boundaries, stored, "delete"),
         *sentences.leftovers(left),
         *sentences.waivers(boundaries),
     )

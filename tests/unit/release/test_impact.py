@@ -43,6 +43,12 @@ def test_an_install_adds_and_an_uninstall_removes() -> None:
     assert [(change.action, change.name) for change in removed] == [("remove", "ConfigMap a"), ("remove", "Service b")]
 
 
+def test_what_helm_is_told_to_keep_stays_when_the_chart_has_it_no_more() -> None:
+    kept = obj("Secret", "s", metadata={"annotations": {"helm.sh/resource-policy": "keep"}})
+    (change,) = difference([kept], [], namespace="csghub", shown=plain)
+    assert (change.action, change.name) == ("keep", "Secret s")
+
+
 def test_a_new_workload_names_its_images() -> None:
     spec = {"template": {"spec": {"containers": [{"name": "api", "image": "dataflow:2"}]}}}
     (change,) = difference([], [obj("Deployment", "api", spec=spec)], namespace="n", shown=plain)
