@@ -31,18 +31,14 @@ class Leftovers:
         cluster_scoped: Those of the removed that belong to the whole cluster, and who else would miss them.
         passing: Names of those that stay for a while and then remove themselves.
         gone: Names of those that should stay and are not there any more.
+        split: Names of the Secrets that go although a volume that they open may stay.
     """
 
     changes: tuple[ObjectChange, ...]
     cluster_scoped: tuple[str, ...]
     passing: tuple[str, ...]
     gone: tuple[str, ...] = ()
-
-    @property
-    def split(self) -> tuple[str, ...]:
-        """Names of the Secrets that go although a volume that they open may stay."""
-        stays = any(each.name.startswith("PersistentVolumeClaim ") for each in self.changes if each.action == "keep")
-        return tuple(each.name for each in self.changes if stays and each.detail == (_WHY["pair"],))
+    split: tuple[str, ...] = ()
 
     @property
     def staying(self) -> tuple[str, ...]:
@@ -56,6 +52,7 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
     changes: list[ObjectChange] = []
     cluster_scoped: list[str] = []
     gone: list[str] = []
+    passwords: list[str] = []
     for obj in objects:
         name = str(key_of(obj))
         if kept(obj) and boundaries.live(obj) is None:
@@ -71,13 +68,16 @@ def leftovers_of(boundaries: Boundaries, stored: Release) -> Leftovers:
             cluster_scoped.append(name + (f" — {'; '.join(detail)}" if detail else ""))
         if obj["kind"] == "Secret" and PASSWORD_KEYS & {*dict(secret_values(obj))}:
             detail = (_WHY["pair"],)
+            passwords.append(name)
         changes.append(ObjectChange(action="remove", name=name, detail=detail))
     besides = _kept_besides(boundaries, stored).items()
     changes += [ObjectChange(action="keep", name=name, detail=(why,)) for name, why in besides]
     # Whether such a Job is still there depends on the minute: a plan that looked would not keep its digest.
     passing = tuple(str(key_of(obj)) for obj in hook_objects(stored) if _removes_itself(obj))
     changes += [ObjectChange(action="keep", name=name, detail=(_WHY["passing"],)) for name in passing]
-    return Leftovers(tuple(changes), tuple(cluster_scoped), passing, tuple(gone))
+    volumes = [each for each in changes if each.action == "keep" and each.name.startswith("PersistentVolumeClaim ")]
+    split = tuple(passwords) if volumes else ()
+    return Leftovers(tuple(changes), tuple(cluster_scoped), passing, tuple(gone), split)
 
 
 def _removes_itself(obj: Json) -> bool:
