@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import yaml
 import runbooks_lib
 from runbooks_lib import errors, parameters, records
 from runbooks_lib.checks.catalogue import Check, Look, Subject, commands_of, report, require_known, unmet
-from runbooks_lib.cluster import Cluster
+from runbooks_lib.cluster import Cluster, Forbidden
 from runbooks_lib.errors import RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
@@ -151,8 +151,9 @@ class Run:
         opened |= {"target": target.model_dump(mode="json") | {"server": cluster.server}, "versions": versions}
         self.observe(Event(kind="run.opened", data=opened))
         if target.cluster_uid:
-            # Also a stage that only reads: what it says would be about another cluster.
-            self._boundaries.require_pin()
+            # Also a stage that only reads: what it says would be about another cluster. Only 01 tells that it can't be known.
+            with suppress(*((Forbidden,) if self.stage == "prerequisites" else ())):
+                self._boundaries.require_pin()
 
     @property
     def boundaries(self) -> Boundaries:
@@ -229,7 +230,7 @@ class Run:
 
     def propose(self, plan: Plan) -> Plan:
         """Keep a plan in the record, with the values for Helm; its digest is what can be approved."""
-        self._require_unchanged()
+        parameters.require_unchanged(self.parameters, self._overrides)
         self.save("values.yaml", yaml.safe_dump(parameters.chart_values(self.parameters), sort_keys=False))
         if self.folder is not None:
             content = plan.model_dump(mode="json") | {"digest": plan.digest}
@@ -256,7 +257,7 @@ class Run:
         Raises RecordError: It was carried out, or failed, as the sentence says, but the journal could not be written.
         """
         self._accepted = self._carried = False
-        self._require_unchanged()
+        parameters.require_unchanged(self.parameters, self._overrides)
         self._changing = not plan.empty
         try:
             result = carry_out(self.boundaries, plan, approval, replan=replan, save=self.save)
@@ -271,11 +272,6 @@ class Run:
         """Keep a text as a file of the record, secrets replaced; a preview keeps none."""
         if self.folder is not None:
             records.write_text(self.folder, relative, text, self.redactor)
-
-    def _require_unchanged(self) -> None:
-        source = self.parameters.source
-        if parameters.dump(parameters.load(source, self._overrides)) != parameters.dump(self.parameters):
-            raise errors.refused("parameters changed", source=source)
 
     def _require_written(self, ended: str) -> None:
         self._begun = False

@@ -7,11 +7,12 @@ from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.demand import pods_of
 from runbooks_lib.checks.trials import Trial, tried
+from runbooks_lib.cluster import Forbidden
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, annotation, hook_objects, objects_of
-from runbooks_lib.release.plan import Proposal, propose, state_of, stuck
+from runbooks_lib.release.plan import Proposal, contents, propose, state_of, stuck
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json
 from runbooks_lib.threads import once
@@ -24,9 +25,17 @@ HELM_TO_PLAN = (3, 13)
 #: Asked for when the chart can't be rendered, and so can't say what it uses.
 _GATEWAY_KINDS = tuple(("gateway.networking.k8s.io/v1", kind) for kind in ("GatewayClass", "Gateway", "HTTPRoute"))
 
+#: Told once, of all other answers.
+_CONTENTS = "What the other checks say of the chart's objects is of a render without the cluster (`helm template`)."
+
+_UNREADABLE = (
+    "Ask the cluster's administrator for the permission to get the namespace kube-system; the ClusterRole that the check of "
+    "permissions shows has it."
+)
+
 
 class Subject:
-    """A target about to be installed or changed; what is looked at twice is asked for once."""
+    """A target about to be installed or changed; what is looked at twice is asked for once. Plans are made without it."""
 
     def __init__(self, boundaries: Boundaries) -> None:
         self.boundaries = boundaries
@@ -57,13 +66,25 @@ class Subject:
         except RunbookError as error:
             return error
 
+    @once
+    def _contents(self) -> Proposal | RunbookError:
+        try:
+            return contents(self.boundaries)
+        except RunbookError as error:
+            return error
+
     @property
     def proposal(self) -> Proposal:
-        """The chart as it would be applied."""
-        proposal = self._proposal
+        """The chart as it would be applied; where that is refused, for the sake of its objects, as it renders without a cluster."""
+        proposal = self._proposal if self.refusal is None else self._contents
         if isinstance(proposal, RunbookError):
             raise OutcomeUnknown("the chart could not be rendered, so there is nothing to compare with")
         return proposal
+
+    @property
+    def rendered(self) -> bool:
+        """Whether it is known what the chart contains."""
+        return self.refusal is None or not isinstance(self._contents, RunbookError)
 
     @property
     def refusal(self) -> RunbookError | None:
@@ -131,7 +152,11 @@ def helm(subject: Subject) -> Answer:
 def pin(subject: Subject) -> Answer:
     """Whether this is the cluster that the parameters pin."""
     cluster, pin = subject.boundaries.cluster, subject.boundaries.parameters.target.cluster_uid
-    uid = cluster.uid()
+    try:
+        uid = cluster.uid()
+    except Forbidden as error:
+        # Here nobody is sent to 01, which this is.
+        return Answer("unknown", f"{error.summary.rstrip('.')}, whose UID is the cluster's", remedy=_UNREADABLE)
     if pin == uid:
         return Answer("pass", f"{cluster.server} has the UID {uid}")
     if not pin:
@@ -156,7 +181,7 @@ def gateway(subject: Subject) -> Answer:
     """Whether the cluster knows the Gateway API as the chart speaks it."""
     cluster = subject.boundaries.cluster
     kinds = _GATEWAY_KINDS
-    if subject.refusal is None:
+    if subject.rendered:
         rendered = {(str(obj["apiVersion"]), str(obj["kind"])) for obj in subject.objects}
         kinds = tuple(sorted(item for item in rendered if "gateway" in item[0]))
         if not kinds:
@@ -188,7 +213,8 @@ def chart(subject: Subject) -> Answer:
     """Whether the chart can be rendered."""
     refusal = subject.refusal
     if refusal is not None:
-        return Answer("fail", refusal.summary, remedy=refusal.next_step)
+        told = f"{refusal.summary} {_CONTENTS}" if subject.rendered else refusal.summary
+        return Answer("fail", told, remedy=refusal.next_step)
     chart, hooks = subject.proposal.chart, len(subject.proposal.rendered.hooks)
     count = f"{len(subject.objects)} objects, {hooks} of them of hooks" if hooks else f"{len(subject.objects)} objects"
     return Answer("pass", f"{chart.name} {chart.version} from {chart.source}: {count}")

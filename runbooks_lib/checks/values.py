@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from runbooks_lib.checks.catalogue import Answer
+from runbooks_lib.checks.catalogue import Answer, Moot
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.helm.chart import ChartSource
@@ -27,6 +27,8 @@ _DOUBTFUL = {
 
 def effect(subject: Subject) -> Answer:
     """The given values without which the chart renders the same."""
+    if subject.refusal:
+        raise Moot("the chart could not be rendered against the cluster, so there is nothing to compare with")
     proposal = subject.proposal
     chart = subject.boundaries.chart_source
     given = dict(leaves(proposal.values))

@@ -15,7 +15,16 @@ from typing import Any, TypeVar
 
 from runbooks_lib import process
 from runbooks_lib.helm.failures import error_text, failure, refused, shortened
-from runbooks_lib.helm.values import ChartFile, Release, Revision, chart_digest, release_of, revisions_of, yaml_mapping
+from runbooks_lib.helm.values import (
+    ChartFile,
+    Release,
+    Revision,
+    chart_digest,
+    release_of,
+    rendered_of,
+    revisions_of,
+    yaml_mapping,
+)
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, Observe, digest_of, unobserved
@@ -118,6 +127,30 @@ class Helm:
         verb = "upgrade" if upgrade else "install"
         argv = [verb, release, chart.path, "--dry-run=server", "--values", "-", "--output", "json"]
         return _parsed(verb, self._call(argv, stdin=_as_json(values)), release_of)
+
+    def template(
+        self, release: str, chart: ChartFile, values: Mapping[str, Any], *, version: str, apis: Sequence[str]
+    ) -> Release:
+        """What the chart contains, without asking the cluster: ``lookup`` finds nothing. Never to be applied.
+
+        Args:
+            version: The API server's.
+            apis: What the chart may ask ``.Capabilities`` for, beside Helm's own: ``apps/v1``, ``apps/v1/Deployment``.
+        """
+        argv = [
+            "template",
+            release,
+            chart.path,
+            "--namespace",
+            self.namespace,
+            "--values",
+            "-",
+            "--kube-version",
+            version,
+        ]
+        argv += [word for api in apis for word in ("--api-versions", api)]
+        text = self._call(argv, stdin=_as_json(values), cluster=False)
+        return rendered_of(text, name=release, namespace=self.namespace, values=dict(values))
 
     def change(
         self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool, note: str, seconds: float

@@ -1,7 +1,8 @@
 """What Helm answers, as frozen values; parsed from its JSON in one place."""
 
+import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import Field
@@ -75,6 +76,14 @@ def release_of(data: Json) -> Release:
     }
     hooks = [str(hook.get("manifest") or "") for hook in data.get("hooks") or ()]
     return _known(Release, {"namespace": "", "status": ""} | info | data | renamed | {"hooks": hooks})
+
+
+def rendered_of(text: str, **known: Any) -> Release:
+    """The release of a YAML stream in which hooks and objects stand one after another, as `helm template` prints it."""
+    documents = re.split(r"^---\s*$", text, flags=re.MULTILINE)
+    hooks = [document for document in documents if re.search(r"^\s+[\"']?helm\.sh/hook[\"']?:", document, re.MULTILINE)]
+    manifest = "---\n".join(document for document in documents if document not in hooks)
+    return Release(revision=0, status="", manifest=manifest, hooks=tuple(hooks), **known)
 
 
 def revisions_of(lines: list[Json]) -> tuple[Revision, ...]:

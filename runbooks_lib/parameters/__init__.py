@@ -1,7 +1,7 @@
 """A parameters file: one target and everything its stages need to know, typed."""
 
 from runbooks_lib.parameters.helm_values import chart_values, named_as, references
-from runbooks_lib.parameters.loading import dump, load
+from runbooks_lib.parameters.loading import dump, load, require_unchanged
 from runbooks_lib.parameters.model import Parameters, Waiver
 from runbooks_lib.parameters.places import notebook_path, project_root, resolve_path
 from runbooks_lib.parameters.reference import Reference, fill_references, parse_reference
@@ -19,5 +19,6 @@ __all__ = [
     "parse_reference",
     "project_root",
     "references",
+    "require_unchanged",
     "resolve_path",
 ]

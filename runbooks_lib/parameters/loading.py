@@ -10,7 +10,7 @@ from typing import Any, Literal, get_origin
 import yaml
 from pydantic import ValidationError
 
-from runbooks_lib.errors import ParametersError
+from runbooks_lib.errors import ParametersError, refused
 from runbooks_lib.parameters import documents
 from runbooks_lib.parameters.documents import Path, dotted
 from runbooks_lib.parameters.helm_values import chart_values, merge, nested
@@ -57,6 +57,12 @@ def load(path: str | FilePath, overrides: Overrides = ()) -> Parameters:
 def dump(parameters: Parameters) -> dict[str, Any]:
     """The parameters as plain data that may be archived: references stay references."""
     return parameters.model_dump(mode="json")
+
+
+def require_unchanged(read: Parameters, overrides: Overrides) -> None:
+    """Raise UsageError where the file says something else by now than what was read of it."""
+    if dump(load(read.source, overrides)) != dump(read):
+        raise refused("parameters changed", source=read.source)
 
 
 def parse(overrides: Overrides) -> Iterator[tuple[Path, Any]]:

@@ -41,6 +41,18 @@ def propose(boundaries: Boundaries, *, upgrade: bool) -> Proposal:
     return Proposal(chart, values, rendered, generated)
 
 
+def contents(boundaries: Boundaries) -> Proposal:
+    """What the chart contains, rendered without the cluster: for checks only, where :func:`propose` is refused."""
+    chart, values = boundaries.chart, given(boundaries)
+    text = b"\n".join(boundaries.chart_source.files.values()).decode("utf-8", "replace")
+    served = [one for one in boundaries.cluster.resources() if one.group and one.group in text]
+    apis = sorted({api for one in served for api in (one.api_version, f"{one.api_version}/{one.kind}")})
+    how: Json = {"version": boundaries.cluster.version(), "apis": apis}
+    rendered = boundaries.helm.template(boundaries.release, chart, values, **how)
+    passwords.learn(boundaries.redactor, rendered)
+    return Proposal(chart, values, rendered, ())
+
+
 def plan_install(boundaries: Boundaries) -> Plan:
     """The plan of a first install.
 

@@ -1,7 +1,6 @@
 """02_install: a first install. Look, plan, approve, act, confirm."""
 
 from runbooks_lib import probes
-from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.release.plan import plan_install, require_no_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
@@ -13,7 +12,7 @@ def look(run: Run) -> Report:
     """The prerequisites, and whether anything is in the way. Reads only."""
     require_no_release(run.boundaries)
     probes.prepare()
-    return prerequisites.look(run, besides=FAMILIES["install"])
+    return prerequisites.look(run)
 
 
 def plan(run: Run) -> Plan:

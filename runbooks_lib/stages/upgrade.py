@@ -13,7 +13,7 @@ def look(run: Run) -> Report:
     """The prerequisites of the version to be. Reads only."""
     require_release(run.boundaries, "upgrade")
     probes.prepare()
-    return prerequisites.look(run, besides=(*FAMILIES["install"], *FAMILIES["upgrade"]))
+    return prerequisites.look(run, besides=FAMILIES["upgrade"])
 
 
 def plan(run: Run) -> Plan:

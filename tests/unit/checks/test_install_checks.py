@@ -33,7 +33,7 @@ metadata: {{name: e}}
 
 def finding(world: Any, ident: str) -> Finding:
     world.renders(MANIFEST)
-    chosen = [check for check in FAMILIES["install"] if check.id == ident]
+    chosen = [check for check in FAMILIES["prerequisites"] if check.id == ident]
     return report("install", "I", chosen, Subject(world.boundaries), observe=world.told.append).findings[0]
 
 
@@ -58,7 +58,7 @@ def test_who_only_waits_for_a_database_has_no_data_of_it(world: Any) -> None:
         MANIFEST.replace("containers: [{name: db", "containers: [{name: web, image: web}], initContainers: [{name: db")
     )
     world.cluster.add(live("PersistentVolumeClaim", "data-db-0"))
-    chosen = [check for check in FAMILIES["install"] if check.id == "claims.secrets"]
+    chosen = [check for check in FAMILIES["prerequisites"] if check.id == "claims.secrets"]
     (answer,) = report("install", "I", chosen, Subject(world.boundaries), observe=world.told.append).findings
     assert answer.status == "pass"
 

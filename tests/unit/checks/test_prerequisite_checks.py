@@ -8,11 +8,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-import yaml
 
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject, version_of
+from runbooks_lib.cluster import Forbidden
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.release.plan import plan_install, propose
 from runbooks_lib.results import Finding, Json
 
 OURS = (
@@ -120,6 +122,25 @@ def test_the_pin_is_compared_and_the_line_to_paste_is_given(
     assert remedy in answer.remedy
 
 
+def test_an_account_that_may_not_read_the_pin_is_told_whom_to_ask_and_for_what(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> str:
+        raise Forbidden(
+            "dev may not get namespaces/kube-system.", next_step="01_prerequisites lists all that is needed."
+        )
+
+    monkeypatch.setattr(world.cluster, "uid", refuse)
+    answer = finding(world, "target.pin")
+    assert (answer.status, answer.observed) == (
+        "unknown",
+        "dev may not get namespaces/kube-system, whose UID is the cluster's",
+    )
+    assert answer.remedy.startswith(
+        "Ask the cluster's administrator for the permission to get the namespace kube-system"
+    )
+
+
 # ---- the chart
 
 
@@ -143,7 +164,7 @@ def test_a_chart_that_can_not_be_rendered_fails_with_helms_reason(world: Any) ->
 @pytest.mark.parametrize(
     ("ident", "said"),
     [
-        ("permissions", "7 kinds, all allowed; which others the chart uses is not known"),
+        ("permissions", "24 kinds, all allowed; which others the chart uses is not known"),
         ("storage.classes", "the chart could not be rendered"),
     ],
 )
@@ -155,64 +176,62 @@ def test_what_needs_the_rendered_chart_is_unknown_without_it(world: Any, ident: 
     assert said in answer.observed
 
 
-def test_an_account_without_rights_learns_which_it_lacks_though_the_chart_could_not_be_rendered(world: Any) -> None:
+HOOK = """---
+# Source: dataflow/templates/job.yaml
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: j
+  annotations:
+    "helm.sh/hook": pre-install
+"""
+
+
+@pytest.mark.parametrize("cause", ["refused", "stuck"])
+def test_where_the_server_side_render_is_refused_the_chart_is_rendered_without_the_cluster(
+    world: Any, cause: str
+) -> None:
+    world.renders(SECRET)
+    if cause == "refused":
+        world.program.answer("--dry-run=server", returncode=1, stderr='Error: clusterroles "c" is forbidden: no\n')
+    else:
+        world.stored(SECRET, info={"status": "pending-install"})
+    secret = 'stringData: {password: "made-up-each-time"}\n'
+    world.program.answer("template", stdout=f"---\n{SECRET}{secret}---\n{claim()}{HOOK}---\n{ROUTE}")
+    subject = Subject(world.boundaries)
+    made = report("p", "P", CHECKS, subject, observe=world.told.append)
+    answers = {one.id: one for one in made.findings}
+    assert answers["chart.render"].status == "fail"
+    assert ("may not do this" if cause == "refused" else "pending-install") in answers["chart.render"].observed
+    assert "of a render without the cluster (`helm template`)" in answers["chart.render"].observed
+    assert answers["permissions"].status == "pass"
+    assert answers["storage.classes"].status == "fail"
+    assert answers["gateway.definitions"].status == "pass"
+    assert [obj["kind"] for obj in subject.objects] == ["Secret", "PersistentVolumeClaim", "HTTPRoute", "Job"]
+    assert len(subject.proposal.rendered.hooks) == 1
+    assert world.redactor.redact("made-up-each-time") != "made-up-each-time"
+    (call,) = [call for call in world.program.calls if "template" in call.argv]
+    assert call.argv[call.argv.index("--kube-version") + 1] == "v1.33.13"
+    # A plan is never made of it.
+    with pytest.raises(RunbookError):
+        propose(world.boundaries, upgrade=False) if cause == "refused" else plan_install(world.boundaries)
+
+
+def test_what_compares_renders_is_not_asked_without_the_cluster(world: Any, ask: Any) -> None:
     world.renders(SECRET)
     world.program.answer("--dry-run=server", returncode=1, stderr="Error: secrets is forbidden\n")
-    world.cluster.refused = {("list", "secrets"), ("create", "namespaces")}
-    answer = finding(world, "permissions")
-    assert (answer.status, answer.observed) == ("fail", "not allowed: create namespaces, list secrets")
+    world.program.answer("template", stdout=SECRET)
+    answer = ask("values.effect")
+    assert (answer.status, answer.observed.partition(",")[0]) == (
+        "skip",
+        "the chart could not be rendered against the cluster",
+    )
 
 
 def test_the_chart_is_rendered_once_for_all_questions(world: Any) -> None:
     world.renders(SECRET)
     report("p", "P", CHECKS, Subject(world.boundaries), observe=world.told.append)
     assert sum("--dry-run=server" in call.argv for call in world.program.calls) == 1
-
-
-# ---- permissions
-
-
-def test_every_kind_and_verb_is_asked(world: Any) -> None:
-    world.renders(f"{SECRET}---\n{DEPLOYMENT}")
-    answer = finding(world, "permissions")
-    assert answer.status == "pass"
-    assert answer.observed == "8 kinds, all allowed"
-    kinds = {"secrets", "deployments", "namespaces", "pods", "pods/log", "pods/portforward", "events", "leases"}
-    assert set(world.cluster.asked) == {("*", kind) for kind in kinds}
-
-
-def test_an_account_without_every_verb_is_asked_verb_by_verb(world: Any) -> None:
-    world.renders(f"{SECRET}---\n{DEPLOYMENT}")
-    world.cluster.refused = {("escalate", "deployments"), ("delete", "pods")}
-    assert finding(world, "permissions").status == "pass"
-    asked = {verb for verb, kind in world.cluster.asked if kind == "deployments"}
-    assert asked == {"*", "get", "list", "create", "update", "patch", "delete", "watch"}
-    assert {verb for verb, kind in world.cluster.asked if kind == "pods"} == {"*", "get", "list"}
-
-
-def test_a_refused_permission_is_named(world: Any) -> None:
-    world.renders(f"{SECRET}---\n{DEPLOYMENT}")
-    world.cluster.refused = {("patch", "deployments"), ("delete", "secrets")}
-    answer = finding(world, "permissions")
-    assert (answer.status, answer.observed) == ("fail", "not allowed: patch deployments.apps, delete secrets")
-    role, cluster_role = yaml.safe_load_all(answer.evidence)
-    assert (role["kind"], role["metadata"]) == ("Role", {"name": "runbooks-dataflow", "namespace": "csghub"})
-    verbs = ["get", "list", "create", "update", "patch", "delete"]
-    assert {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs} in role["rules"]
-    assert {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]} in role["rules"]
-    assert {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": [*verbs, "watch"]} in role["rules"]
-    assert cluster_role["rules"] == [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "create"]}]
-
-
-def test_a_kind_of_the_whole_cluster_is_asked_about_too(world: Any) -> None:
-    world.renders("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: c}\n")
-    world.cluster.refused = {("create", "clusterroles")}
-    assert "create clusterroles.rbac.authorization.k8s.io" in finding(world, "permissions").observed
-
-
-def test_a_kind_that_is_not_served_is_told(world: Any) -> None:
-    world.renders(ENVOY)
-    assert "not known to this cluster yet: EnvoyProxy" in finding(world, "permissions").observed
 
 
 # ---- namespace

@@ -129,6 +129,21 @@ def test_a_dry_run_is_made_on_the_server_with_values_from_standard_input(
     assert rendered.manifest == "kind: Secret\n"
 
 
+def test_a_render_without_the_cluster_names_none_and_tells_hooks_from_objects(helm: Helm, program: Any) -> None:
+    hook = "# Source: t/j.yaml\nkind: Job\nmetadata:\n  annotations:\n    helm.sh/hook: pre-install\n"
+    text = "kind: Secret\nstringData:\n  a: |\n    see helm.sh/hook\n"
+    program.answer("template", stdout=f"---\n{text}---\n{hook}---\nkind: Service\n")
+    rendered = helm.template("dataflow", CHART, VALUES, version="v1.33.1", apis=["g.io/v1", "g.io/v1/Kind"])
+    flags = ("--namespace", "csghub", "--values", "-", "--kube-version", "v1.33.1")
+    apis = ("--api-versions", "g.io/v1", "--api-versions", "g.io/v1/Kind")
+    assert program.call.argv == ("helm", "template", "dataflow", CHART.path, *flags, *apis)
+    assert json.loads(program.call.stdin) == VALUES
+    assert [found.strip() for found in rendered.hooks] == [hook.strip()]
+    assert "kind: Secret" in rendered.manifest
+    assert "kind: Service" in rendered.manifest
+    assert "kind: Job" not in rendered.manifest
+
+
 @pytest.mark.parametrize(("upgrade", "verb"), [(False, "install"), (True, "upgrade")])
 def test_a_change_names_its_run_and_plan_and_how_long_it_may_take(
     helm: Helm, program: Any, upgrade: bool, verb: str
