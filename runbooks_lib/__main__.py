@@ -49,7 +49,7 @@ Output = Annotated[str, typer.Option("--output-directory", help="Where records g
 
 @app.command(epilog="Example: runbooks run install -p parameters/sandbox.yaml --approve sha256:…")
 def run(
-    stage: Annotated[str, typer.Argument(help="prerequisites, install, verify, upgrade or uninstall.")],
+    stage: Annotated[str, typer.Argument(help="prerequisites, install, verify, upgrade, uninstall or diagnose.")],
     parameters_file: File,
     overrides: Set = None,
     approve: Annotated[str, typer.Option(help="The digest of the plan that you approve, sha256:…")] = "",
@@ -126,8 +126,10 @@ def records_show(
 def parameters_check(file: Annotated[str, typer.Argument(help="The parameters file.")], overrides: Set = None) -> None:
     """Say whether a parameters file can be used, without a cluster."""
     from runbooks_lib import parameters
+    from runbooks_lib.checks.catalogue import require_known
 
     made = parameters.load(file, overrides or ())
+    require_known(made.waivers)
     chart = made.chart.path or f"{made.chart.name} {made.chart.version}"
     say(f"{file} is good: {chart} as release {made.target.release} in namespace {made.target.namespace}.")
 

@@ -56,10 +56,6 @@ def telling(event: Event) -> str:
     return "\n".join([*event.data.get("impact", ()), told]) if event.kind == "plan.made" else told
 
 
-#: The plain command that a kind of step stands for.
-_BY_HAND: dict[str, str] = table("runbooks_lib", "by_hand.yaml")
-
-
 class _Blanks(dict[str, Any]):
     """Keys that an event lacks are blank: an older journal is told too."""
 
@@ -79,9 +75,6 @@ class Finding(Value):
 
     Attributes:
         id: Stable and dotted, for example ``kubernetes.version``; waivers and other notebooks name it.
-        title: The question, in a few words.
-        observed: What was seen.
-        expected: What should have been seen.
         why: Why it matters to the operator.
         remedy: What to do about it: a notebook, a command, or a line to paste.
         evidence: Where to see it with one's own eyes.
@@ -181,6 +174,7 @@ class Plan(Value):
         changes: What becomes of each object.
         impact: What it means, in the operator's words.
         bindings: Everything else that must not change between plan and apply (revision, digests, versions).
+        commands: The plain commands that the steps stand for; only shown, and no part of the digest.
     """
 
     stage: str
@@ -189,6 +183,7 @@ class Plan(Value):
     changes: tuple[ObjectChange, ...] = ()
     impact: tuple[str, ...] = ()
     bindings: Json = Field(default_factory=dict)
+    commands: tuple[str, ...] = Field(default=(), exclude=True)
 
     @property
     def digest(self) -> str:
@@ -199,16 +194,6 @@ class Plan(Value):
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.steps
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """The plain commands that the steps stand for; ``values.yaml`` is what the record has of that name."""
-        made = self.bindings.get("chart") or dict.fromkeys(("name", "version", "source"), "")
-        name, source, version = made["name"], made["source"], f"--version {made['version']}"
-        chart = f"{name} --repo {source} {version}" if source.startswith("http") else source
-        chart = f"{source}/{name} {version}" if source.startswith("oci") else chart
-        known = {**self.target, "chart": chart}
-        return tuple(_BY_HAND[step.kind].format_map(known | step.data) for step in self.steps if step.kind in _BY_HAND)
 
     def rows(self) -> list[Row]:
         """One row an object."""

@@ -23,6 +23,7 @@ from runbooks_lib.errors import RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
+from runbooks_lib.release import by_hand
 from runbooks_lib.release.approval import Given, approved
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
@@ -209,9 +210,8 @@ class Run:
     ) -> Report:
         """Ask all checks; every known secret is replaced in their report."""
         self._accepted = False
-        how: Json = {"observe": self.observe, "waivers": self.parameters.waivers}
-        listed = tuple(checks)
-        made = report(self.stage, title, listed, subject, tables=tables, **how)
+        listed, waivers = tuple(checks), self.parameters.waivers
+        made = report(self.stage, title, listed, subject, tables=tables, observe=self.observe, waivers=waivers)
         made = made.model_copy(update={"commands": commands_of(listed, self.parameters)})
         return Report.model_validate(self.redactor.redact_data(made.model_dump(mode="json")))
 
@@ -229,7 +229,7 @@ class Run:
             raise error
 
     def propose(self, plan: Plan) -> Plan:
-        """Keep a plan in the record, with the values for Helm; its digest is what can be approved."""
+        """Keep a plan in the record, with the values for Helm; it comes back with its commands, its digest can be approved."""
         parameters.require_unchanged(self.parameters, self._overrides)
         self.save("values.yaml", yaml.safe_dump(parameters.chart_values(self.parameters), sort_keys=False))
         if self.folder is not None:
@@ -237,7 +237,7 @@ class Run:
             records.write_json(self.folder, "plan.json", content, self.redactor)
         steps = [step.title for step in plan.steps]
         self.observe(Event(kind="plan.made", data={"digest": plan.digest, "steps": steps, "impact": plan.impact}))
-        return plan
+        return plan.model_copy(update={"commands": by_hand.commands_of(plan, self.parameters, self.folder)})
 
     def approve(self, digest: str) -> None:
         """Say yes to one digest (what the button of the *Approve* cell does)."""

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from runbooks_lib.errors import ChangeFailed, CheckFailed, OutcomeUnknown, ParametersError, RunbookError, words
 from runbooks_lib.parameters import Parameters, Waiver
+from runbooks_lib.release.by_hand import addressed
 from runbooks_lib.results import SEVERITY, Event, Finding, Observe, Report, Status, Table
 from runbooks_lib.tables import table
 
@@ -90,9 +91,11 @@ class Check(Generic[Subject]):
 def commands_of(checks: Iterable[Check[Any]], parameters: Parameters) -> tuple[str, ...]:
     """What would show by hand what some checks see, each once, with the names that these parameters have."""
     csghub = parameters.csghub
-    known = parameters.target.model_dump() | {"csghub": csghub.release or "NAME", "url": csghub.external_url}
-    known |= {"csghub_namespace": csghub.namespace}
-    return tuple(dict.fromkeys(check.command.format_map(known) for check in checks if check.command))
+    known = parameters.target.model_dump() | {"url": csghub.external_url}
+    known |= {"csghub": csghub.release, "csghub_namespace": csghub.namespace}
+    # Without the name of its release nothing is asked of CSGHub's.
+    commands = [check.command for check in checks if csghub.release or "{csghub" not in check.command]
+    return tuple(dict.fromkeys(addressed(one.format_map(known), parameters) for one in commands if one))
 
 
 def require_known(waivers: Iterable[Waiver]) -> None:

@@ -1,14 +1,15 @@
 """The values that Helm is given: the parameters' own, the files', and secrets resolved from references."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
 from runbooks_lib import parameters, secrets
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.parameters import Reference, chart_values, fill_references
+from runbooks_lib.parameters import Reference, chart_values, fill_references, named_as
+from runbooks_lib.parameters.documents import Path
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
@@ -30,12 +31,28 @@ def given(boundaries: Boundaries) -> dict[str, Any]:
     def resolved(reference: Reference) -> str:
         read = partial(read_secret, boundaries.cluster)
         how: Json = {"redactor": boundaries.redactor, "typed": boundaries.typed}
-        return secrets.resolve(reference.text, read_secret=read, **how).get_secret_value()
+        try:
+            return secrets.resolve(reference.text, read_secret=read, **how).get_secret_value()
+        except RunbookError as error:
+            named = ", ".join(named_as(boundaries.parameters, path) for path in _paths(values, reference))
+            raise type(error)(
+                f"{named}: {error.summary}", next_step=error.next_step, evidence=error.evidence
+            ) from error
 
-    return dict(fill_references(chart_values(boundaries.parameters), resolved))
+    values = chart_values(boundaries.parameters)
+    return dict(fill_references(values, resolved))
 
 
-def register(folder: Path, redactor: Redactor) -> bool:
+def _paths(data: Any, reference: Reference, above: Path = ()) -> Iterator[Path]:
+    """Where in some chart values a reference stands."""
+    if data == {"from": reference.text}:
+        yield above
+    elif isinstance(data, Mapping | list | tuple):
+        for step, value in data.items() if isinstance(data, Mapping) else enumerate(data):
+            yield from _paths(value, reference, (*above, step))
+
+
+def register(folder: FilePath, redactor: Redactor) -> bool:
     """Register every secret that a record's parameters refer to; whether each of them could be looked up."""
     path = folder / "parameters.json"
     if not path.exists():

@@ -34,6 +34,16 @@ mongo.persistence.size|kubectl get pods|kubectl get svc|helm upgrade dataflow|he
 ReadWriteMany|v1.33+|v3.12+
 """
 
+#: Its commands of several lines, as one searches for them: options in the guide's order, on one line.
+COMMANDS = [
+    "helm install dataflow csghub/dataflow --namespace csghub --create-namespace"
+    ' --set global.gateway.external.domain="example.com" --set externalUrl="<csghub externalUrl>"'
+    ' --set dataflow.postgresql.database="csghub_dataflow" --set labelStudio.postgresql.database="csghub_label_studio"',
+    "helm upgrade --install dataflow csghub/dataflow --namespace csghub --create-namespace"
+    ' --set dataflow.postgresql.database="csghub_dataflow" --set labelStudio.postgresql.database="csghub_label_studio"'
+    " -f custom-values.yaml",
+]
+
 
 def resolves(reference: str) -> bool:
     """Whether what a reference names is there."""
@@ -70,3 +80,13 @@ def test_each_row_leads_to_things_that_are_there(row: list[str]) -> None:
 @pytest.mark.parametrize("word", [word.strip() for word in GUIDE.split("|")])
 def test_each_command_and_value_of_the_guide_has_a_row(word: str) -> None:
     assert any(word in row[0] for row in ROWS), word
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_of_the_guide_is_found_as_a_whole(command: str) -> None:
+    assert any(f"`{command}`" in row[0] for row in ROWS)
+
+
+def test_the_rows_of_the_faq_name_the_tls_cause_and_the_mount_paths() -> None:
+    assert any("TLS" in row[0] and "cause:certificate" in row[1] for row in ROWS if row[0].startswith("Dataflow can't"))
+    assert any("MongoDB (`/data/db`)" in row[0] for row in ROWS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from runbooks_lib import errors, process
+from runbooks_lib import stages as stages_of_runs
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.process import Completed
 from runbooks_lib.results import ObjectChange, Plan, RunSummary, Step
@@ -95,6 +97,12 @@ def test_help_of_a_command_shows_an_example(runbooks: Runbooks, command: str) ->
     assert f"Example: runbooks {command} " in " ".join(shown.stdout.split())
 
 
+def test_help_names_every_stage_that_can_be_run(runbooks: Runbooks) -> None:
+    text = runbooks("run", "--help").stdout
+    stages = [module.name for module in pkgutil.iter_modules(stages_of_runs.__path__)]
+    assert [stage for stage in stages if stage not in text] == []
+
+
 # ---- a wrong call
 
 
@@ -149,6 +157,15 @@ def test_a_good_parameters_file_is_said_to_be_good(runbooks: Runbooks) -> None:
 def test_a_single_key_can_be_set(runbooks: Runbooks) -> None:
     ended = runbooks("parameters", "check", "good.yaml", "--set", "chart.version=1.16.1")
     assert "dataflow 1.16.1" in ended.stdout
+
+
+def test_a_waiver_of_a_check_that_there_is_not_is_found_before_any_run(runbooks: Runbooks, home: Path) -> None:
+    waiver = "waivers: [{check: storage.clases, reason: why not, until: '2099-01-01'}]"
+    (home / "bad.yaml").write_text(f"{GOOD.rstrip()}\n{waiver}\n")
+    ended = runbooks("parameters", "check", "bad.yaml")
+    assert ended.returncode == 2
+    assert "there is no check storage.clases" in ended.stderr
+    assert "Did you mean storage.classes?" in ended.stderr
 
 
 def test_a_bad_parameters_file_names_file_line_and_key(runbooks: Runbooks, home: Path) -> None:

@@ -28,8 +28,21 @@ def test_a_reference_to_a_secret_reads_the_cluster(world: Any) -> None:
 
 def test_a_secret_that_is_not_there_is_named(world: Any) -> None:
     world.settings["values"] = {"a": {"from": "k8s:n/s#password"}}
-    with pytest.raises(UsageError, match="The secret k8s:n/s#password is missing or empty"):
+    with pytest.raises(UsageError, match=r"^values\.a: The secret k8s:n/s#password is missing or empty"):
         given(world.boundaries)
+
+
+def test_a_missing_secret_is_told_with_every_key_that_refers_to_it(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PW", raising=False)
+    external = {"host": "db.example.com", "user": "u", "password": {"from": "env:PW"}}
+    world.settings |= {"postgresql": {"external": external}, "values": {"extra": [{"password": {"from": "env:PW"}}]}}
+    with pytest.raises(UsageError) as caught:
+        given(world.boundaries)
+    assert caught.value.summary == (
+        "postgresql.external.password (global.postgresql.external.password), values.extra[0].password: "
+        "The secret env:PW is missing or empty."
+    )
+    assert caught.value.next_step.startswith("export PW=…")
 
 
 def test_the_parameters_own_keys_are_in_the_values(world: Any) -> None:

@@ -1,0 +1,48 @@
+"""The plain `helm` and `kubectl` commands that a plan or a check stands for, to be pasted into bash."""
+
+import re
+import shlex
+from pathlib import Path
+
+from runbooks_lib.parameters import Parameters, references, resolve_path
+from runbooks_lib.results import Plan
+from runbooks_lib.tables import table
+
+_STEPS: dict[str, list[str]] = table(__package__, "by_hand.yaml")
+#: One entry of a Secret: 32 random characters, made when the command runs and shown nowhere.
+_ENTRY = "--from-file={key}=<(LC_ALL=C tr -dc A-Za-z0-9 </dev/urandom | head -c 32)"
+#: Where a command begins, and which program it calls.
+_PROGRAM = re.compile(r"(^|\| )(helm|kubectl)(?= )")
+_UNKEPT = "  # the values.yaml that a run of the notebook keeps in its record"
+_REFERENCES = "  # in that file replace each {from: …} by what it refers to"
+
+
+def addressed(command: str, parameters: Parameters) -> str:
+    """A command with the program and the cluster that the parameters name: else it would act on whatever is current."""
+    target, programs = parameters.target, {"helm": parameters.helm.executable, "kubectl": "kubectl"}
+    kubeconfig = str(resolve_path(target.kubeconfig)) if target.kubeconfig else ""
+
+    def called(found: re.Match[str]) -> str:
+        program = programs[found[2]]
+        flags = {"--kubeconfig": kubeconfig, "--kube-context" if found[2] == "helm" else "--context": target.context}
+        words = [str(resolve_path(program)) if "/" in program else program]
+        words += [word for flag, value in flags.items() if value for word in (flag, value)]
+        return found[1] + shlex.join(words)
+
+    return _PROGRAM.sub(called, command)
+
+
+def commands_of(plan: Plan, parameters: Parameters, record: Path | None) -> tuple[str, ...]:
+    """What a plan's steps stand for; its values are in the record, where there is one."""
+    made = plan.bindings.get("chart") or dict.fromkeys(("name", "version", "source"), "")
+    name, source, version = made["name"], made["source"], f"--version {made['version']}"
+    chart = f"{name} --repo {source} {version}" if source.startswith("http") else source
+    chart = f"{source}/{name} {version}" if source.startswith("oci") else chart
+    chart = shlex.quote(str(resolve_path(source))) if chart == source else chart
+    values = f"{shlex.quote(str(record / 'values.yaml'))}" if record else f"values.yaml{_UNKEPT}"
+    known = {**plan.target, "chart": chart, "values": values + (_REFERENCES if references(parameters) else "")}
+    lines = []
+    for step in plan.steps:
+        entries = " ".join(_ENTRY.format(key=key) for key in step.data.get("keys", ()))
+        lines += [line.format_map({**known, "entries": entries, **step.data}) for line in _STEPS.get(step.kind, ())]
+    return tuple(addressed(line, parameters) for line in lines)
