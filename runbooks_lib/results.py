@@ -79,6 +79,7 @@ class Finding(Value):
         remedy: What to do about it: a notebook, a command, or a line to paste.
         evidence: Where to see it with one's own eyes.
         symptom: Whether it mostly comes of something else: the remedies of other findings come first.
+        amiss: How many lines of what was seen, from the first one on, are not as they should be; 0: all of them.
     """
 
     id: str
@@ -90,6 +91,7 @@ class Finding(Value):
     remedy: str = ""
     evidence: str = ""
     symptom: bool = False
+    amiss: int = 0
 
     def row(self) -> Row:
         """One line of the report's table."""

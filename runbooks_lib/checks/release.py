@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from runbooks_lib.checks.catalogue import Answer, Moot, together
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.drift import Drift, all_drift
 from runbooks_lib.release.evidence import last_words
-from runbooks_lib.release.manifest import WORKLOAD_KINDS, claim_names, key_of, objects_of
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, claim_names, key_of, objects_of
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.plan import state_of, stuck
 from runbooks_lib.release.pods import statuses_of, trouble_of
@@ -23,6 +24,9 @@ _SHARED = (
     "Whoever upgrades or removes the other release changes or removes this object too: keep one of the two releases, or give "
     "each an object of its own by a value of the chart; 04_upgrade takes it back, and its plan names it."
 )
+#: Where a workload has its number of pods: told with the workloads.
+REPLICAS = "spec.replicas"
+_SCALED = "04_upgrade scales it back, and its plan says so; to keep it, set the number in the values."
 
 
 class Subject:
@@ -58,15 +62,24 @@ class Subject:
         return [obj for obj in self.objects if obj["kind"] in WORKLOAD_KINDS]
 
     @once
-    def live_workloads(self) -> list[tuple[Json, Json | None]]:
-        """Each workload as it is rendered and as it is in the cluster, None where it is not there."""
-        live = self.boundaries.all_live(self.workloads)
-        return list(zip(self.workloads, live.values(), strict=True))
+    def live(self) -> dict[ObjectKey, Json | None]:
+        """Its objects as they are in the cluster, None where one is not there."""
+        return self.boundaries.all_live(self.objects)
 
     @once
+    def drift(self) -> list[tuple[ObjectKey, Drift]]:
+        """Where they are other than Helm stored them."""
+        return all_drift(self.objects, self.live, self.boundaries.namespace)
+
+    @property
+    def live_workloads(self) -> list[tuple[Json, Json | None]]:
+        """Each workload as it is rendered and as it is in the cluster, None where it is not there."""
+        return [(obj, self.live[key_of(obj, self.boundaries.namespace)]) for obj in self.workloads]
+
+    @property
     def live_services(self) -> dict[str, Json | None]:
         """The release's Services as they are in the cluster, by their names; None where one is not there."""
-        return {key.name: live for key, live in self.boundaries.all_live(self.rendered("Service")).items()}
+        return {key.name: live for key, live in self.live.items() if key.kind == "Service"}
 
     @once
     def claims(self) -> dict[str, Json | None]:
@@ -136,7 +149,7 @@ def chart(subject: Subject) -> Answer:
 
 def objects(subject: Subject) -> Answer:
     """Whether its objects are there, and its own."""
-    standing = standing_of(subject.boundaries, subject.objects)
+    standing = standing_of(subject.boundaries, subject.live)
     bad, remedies = [], []
     if standing.missing:
         bad.append(f"not in the cluster: {', '.join(standing.missing)}")
@@ -151,7 +164,8 @@ def objects(subject: Subject) -> Answer:
 
 def workloads(subject: Subject) -> Answer:
     """Whether its workloads are rolled out."""
-    late, remedies = [], []
+    late, remedies, more = [], [], []
+    grown = {key: each for key, each in subject.drift if each.path == REPLICAS}
     for obj, live in subject.live_workloads:
         if live is None:
             late.append(f"{key_of(obj)}: not there")
@@ -162,6 +176,8 @@ def workloads(subject: Subject) -> Answer:
             late.append(f"{progress.name}: scaled to {live['spec']['replicas']}, the release has {wanted_replicas}")
             back = f"{obj['kind'].lower()} {obj['metadata']['name']} --replicas={wanted_replicas}"
             remedies.append(f"Scale it back: kubectl -n {subject.boundaries.namespace} scale {back}")
+        elif each := grown.get(key_of(obj, subject.boundaries.namespace)):
+            more.append(f"{progress.name}: scaled to {each.live}, the release has {each.stored}")
         elif not progress.done:
             late.append(f"{progress.name}: {progress.says}")
     for obj in subject.rendered("Job"):
@@ -176,7 +192,9 @@ def workloads(subject: Subject) -> Answer:
         # One that somebody has scaled down is the cause of what is amiss behind it.
         symptom = False if remedies else None
         evidence = subject.troubles(subject.pods)
-        return Answer("fail", "; ".join(late), remedy="; ".join(remedies), evidence=evidence, symptom=symptom)
+        return Answer("fail", "; ".join([*late, *more]), remedy="; ".join(remedies), evidence=evidence, symptom=symptom)
+    if more:
+        return Answer("warn", "\n".join(more), remedy=_SCALED)
     return Answer("pass", f"{len(subject.live_workloads)} workloads, all available")
 
 
@@ -204,45 +222,6 @@ def services(subject: Subject) -> Answer:
     if without := [name for name in wanted if name not in ready]:
         return Answer("fail", f"without a ready endpoint in a pod of this release: {', '.join(without)}")
     return Answer("pass", f"{len(wanted)} services, each with a ready endpoint")
-
-
-def gateways(subject: Subject) -> Answer:
-    """Whether its Gateways are programmed."""
-    wanted = subject.rendered("Gateway")
-    if not wanted:
-        return Answer("skip", "the release has no Gateway")
-    told = []
-    for obj in wanted:
-        live = subject.boundaries.live(obj)
-        status = (live or {}).get("status") or {}
-        generation = live["metadata"].get("generation", 0) if live else 0
-        amiss = not_true(status.get("conditions"), "Programmed", besides="Accepted", generation=generation)
-        addresses = [str(item.get("value", "")) for item in status.get("addresses") or ()]
-        if amiss or not addresses:
-            state = f"{amiss or 'Programmed=True'}, addresses {addresses}" if live else "not there"
-            return Answer("fail", f"{key_of(obj)}: {state}")
-        told.append(f"{key_of(obj)} at {', '.join(addresses)}")
-    return Answer("pass", "; ".join(told))
-
-
-def routes(subject: Subject) -> Answer:
-    """Whether its routes are accepted."""
-    wanted = subject.rendered("HTTPRoute")
-    if not wanted:
-        return Answer("skip", "the release has no HTTPRoute")
-    bad: list[str] = []
-    hosts: list[str] = []
-    for obj in wanted:
-        live = subject.boundaries.live(obj) or {"metadata": {}}
-        parents = (live.get("status") or {}).get("parents") or ()
-        hosts += (obj.get("spec") or {}).get("hostnames") or []
-        generation = live["metadata"].get("generation", 0)
-        for parent in parents:
-            if amiss := not_true(parent.get("conditions"), "Accepted", "ResolvedRefs", generation=generation):
-                at = parent.get("parentRef") or {}
-                bad.append(f"{key_of(obj)} at {at.get('kind', 'Gateway')} {at.get('name', 'without a name')}: {amiss}")
-        bad += [] if parents else [f"{key_of(obj)}: no parent has taken it"]
-    return Answer("fail", "; ".join(bad)) if bad else Answer("pass", f"accepted for {', '.join(hosts)}")
 
 
 def restarts(subject: Subject) -> Answer:

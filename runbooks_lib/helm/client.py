@@ -153,7 +153,15 @@ class Helm:
         return rendered_of(text, name=release, namespace=self.namespace, values=dict(values))
 
     def change(
-        self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool, note: str, seconds: float
+        self,
+        release: str,
+        chart: ChartFile,
+        values: Mapping[str, Any],
+        *,
+        upgrade: bool,
+        note: str,
+        seconds: float,
+        over_others: bool = False,
     ) -> Release:
         """A plain install, or a plain upgrade with exactly these values.
 
@@ -163,10 +171,12 @@ class Helm:
         Args:
             note: The release's description; the cluster's own history keeps it.
             seconds: For the hooks' Jobs; the roll-out is watched by the caller.
+            over_others: Where it applies on the server (Helm 4), it takes back the fields that others have changed.
         """
         verb = "upgrade" if upgrade else "install"
         argv = [verb, release, chart.path, "--values", "-", "--output", "json"]
         argv += ["--description", note, "--timeout", f"{int(seconds)}s"]
+        argv += ["--force-conflicts"] if over_others else []
         text = self._call(argv, stdin=_as_json(values), timeout=seconds + process.GRACE_SECONDS)
         return _parsed(verb, text, release_of)
 

@@ -18,6 +18,7 @@ class Release(Value):
     Attributes:
         status: ``deployed``, ``failed``, ``pending-install``, ``uninstalling``, … as Helm spells it.
         values: What the user gave, without the chart's defaults.
+        apply_method: ``ssa`` where Helm 4 applies on the server; empty of an older Helm.
         manifest: The rendered objects, YAML documents, without hooks.
         hooks: What Helm creates at a point of the release's life, outside of its manifest: each a YAML document.
     """
@@ -31,6 +32,7 @@ class Release(Value):
     values: Json = Field(default_factory=dict)
     manifest: str = ""
     hooks: tuple[str, ...] = ()
+    apply_method: str = ""
 
     @property
     def pending(self) -> bool:

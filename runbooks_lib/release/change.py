@@ -15,6 +15,7 @@ from runbooks_lib.release.manifest import kept, objects_of, secret_values, workl
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
 from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.restoring import restore
 from runbooks_lib.release.rollout import await_absence, await_rollout
 from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
 
@@ -150,10 +151,20 @@ def _helm_change(work: Work, step: Step) -> None:
         raise refused("renders other")
     chart, values, seconds = proposal.chart, proposal.values, boundaries.parameters.policy.command_seconds
     work.stored = boundaries.helm.change(
-        boundaries.release, chart, values, upgrade=upgrade, note=work.note, seconds=seconds
+        boundaries.release,
+        chart,
+        values,
+        upgrade=upgrade,
+        note=work.note,
+        seconds=seconds,
+        over_others="force-conflicts" in step.data.get("flags", ""),
     )
     if fingerprint(boundaries, work.stored) != planned:
         raise refused("stored other", revision=work.stored.revision)
+
+
+def _put_back(work: Work, step: Step) -> None:
+    restore(work.boundaries, work.proposed().rendered, step)
 
 
 def _require_adopted(work: Work) -> None:
@@ -205,6 +216,7 @@ _STEPS: dict[str, Callable[[Work, Step], None]] = {
     "create-secret": _create_secret,
     "helm-install": _helm_change,
     "helm-upgrade": _helm_change,
+    "put-back": _put_back,
     "await-rollout": _await_rollout,
     "helm-uninstall": _helm_uninstall,
     "await-absence": _await_absence,

@@ -1,10 +1,10 @@
 """Whose an object is: Helm writes on each the release that made it or took it over last."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import annotation
+from runbooks_lib.release.manifest import ObjectKey, annotation
 from runbooks_lib.results import Json
 
 
@@ -19,9 +19,9 @@ class Standing(NamedTuple):
         return ", ".join(f"{name} ({self.foreign[name]})" for name in names if name in self.foreign)
 
 
-def standing_of(boundaries: Boundaries, objects: Iterable[Json]) -> Standing:
+def standing_of(boundaries: Boundaries, live: Mapping[ObjectKey, Json | None]) -> Standing:
     """How these objects of the release stand in the cluster."""
-    found = {str(key): live for key, live in boundaries.all_live(objects).items()}
+    found = {str(key): there for key, there in live.items()}
     owners = {name: other_owner(boundaries, live) for name, live in found.items() if live}
     foreign = {name: owner for name, owner in owners.items() if owner}
     return Standing(tuple(name for name, live in found.items() if not live), foreign)

@@ -14,6 +14,7 @@ from runbooks_lib.release.leftovers import leftovers_of
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, workloads
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.restoring import Restoring, restoring_of
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
 
@@ -95,11 +96,14 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     bindings = _bindings(boundaries, proposal, stored=stored)
     last = boundaries.helm.history(boundaries.release)[-1]
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
-    standing = standing_of(boundaries, objects_of(stored.manifest))
-    whole = stored.status == "deployed" and not standing.missing and not standing.foreign
+    live = boundaries.all_live(objects_of(stored.manifest))
+    standing = standing_of(boundaries, live)
+    restoring = restoring_of(boundaries, stored, proposal.rendered, live)
+    drifts = tuple(sentences.drift(restoring, shown))
+    whole = stored.status == "deployed" and not standing.missing and not standing.foreign and not restoring.back
     if last.chart == chart and whole and _same(stored, proposal, bindings):
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
-        return Plan(stage="upgrade", target=target, impact=(same,), bindings=bindings)
+        return Plan(stage="upgrade", target=target, impact=(same, *drifts), bindings=bindings)
     now = f"revision {stored.revision}"
     tried = f"R{now[1:]} is {stored.status}: the differences are to what it tried, not to what runs."
     impact = (
@@ -107,6 +111,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *(f"Image: {line}" for line in sentences.image_changes(stored, proposal.rendered)),
         *([tried] if stored.status != "deployed" else []),
         *sentences.standing(standing, proposal.rendered),
+        *drifts,
         *value_changes(stored.values, proposal.values, shown),
         *sentences.consequences(boundaries, stored, proposal.rendered),
         *sentences.hooks(proposal.rendered, "upgrade"),
@@ -114,7 +119,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *sentences.generated(proposal.generated),
         *sentences.waivers(boundaries),
     )
-    steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal))
+    steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal, restoring))
     return Plan(stage="upgrade", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
 
 
@@ -220,12 +225,14 @@ def _lease_step(boundaries: Boundaries) -> Step:
     return Step(kind="take-lease", title=title)
 
 
-def _change_steps(kind: str, proposal: Proposal) -> tuple[Step, ...]:
+def _change_steps(kind: str, proposal: Proposal, restoring: Restoring | None = None) -> tuple[Step, ...]:
     verb = kind.removeprefix("helm-").capitalize()
     names = [str(key_of(obj)) for obj in workloads(proposal.rendered.manifest)]
-    change = Step(kind=kind, title=f"{verb} {proposal.chart.name} {proposal.chart.version} with Helm")
+    how = {"flags": " --force-conflicts"} if restoring and restoring.forced else {}
+    change = Step(kind=kind, title=f"{verb} {proposal.chart.name} {proposal.chart.version} with Helm", data=how)
     title = f"Wait until {len(names)} workloads are rolled out"
-    return change, Step(kind="await-rollout", title=title, data={"workloads": names})
+    beside = restoring.steps if restoring else ()
+    return change, *beside, Step(kind="await-rollout", title=title, data={"workloads": names})
 
 
 def _conditions(boundaries: Boundaries) -> Json:

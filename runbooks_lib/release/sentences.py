@@ -1,7 +1,7 @@
 """What a plan means, as sentences for people; :mod:`runbooks_lib.release.plan` puts them in their order."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
@@ -11,6 +11,7 @@ from runbooks_lib.release.leftovers import Leftovers
 from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, images, key_of, objects_of, workloads
 from runbooks_lib.release.owners import Standing
 from runbooks_lib.release.passwords import Generated
+from runbooks_lib.release.restoring import Restoring
 from runbooks_lib.release.scripts import carried, only_in_image, runners
 
 _DATA_KINDS = ("PersistentVolumeClaim", "Secret")
@@ -42,6 +43,14 @@ def standing(standing: Standing, rendered: Release) -> Iterable[str]:
         yield f"TAKEN OVER from another release, which loses it: {taken}."
     if removed := standing.told(name for name in standing.foreign if name not in stay):
         yield f"REMOVED although it belongs to another release: {removed}."
+
+
+def drift(restoring: Restoring, shown: Callable[[str], str]) -> Iterable[str]:
+    """What was changed by hand, and what becomes of it."""
+    for key, each in restoring.back:
+        yield f"Drift: {key} {each.says(shown)}; the upgrade puts back {each.was(shown)}."
+    for key, each in restoring.left:
+        yield f"Stays: {key} {each.says(shown)}; the chart has no word about it, so Helm leaves it."
 
 
 def hooks(release: Release, verb: str) -> Iterable[str]:

@@ -14,7 +14,7 @@ from runbooks_lib.checks.overview import tables
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.results import Finding, Json, Report
 
-CHECKS = FAMILIES["verify"][:8]
+CHECKS = FAMILIES["verify"][:9]
 MORE = [check for check in FAMILIES["verify"] if check.id in {"pods.restarts", "volumes.room"}]
 
 GATEWAY = "gateway.networking.k8s.io/v1"
@@ -54,6 +54,8 @@ spec: {{hostnames: [dataflow.example.com]}}
 """
 
 DONE = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+DATA = {"metadata": {"name": "data"}, "spec": {"volumeMode": "Filesystem"}}
+ROUTED = {"hostnames": ["dataflow.example.com"], "parentRefs": [{"group": "gateway.networking.k8s.io"}]}
 ACCEPTED = [{"type": "Accepted", "status": "True"}, {"type": "ResolvedRefs", "status": "True"}]
 
 
@@ -63,12 +65,18 @@ def live(api: str, kind: str, name: str, **fields: Any) -> Json:
     return {"apiVersion": api, "kind": kind, "metadata": meta, **fields}
 
 
+def selecting(app: str) -> Json:
+    return {"replicas": 1, "selector": {"matchLabels": {"app": app}}}
+
+
 def whole() -> dict[str, Json]:
     """Everything that the release should have, as it should be."""
     container = {"name": "api", "image": "dataflow:1"}
     return {
-        "api": live("apps/v1", "Deployment", "api", spec={"replicas": 1}, status=dict(DONE)),
-        "db": live("apps/v1", "StatefulSet", "db", spec={"replicas": 1}, status=dict(DONE)),
+        "api": live("apps/v1", "Deployment", "api", spec=selecting("api"), status=dict(DONE)),
+        "db": live(
+            "apps/v1", "StatefulSet", "db", spec=selecting("db") | {"volumeClaimTemplates": [DATA]}, status=dict(DONE)
+        ),
         "shared": live("v1", "PersistentVolumeClaim", "shared", status={"phase": "Bound"}),
         "data": live("v1", "PersistentVolumeClaim", "data-db-0", status={"phase": "Bound"}),
         "slice": live(
@@ -86,6 +94,7 @@ def whole() -> dict[str, Json]:
             spec={
                 "type": "LoadBalancer",
                 "clusterIP": "10.0.0.1",
+                "selector": {"app": "api"},
                 "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}],
             },
             status={"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
@@ -97,7 +106,7 @@ def whole() -> dict[str, Json]:
             status={"conditions": [{"type": "Programmed", "status": "True"}], "addresses": [{"value": "192.0.2.1"}]},
         ),
         "outside": live("v1", "Service", "outside", spec={"type": "ExternalName"}),
-        "route": live(GATEWAY, "HTTPRoute", "route", status={"parents": [{"conditions": ACCEPTED}]}),
+        "route": live(GATEWAY, "HTTPRoute", "route", spec=dict(ROUTED), status={"parents": [{"conditions": ACCEPTED}]}),
         "pod": live(
             "v1",
             "Pod",
@@ -136,6 +145,7 @@ def test_a_whole_release_passes_every_check(world: Any, objects: dict[str, Json]
         "release.status": ("pass", "revision 1 is deployed: done"),
         "release.chart": ("pass", "dataflow-1.16.0 (app )"),
         "objects.present": ("pass", "7 objects, all there (those of hooks are not looked for)"),
+        "objects.as-stored": ("pass", "each field of 7 objects that the release sets"),
         "workloads.available": ("pass", "2 workloads, all available"),
         "claims.bound": ("pass", "2 claims, all bound"),
         "services.endpoints": ("pass", "1 services, each with a ready endpoint"),
@@ -151,6 +161,7 @@ def test_no_check_passes_where_there_is_no_release(world: Any) -> None:
         "release.status": "fail",
         "release.chart": "skip",
         "objects.present": "skip",
+        "objects.as-stored": "skip",
         "workloads.available": "skip",
         "claims.bound": "skip",
         "services.endpoints": "skip",
@@ -415,6 +426,60 @@ def test_a_cluster_that_stops_answering_makes_checks_unknown(world: Any, objects
     world.cluster.lists["EndpointSlice"] = Unreachable("The cluster does not answer.")
     answer = finding(world, objects, "services.endpoints")
     assert (answer.status, answer.observed) == ("unknown", "The cluster does not answer.")
+
+
+# ---- what was changed by hand
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "said"),
+    [
+        ("service", "spec.selector", {"app": "nobody"}, "Service api: spec.selector.app is nobody; stored is api"),
+        (
+            "route",
+            "spec.hostnames",
+            ["foo.example.org"],
+            "HTTPRoute route: spec.hostnames is foo.example.org; stored is ",
+        ),
+    ],
+)
+def test_a_field_that_was_changed_by_hand_fails(
+    world: Any, objects: dict[str, Json], name: str, path: str, value: Any, said: str
+) -> None:
+    set_at(objects, name, path, value)
+    answer = finding(world, objects, "objects.as-stored")
+    assert (answer.status, said in answer.observed) == ("fail", True), answer.observed
+    assert "04_upgrade puts it back" in answer.remedy
+
+
+def test_the_hosts_of_a_route_are_those_that_it_has(world: Any, objects: dict[str, Json]) -> None:
+    set_at(objects, "route", "spec.hostnames", ["foo.example.org"])
+    assert finding(world, objects, "routes.accepted").observed == "accepted for foo.example.org"
+
+
+def test_a_workload_that_was_scaled_up_is_told_once(world: Any, objects: dict[str, Json]) -> None:
+    text = MANIFEST.replace(
+        "{selector: {matchLabels: {app: api}}}", "{replicas: 1, selector: {matchLabels: {app: api}}}"
+    )
+    world.stored(text)
+    set_at(objects, "api", "spec.replicas", 3)
+    set_at(objects, "api", "status", DONE | {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 3})
+    made = {item.id: item for item in looked(world, objects).findings}
+    more = made["workloads.available"]
+    assert (more.status, more.observed) == ("warn", "Deployment api: scaled to 3, the release has 1")
+    assert "04_upgrade scales it back" in more.remedy
+    assert made["objects.as-stored"].status == "pass"
+
+
+def test_what_was_changed_in_a_secret_is_told_by_its_key_and_how_to_put_it_back(
+    world: Any, objects: dict[str, Json]
+) -> None:
+    secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {A: b2xkLW9sZC1vbGQ=}\n"
+    world.stored(MANIFEST + secret)
+    objects["secret"] = live("v1", "Secret", "s", data={"A": "bmV3LW5ldy1uZXc="})
+    answer = finding(world, objects, "objects.as-stored")
+    assert answer.observed == "Secret s: data.A is not as it was stored"
+    assert "helm get manifest" in answer.remedy
 
 
 # ---- the guide's tables

@@ -167,6 +167,12 @@ def test_a_change_never_uses_a_flag_that_hides_what_happens(helm: Helm, program:
     assert not any(flag in call.argv for call in program.calls)
 
 
+def test_only_a_plan_that_says_so_takes_fields_back_from_others(helm: Helm, program: Any) -> None:
+    program.answer(stdout=RELEASE)
+    helm.change("dataflow", CHART, {}, upgrade=True, note="n", seconds=1, over_others=True)
+    assert "--force-conflicts" in program.call.argv
+
+
 def test_an_uninstall_removes_the_history_too(helm: Helm, program: Any) -> None:
     helm.uninstall("dataflow", note="run a plan b", seconds=60)
     flags = ("--description", "run a plan b", "--timeout", "60s")

@@ -203,6 +203,52 @@ def test_what_was_deleted_by_hand_is_made_again(world: Any) -> None:
     assert f"Missing in the cluster, and made again: {lost['kind']} {lost['metadata']['name']}." in plan.impact
 
 
+@pytest.mark.parametrize("method", ["", "ssa"])
+@pytest.mark.parametrize("custom", [False, True])
+def test_what_was_changed_by_hand_is_put_back_and_named(world: Any, method: str, custom: bool) -> None:
+    text = manifest(
+        more="---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec: {hostnames: [a.b]}\n"
+    )
+    world.renders(text)
+    world.stored(text, values=_given(world))
+    status = json.loads(world.program(["helm", "status"], timeout=1).stdout)
+    world.program.answer("status", stdout=status | {"apply_method": method})
+    world.lives(text)
+    if custom:
+        definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+        world.cluster.add(definition | {"metadata": {"name": "httproutes.gateway.networking.k8s.io"}})
+    assert plan_upgrade(world.boundaries).empty
+    route = next(obj for obj in world.cluster.objects if obj["kind"] == "HTTPRoute")
+    digests = set()
+    for host in ("c.d", "e.f"):
+        route["spec"]["hostnames"] = [host]
+        plan = plan_upgrade(world.boundaries)
+        assert f"Drift: HTTPRoute r spec.hostnames is {host}; the upgrade puts back a.b." in plan.impact
+        digests.add(plan.digest)
+    assert len(digests) == 2
+    # Helm 3 leaves a field of a custom kind that its two manifests agree on.
+    assert ("put-back" in [step.kind for step in plan.steps]) is (custom and not method)
+    assert any("--force-conflicts" in command for command in plan.commands) is bool(method)
+    # What these values ask for is a change and no drift.
+    world.renders(text.replace("a.b", "e.f"))
+    assert not [line for line in plan_upgrade(world.boundaries).impact if line.startswith("Drift")]
+
+
+def test_what_helm_leaves_makes_no_plan_but_is_told(world: Any) -> None:
+    world.renders(manifest())
+    world.stored(manifest(), values=_given(world))
+    world.lives(manifest())
+    container = world.cluster.get("apps/v1", "Deployment", "dataflow-api", "csghub")["spec"]["template"]["spec"][
+        "containers"
+    ][0]
+    container["env"] = [{"name": "FOO", "value": "bar"}]
+    plan = plan_upgrade(world.boundaries)
+    assert plan.empty
+    assert plan.impact[1].startswith(
+        "Stays: Deployment dataflow-api spec.template.spec.containers[api].env[FOO] was added"
+    )
+
+
 def test_an_upgrade_names_what_it_would_take_over_from_another_release(world: Any) -> None:
     world.renders(manifest())
     world.stored(manifest(), values=_given(world))
