@@ -42,19 +42,22 @@ _NONSENSE = "Correct the value or the parameter that this variable is made of, a
 
 def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Answer | None:
     """What is to be said about a unit; nothing where a client names no service."""
+    where = unit.name
     try:
         given = access(subject, unit, clients)
         if unit.client and not given.host:
             return None
         found = behind(subject, given) if unit.client else _through(subject, unit)
+        if unit.client:
+            outside = f"{given.host}:{given.port}, outside of this release"
+            where = f"{unit.name} at {key_of(found[0]) if found else outside}"
         if found is None:
-            return _outside(subject, unit, given, write)
+            return _outside(subject, where, unit, given, write)
         workload, port = found
         pods = _pods_of(subject, workload)
         pod = next((pod["metadata"]["name"] for pod in pods if is_ready(pod)), "")
         if not pod:
             return _not_ready(subject, unit, workload, pods)
-        where = f"{unit.name} at {key_of(workload)}" if unit.client else unit.name
         with subject.boundaries.cluster.forward(subject.boundaries.namespace, pod, port) as address:
             return Answer("pass", f"{where}: {_asked(subject, address, unit, given, write)}")
     except (Missing, ValueError) as error:
@@ -62,7 +65,7 @@ def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Answ
         return Answer("fail", f"{unit.name} can't start: {error}", step, symptom=False)
     except RunbookError as error:
         status: Status = "fail" if isinstance(error, CheckFailed) else "unknown"
-        return Answer(status, f"{unit.name}: {error.summary}".removesuffix("."), error.next_step)
+        return Answer(status, f"{where}: {error.summary}".removesuffix("."), error.next_step)
 
 
 def from_a_pod(boundaries: Boundaries, access: Access) -> str:
@@ -70,9 +73,8 @@ def from_a_pod(boundaries: Boundaries, access: Access) -> str:
     return _FROM_A_POD.format(namespace=boundaries.namespace, host=access.host, port=access.port)
 
 
-def _outside(subject: Subject, unit: Unit, given: Access, write: str) -> Answer:
+def _outside(subject: Subject, where: str, unit: Unit, given: Access, write: str) -> Answer:
     """What a store that is not of this release says to its client."""
-    where = f"{unit.name} at {given.host}:{given.port}, outside of this release"
     try:
         found = ASKS[unit.login.protocol]((given.host, given.port), given, write, subject.boundaries.ended)
     except NotFromHere as error:
@@ -131,7 +133,8 @@ def answering(protocol: str) -> Callable[[Subject], Answer]:
     """The check of all services and clients that speak a protocol."""
 
     def ask(subject: Subject) -> Answer:
-        listed = list(units(subject, protocol))
+        # What a service says to its own user counts before what it says to others.
+        listed = sorted(units(subject, protocol), key=lambda unit: unit.client)
         # A name for each, since they are asked side by side.
         run = subject.boundaries.note.removeprefix("run ")
         writes = subject.boundaries.parameters.probes == "write"

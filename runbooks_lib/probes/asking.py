@@ -99,5 +99,7 @@ def asking(product: str, access: Access, *errors: type[Exception]) -> Iterator[N
         filling = {"product": product, "user": access.user or "its default user"}
         filling |= {"database": access.database or "it", "error": type(error).__name__} | getattr(error, "filling", {})
         found = clause("services", error)
-        says, step = found["says"].format(**filling), found["next"].format(**filling)
+        # Only a client has a host; a service is asked as its own user wherever it is.
+        next_step = found["client"] if access.host and "client" in found else found["next"]
+        says, step = found["says"].format(**filling), next_step.format(**filling)
         raise (NotFromHere if found.get("elsewhere") else CheckFailed)(f"{says}.", next_step=step) from error

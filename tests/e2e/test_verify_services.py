@@ -244,11 +244,12 @@ def test_a_password_that_was_changed_behind_the_release_is_refused_and_never_sho
     for secret in (password, other, live.secret("mongo")["MONGO_INITDB_ROOT_PASSWORD"]):
         for form in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()):
             assert form not in written
+    at = " at StatefulSet {0}-postgresql"
     workloads = (
-        "StatefulSet {}-postgresql",
-        "StatefulSet {}-dataflow",
-        "StatefulSet {}-label-studio",
-        "Deployment {}-celery-worker",
+        "StatefulSet {0}-postgresql",
+        f"StatefulSet {{0}}-dataflow{at}",
+        f"StatefulSet {{0}}-label-studio{at}",
+        f"Deployment {{0}}-celery-worker{at}",
     )
     refused = f"PostgreSQL refuses the password of {who}, or has no such user"
     assert done.lines("services.postgresql") == {f"{each.format(live.release)}: {refused}" for each in workloads}

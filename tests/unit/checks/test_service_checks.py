@@ -155,7 +155,8 @@ def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 def found(world: Any, protocol: str) -> Finding:
-    made = report("verify", "R", FAMILIES["verify"][8:12], Subject(world.boundaries), observe=world.told.append)
+    (chosen,) = (each for each in FAMILIES["verify"] if each.id == f"services.{protocol}")
+    made = report("verify", "R", [chosen], Subject(world.boundaries), observe=world.told.append)
     return next(item for item in made.findings if item.id == f"services.{protocol}")
 
 
@@ -346,8 +347,8 @@ def test_a_wrong_password_is_found_from_the_clients_side(world: Any, asked: Aske
     finding = found(world, "postgresql")
     assert finding.status == "fail"
     assert finding.observed.splitlines() == [
-        "Deployment api: PostgreSQL refuses the password of app, or has no such user",
-        "Deployment worker: PostgreSQL refuses the password of app, or has no such user",
+        "Deployment api at StatefulSet db: PostgreSQL refuses the password of app, or has no such user",
+        "Deployment worker at StatefulSet db: PostgreSQL refuses the password of app, or has no such user",
         "StatefulSet db: postgresql 1 answers",
     ]
 
