@@ -28,7 +28,8 @@ Look = Callable[[Subject], tuple[Table, ...]]
 class Answer(NamedTuple):
     """What a check found out, or one of several things that it did.
 
-    ``remedy``, ``evidence``, ``symptom`` and ``expected`` replace the check's own when given.
+    ``remedy``, ``evidence``, ``symptom`` and ``expected`` replace the check's own when given; ``amiss`` is how many of its lines
+    are not as they should be, which come first; 0: all of them.
     """
 
     status: Status
@@ -37,6 +38,7 @@ class Answer(NamedTuple):
     evidence: str = ""
     symptom: bool | None = None
     expected: str = ""
+    amiss: int = 0
 
 
 def together(answers: Iterable[Answer]) -> Answer:
@@ -52,7 +54,9 @@ def together(answers: Iterable[Answer]) -> Answer:
     # A cause among them counts more than any number of symptoms.
     marks = {answer.symptom for answer in bad}
     symptom = False if False in marks else True if marks == {True} else None
-    return Answer(each[0].status, "\n".join(answer.observed for answer in each), symptom=symptom, **told)
+    amiss = sum(len(one.observed.splitlines()) for one in each if one.status not in {"pass", "skip"})
+    observed = "\n".join(answer.observed for answer in each)
+    return Answer(each[0].status, observed, symptom=symptom, amiss=amiss, **told)
 
 
 class Moot(Exception):
@@ -183,6 +187,7 @@ def _finding(check: Check[Subject], answer: Answer) -> Finding:
         why=check.why,
         remedy=answer.remedy or check.remedy,
         evidence=answer.evidence,
+        amiss=answer.amiss,
         symptom=check.symptom if answer.symptom is None else answer.symptom,
     )
 

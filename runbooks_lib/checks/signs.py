@@ -41,9 +41,11 @@ class Sign(NamedTuple):
 def signs_of(subject: Subject, findings: Iterable[Finding]) -> list[Sign]:
     """Everything that was seen of a release; nothing that can't be read keeps the rest from being seen."""
     redact, found = subject.boundaries.redactor.redact, list[Sign]()
-    for finding in (each for each in findings if each.status in {"fail", "unknown", "warn"}):
+    # A quota that is used up to the last keeps nothing from working while no pod is missing.
+    unfelt = set() if _lacks_pods(subject) else {"namespace.quota"}
+    for finding in (each for each in findings if each.status in {"fail", "unknown", "warn"} and each.id not in unfelt):
         kind = finding.id if finding.status == "fail" else f"{finding.id} ({finding.status})"
-        found += [Sign(kind, finding.title, line) for line in finding.observed.splitlines()]
+        found += [Sign(kind, finding.title, line) for line in finding.observed.splitlines()[: finding.amiss or None]]
     if subject.stored is not None:
         late = subject.stored.status != "deployed" or not all(
             it and progress_of(it).done for _, it in subject.live_workloads
@@ -71,6 +73,15 @@ def _release(subject: Subject) -> Iterator[Sign]:
         yield from (
             Sign("dropped", f"revision {stored.revision}", f"{path} was set before and is no longer") for path in lost
         )
+
+
+def _lacks_pods(subject: Subject) -> bool:
+    """Whether a workload of the release has fewer pods than it asks for."""
+    live = [it or {} for _, it in subject.live_workloads] if subject.stored else []
+    return any(
+        int((it.get("status") or {}).get("replicas") or 0) < int((it.get("spec") or {}).get("replicas", 1))
+        for it in live
+    )
 
 
 def _failed(pod: Json) -> bool:

@@ -67,9 +67,9 @@ class Broken(NamedTuple):
             assert time.monotonic() < deadline, f"{first.id}: {first.observed}"
             time.sleep(0.5)
 
-    def until_none(self) -> None:
+    def until_none(self, **overrides: Any) -> None:
         deadline = time.monotonic() + 40
-        while ((found := self.causes().findings[0]).id, found.status) != ("cause.none", "pass"):
+        while ((found := self.causes(**overrides).findings[0]).id, found.status) != ("cause.none", "pass"):
             assert time.monotonic() < deadline, f"{found.id}: {found.observed}"
             time.sleep(0.5)
 
@@ -145,7 +145,68 @@ def test_a_claim_that_no_volume_fits_is_the_cause_of_pods_that_wait(broken: Brok
     with pytest.raises(ChangeFailed):
         change(broken.opened("install", **settings), install)
     broken.comes_first("claim-pending", "Pending, class unbound", **settings)
-    assert "warn" in {finding.status for finding in broken.causes(**settings).findings[1:]}
+    causes = broken.causes(**settings).findings
+    assert "warn" in {finding.status for finding in causes[1:]}
+
+    # The remedy, followed to the letter.
+    assert "delete that StatefulSet (kubectl delete statefulset NAME) and then the pending claim" in causes[0].remedy
+    name = f"{broken.release}-dataflow"
+    broken.cluster.delete("apps/v1", "StatefulSet", name, broken.namespace)
+    live = Live(broken.cluster, {"target.namespace": broken.namespace, "target.release": broken.release})
+    live.gone("Pod", f"{name}-0")
+    for claim in broken.cluster.list("v1", "PersistentVolumeClaim", broken.namespace):
+        if (claim.get("status") or {}).get("phase") != "Bound":
+            broken.cluster.delete("v1", "PersistentVolumeClaim", claim["metadata"]["name"], broken.namespace)
+            live.gone("PersistentVolumeClaim", claim["metadata"]["name"])
+    mended = {"dataflow__persistence__storage_class": "standard"}
+    run = broken.opened("upgrade", **mended)
+    run.require(upgrade.look(run))
+    change(run, upgrade)
+    broken.until_none(**mended)
+
+
+def test_everyday_breakage_is_named_and_mended_by_an_upgrade_with_the_same_parameters(broken: Broken) -> None:
+    broken.comes_first("no-release", f"no release {broken.release} in namespace")
+    assert "02_install" in broken.causes().findings[0].remedy
+    change(broken.opened("install"), install)
+    redis = f"{broken.release}-redis"
+
+    def mended() -> None:
+        run = broken.opened("upgrade")
+        assert "04_upgrade" in broken.causes().findings[0].remedy
+        change(run, upgrade)
+        broken.until_none()
+
+    broken.cluster.patch("apps/v1", "StatefulSet", redis, {"spec": {"replicas": 0}}, broken.namespace)
+    broken.comes_first("scaled-down", "scaled to 0, the release has 1")
+    mended()
+    broken.cluster.delete("v1", "Service", redis, broken.namespace)
+    broken.comes_first("objects-missing", f"not in the cluster: Service {redis}")
+    mended()
+    nobody = {"spec": {"selector": {"app.kubernetes.io/service": "nobody"}}}
+    broken.cluster.patch("v1", "Service", redis, nobody, broken.namespace)
+    broken.comes_first("drift", "spec.selector.app.kubernetes.io/service is nobody")
+    mended()
+    settings = f"{broken.release}-dataflow"
+    broken.cluster.patch("v1", "ConfigMap", settings, {"data": {"DATABASE_PASSWORD": "another"}}, broken.namespace)
+    broken.comes_first("drift", "data.DATABASE_PASSWORD is not as it was stored")
+    assert "cause.lost-secret" not in {each.id for each in broken.causes().findings}
+    mended()
+    broken.cluster.delete("gateway.networking.k8s.io/v1", "GatewayClass", "csghub-gateway")
+    broken.comes_first("objects-missing", "GatewayClass csghub-gateway")
+    mended()
+
+    # Exactly used up, and nobody lacks a pod.
+    pods = len(broken.cluster.list("v1", "Pod", broken.namespace))
+    full: Json = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}}
+    broken.cluster.create(full | {"spec": {"hard": {"pods": str(pods)}}}, broken.namespace)
+    broken.until_none()
+
+
+def test_a_gateway_that_no_controller_takes_is_the_cause_of_routes_that_are_not_taken(broken: Broken) -> None:
+    settings = {"values__envoy": {"enabled": False}}
+    change(broken.opened("install", **settings), install)
+    broken.comes_first("gateway-class", "Waiting for controller", **settings)
 
 
 def test_values_that_an_upgrade_dropped_are_the_cause_of_what_waits_for_their_database(broken: Broken) -> None:
@@ -167,17 +228,23 @@ def test_faults_of_the_release_and_of_what_it_is_told_come_first(
     monkeypatch.setenv("PG_OUTSIDE", "w" * 12)
     outside = {"host": postgres.address[0], "port": postgres.address[1], "user": "owner"}
     outside["password"] = {"from": "env:PG_OUTSIDE"}
-    broken.comes_first("external-store", "refuses the password of owner", postgresql__external=outside)
+    broken.comes_first("client-password", "refuses the password of owner", postgresql__external=outside)
+    nowhere = outside | {"port": 1}
+    broken.comes_first("external-store", "nothing listens where PostgreSQL should", postgresql__external=nowhere)
     redis = {"host": redis_with_password[0], "port": redis_with_password[1]}
     broken.comes_first("redis-password", "asks for a password", redis__external=redis)
+    assert "cause.external-store" not in {each.id for each in broken.causes(redis__external=redis).findings}
     said = {"postgresql__image": {"tag": "15.10"}, "values__postgresql": {"image": {"tag": "15.17"}}}
     broken.comes_first("contradiction", "postgresql.image.tag", **said)
     broken.comes_first("certificate", "nobody", gateway__tls={"enabled": True, "secret_name": "nobody"})
     with broken.patched(GATEWAY, *({"spec": {"gatewayClassName": name}} for name in ("nobody", "csghub-gateway"))):
-        broken.comes_first("gateway-class", "Programmed=unset")
+        broken.comes_first("drift", "spec.gatewayClassName is nobody")
+        assert "cause.gateway-class" in {each.id for each in broken.causes().findings}
     route = ("gateway.networking.k8s.io/v1", "HTTPRoute", "dataflow")
     gateway = f"{broken.release}-gateway"
-    with broken.patched(route, *({"spec": {"parentRefs": [{"name": name}]}} for name in ("nobody", gateway))):
+    with broken.patched(
+        route, *({"spec": {"parentRefs": [{"name": gateway} | where]}} for where in ({"namespace": "nobody"}, {}))
+    ):
         broken.comes_first("route", "no parent has taken it")
     broken.until_none()
 

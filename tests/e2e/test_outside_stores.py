@@ -119,3 +119,9 @@ def test_a_store_outside_that_refuses_its_password_turns_verify_red(
     seen = {found.id: found for found in install.confirm(opened("install", postgresql__external=external)).findings}
     assert seen["services.postgresql"].status == "fail"
     assert f"refuses the password of {external['user']}" in seen["services.postgresql"].observed
+    causes = diagnose.look(opened("diagnose", postgresql__external=external)).findings
+    assert causes[0].id == "cause.client-password"
+    assert "cause.lost-secret" not in {found.id for found in causes}
+    # Nobody is told to remove anything, nor of a volume that the server may not even have.
+    told = [*(found.remedy for found in report.findings), seen["services.postgresql"].remedy]
+    assert not any("A volume keeps" in remedy for remedy in told)

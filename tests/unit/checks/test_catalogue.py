@@ -45,6 +45,7 @@ def test_a_finding_has_the_answer_and_what_the_check_says_of_itself() -> None:
         "remedy": "do something",
         "evidence": "",
         "symptom": False,
+        "amiss": 0,
     }
 
 

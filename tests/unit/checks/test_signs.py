@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from runbooks_lib.checks.diagnosis import causes_of
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.checks.signs import Sign, signs_of
 from runbooks_lib.cluster import Forbidden
-from runbooks_lib.results import Json, Report
+from runbooks_lib.results import Finding, Json, Report
 from runbooks_lib.stages import diagnose
+from runbooks_lib.tables import table
 
 PASSWORD = secrets.token_urlsafe(24)
 MANIFEST = """
@@ -69,3 +71,49 @@ def test_evidence_is_saved_when_every_check_has_told_the_redactor_what_it_knows(
     run: Any = SimpleNamespace(ask=ask, boundaries=None, save=None)
     diagnose.look(run)
     assert order == ["Release", "Prerequisites", "evidence", "Causes"]
+
+
+def test_of_a_finding_only_the_lines_that_are_amiss_are_signs(world: Any) -> None:
+    bad = Finding(id="a.b", title="A", status="fail", observed="this is wrong\nthis is well", amiss=1)
+    whole = Finding(id="c.d", title="C", status="fail", observed="one\ntwo")
+    told = [sign.text for sign in signs_of(Subject(world.boundaries), [bad, whole])]
+    assert told == ["this is wrong", "one", "two"]
+
+
+@pytest.mark.parametrize(("pods", "told"), [(1, []), (0, ["no pods left"])])
+def test_a_quota_is_a_sign_only_while_a_workload_lacks_a_pod(world: Any, pods: int, told: list[str]) -> None:
+    world.stored(MANIFEST)
+    world.lives(MANIFEST)
+    world.cluster.objects[-1]["status"] = {"replicas": pods}
+    quota = Finding(id="namespace.quota", title="Quotas", status="fail", observed="no pods left")
+    assert [sign.text for sign in signs_of(Subject(world.boundaries), [quota]) if sign.kind == quota.id] == told
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "first"),
+    [
+        ("services.postgresql", "StatefulSet db: PostgreSQL refuses the password of u", "lost-secret"),
+        (
+            "services.postgresql",
+            "Deployment api at StatefulSet db: PostgreSQL refuses the password of u",
+            "client-password",
+        ),
+        ("services.mongodb", "Deployment api at h:1, outside of this release: MongoDB refuses the", "none"),
+        ("external.postgresql", "Deployment api at h:1: PostgreSQL refuses the password of u", "client-password"),
+        ("external.postgresql", "Deployment api at h:1: nothing listens", "external-store"),
+        ("external.redis", "Redis at h:1 asks for a password, and URL of Deployment api holds none", "redis-password"),
+        ("objects.present", "not in the cluster: Service redis", "objects-missing"),
+        ("objects.present", "not in the cluster: Service redis, ConfigMap a", "configuration-missing"),
+        ("log", "FATAL: password authentication failed for user u", "client-password"),
+        ("release.status", "no release r in namespace n", "no-release"),
+    ],
+)
+def test_the_first_cause_of_a_sign(kind: str, line: str, first: str) -> None:
+    found = [check.id for check in causes_of([Sign(kind, "it", line)])]
+    assert found == [f"cause.{first}"]
+
+
+def test_a_volume_is_only_told_of_where_a_server_refuses_its_own_password() -> None:
+    clauses = table("runbooks_lib.probes", "clauses.yaml")["services"]
+    told = {row.get("client", row["next"]) for row in clauses.values()}
+    assert not any("volume keeps" in step for step in told)
