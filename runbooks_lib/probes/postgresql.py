@@ -10,18 +10,29 @@ from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes.asking import Answered, Seen, asking
 
 _LOOK = """
-SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
+WITH others AS (
+  -- Only columns that everybody may see; a session without a user or a database takes no such connection.
+  SELECT usesysid, datid FROM pg_stat_activity
+   WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid()),
+room AS (
+  SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+         - coalesce(current_setting('reserved_connections', true)::int, 0) - (SELECT count(*) FROM others) AS free,
+         '' AS by
+  UNION ALL
+  SELECT rolconnlimit - (SELECT count(*) FROM others WHERE usesysid = oid), ' by the limit of the user ' || rolname
+    FROM pg_roles WHERE rolname = session_user AND rolconnlimit >= 0 AND NOT rolsuper
+  UNION ALL
+  SELECT datconnlimit - (SELECT count(*) FROM others WHERE datid = oid), ' by the limit of the database ' || datname
+    FROM pg_database WHERE datname = current_database() AND datconnlimit >= 0
+     AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user))
+SELECT free, by, split_part(current_setting('server_version'), ' ', 1) AS version,
        current_setting('server_version_num')::int / 10000 AS major,
        (SELECT string_agg(datname, ', ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate) AS databases,
        (SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
          WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)') AS tables,
        pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS closed,
-       (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()) AS encoding,
-       -- Only columns that everybody may see; a session without a user or a database takes no such connection.
-       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-         - coalesce(current_setting('reserved_connections', true)::int, 0)
-         - (SELECT count(*) FROM pg_stat_activity
-             WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid()) AS free
+       (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()) AS encoding
+  FROM room ORDER BY free LIMIT 1
 """
 #: What a client may do in its own schema: the first of its search path that is there and lets it in; and which row
 #: of clauses.yaml says what is wrong. Parts of a table and what an extension has brought are not asked for.
@@ -113,7 +124,7 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
         database=database,
         facts=tuple(facts),
         doubts=tuple(_doubts(seen, access)),
-        lacks=("no connection is free",) if seen.free <= 0 else (),
+        lacks=(f"no connection is free{seen.by}",) if seen.free <= 0 else (),
         wrote="a row" if write else "",
     )
 
@@ -124,7 +135,7 @@ def _doubts(seen: Any, access: Access) -> Iterator[str]:
     if access.database != MAINTENANCE and seen.encoding != "UTF8":
         yield f"{access.database} has the encoding {seen.encoding}, not UTF8"
     if 0 < seen.free < FREE:
-        yield f"only {seen.free} connections are free"
+        yield f"only {seen.free} connections are free{seen.by}"
     if access.sslmode.startswith("verify"):
         yield "its certificate is trusted here; whether the pods know its authority could not be seen"
 

@@ -146,6 +146,28 @@ def test_how_many_connections_are_free_is_seen_by_a_user_without_rights(postgres
             postgresql.ask(postgres.address, app)
 
 
+@pytest.mark.parametrize(("what", "whose"), [("ROLE", "user"), ("DATABASE", "database")])
+def test_a_limit_of_the_users_or_the_databases_own_counts(
+    postgres: Postgres, app: Access, what: str, whose: str
+) -> None:
+    name = app.user if what == "ROLE" else app.database
+    host, port = postgres.address
+    try:
+        postgres.do(f"ALTER {what} {name} CONNECTION LIMIT 20")
+        assert postgresql.ask(postgres.address, app).doubts == ()
+        postgres.do(f"ALTER {what} {name} CONNECTION LIMIT 3")
+        said = f"only {{}} connections are free by the limit of the {whose} {name}"
+        assert postgresql.ask(postgres.address, app).doubts == (said.format(3),)
+        login = {"user": app.user, "password": app.password, "dbname": app.database}
+        with closing(psycopg.connect(host=host, port=port, **login)):
+            assert postgresql.ask(postgres.address, app).doubts == (said.format(2),)
+        # Superusers have none.
+        owner = Access(host=host, user="owner", password=postgres.password, database=app.database)
+        assert postgresql.ask(postgres.address, owner).doubts == ()
+    finally:
+        postgres.do(f"ALTER {what} {name} CONNECTION LIMIT -1")
+
+
 @pytest.fixture
 def only_with_tls(postgres: Postgres) -> Iterator[None]:
     """Its access rules let nobody but the superuser in without TLS."""
