@@ -90,3 +90,40 @@ def test_a_list_of_the_table_ends_with_a_row_that_always_fits(status: int, safe:
     assert "is not a Kubernetes API server" not in error.summary
     said = failures.unreachable("https://c", LookupError("nobody has seen this yet")).summary
     assert said == "The cluster at https://c did not answer: the connection failed (LookupError)."
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error", "whose"),
+    [
+        (
+            400,
+            'admission webhook "validate.kyverno.svc" denied the request: no',
+            "Forbidden",
+            "webhook validate.kyverno.svc",
+        ),
+        (403, 'admission webhook "gate.example.com" denied the request: no', "Forbidden", "webhook gate.example.com"),
+        (
+            422,
+            "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+            "Forbidden",
+            "policy p",
+        ),
+        (403, 'pods "x" is forbidden: exceeded quota: q, requested: pods=1', "Forbidden", "larger quota"),
+        (403, 'pods "x" is forbidden: maximum cpu usage per Pod is 1', "Forbidden", "larger quota"),
+        (403, 'pods "x" is forbidden: violates PodSecurity "restricted:latest": y', "Forbidden", "security contexts"),
+        (403, 'pods "x" is forbidden: no', "Forbidden", "policy"),
+        (422, 'Pod "x" is invalid: spec.x: Required value', "Invalid", "Correct what it names"),
+        (
+            500,
+            'Internal error occurred: failed calling webhook "w.example.com": failed to call',
+            "CheckFailed",
+            "Service behind",
+        ),
+    ],
+)
+def test_who_has_refused_something_for_certain_says_what_to_do(
+    status: int, message: str, error: str, whose: str
+) -> None:
+    body = json.dumps({"kind": "Status", "message": message}).encode()
+    found = refusal("https://c", Ask("create", "/x", resource="pods", name="x"), status, body)
+    assert (type(found).__name__, whose in found.next_step) == (error, True), found.next_step
