@@ -45,7 +45,7 @@ class Store(NamedTuple):
         return f"{self.access.host}:{self.access.port}"
 
 
-def _reader(subject: Subject) -> Read:
+def reader(subject: Subject) -> Read:
     """Reads what the chart renders and, where it renders none, what is in the cluster."""
     boundaries = subject.boundaries
     keys = ((key_of(obj, boundaries.namespace), obj) for obj in subject.objects)
@@ -66,7 +66,7 @@ def _stores(subject: Subject, protocol: str) -> tuple[dict[Store, list[str]], li
     """The stores outside of the release with the names of their clients, and what is wrong with other clients."""
     stores: dict[Store, list[str]] = {}
     lines: list[Answer] = []
-    read = _reader(subject)
+    read = reader(subject)
     services = {key_of(obj).name for obj in subject.objects if obj["kind"] == "Service"}
     for unit in (each for each in units_in(subject.objects, protocol) if each.client):
         try:

@@ -93,6 +93,7 @@ class Component(Row):
     itself: Login
     password_key: str = ""
     public_keys: frozenset[str] = frozenset()
+    creates: str = ""
     csghub: str = ""
     pages: tuple[Page, ...] = ()
     uses: tuple[Login, ...] = ()
