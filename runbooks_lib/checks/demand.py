@@ -37,6 +37,12 @@ class Claim(NamedTuple):
     spec: Json
     owner: Json | None
 
+    @property
+    def made(self) -> Json:
+        """The object."""
+        kind = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+        return {**kind, "metadata": {"name": self.name}, "spec": self.spec}
+
 
 def pods_of(objects: Iterable[Json]) -> list[Pods]:
     """The pods of all rendered objects, those of Jobs and hooks included."""

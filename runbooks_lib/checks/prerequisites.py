@@ -4,7 +4,7 @@ import re
 
 from runbooks_lib import probes
 from runbooks_lib.checks import release
-from runbooks_lib.checks.catalogue import Answer
+from runbooks_lib.checks.catalogue import Answer, Moot
 from runbooks_lib.checks.demand import pods_of
 from runbooks_lib.checks.trials import Trial, tried
 from runbooks_lib.cluster import Forbidden
@@ -54,6 +54,16 @@ class Subject:
     def namespace(self) -> Json | None:
         """The release's namespace; None while it is still to be made."""
         return self.boundaries.cluster.get("v1", "Namespace", self.boundaries.namespace)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the namespace is being removed: then nothing can be created in it."""
+        return ((self.namespace or {}).get("status") or {}).get("phase") == "Terminating"
+
+    def require_place(self) -> None:
+        """Raise Moot where the server would refuse whatever it is asked about in the namespace."""
+        if self.ending:
+            raise Moot(f"{self.boundaries.namespace} is being removed and takes nothing")
 
     @once
     def _proposal(self) -> Proposal | RunbookError:
@@ -110,7 +120,7 @@ class Subject:
     @once
     def may_try(self) -> bool:
         """Whether the server can be asked about the rendered pods in their namespace."""
-        there = self.namespace is not None
+        there = self.namespace is not None and not self.ending
         return there and self.boundaries.cluster.can_i("create", "", "pods", self.boundaries.namespace)
 
     @once
@@ -171,8 +181,7 @@ def namespace(subject: Subject) -> Answer:
     found = subject.namespace
     if found is None:
         return Answer("pass", f"{name} is not there yet; the install makes it")
-    phase = (found.get("status") or {}).get("phase", "")
-    if phase == "Terminating":
+    if subject.ending:
         return Answer("fail", f"{name} is being removed", remedy="Wait until it is gone, or look at its finalizers.")
     return Answer("pass", f"{name} is there")
 

@@ -6,33 +6,47 @@ Asked by dry runs: nothing is changed. A dead webhook that is in the way refuses
 from secrets import token_hex
 
 from runbooks_lib.checks.catalogue import Answer, together
+from runbooks_lib.checks.demand import claims_of
 from runbooks_lib.checks.prerequisites import Subject, version_of
 from runbooks_lib.checks.release import not_true
 from runbooks_lib.cluster.discovery import Resource
-from runbooks_lib.cluster.failures import NotFound
+from runbooks_lib.cluster.failures import Invalid, NotFound
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of
-from runbooks_lib.results import Json, worst
+from runbooks_lib.results import SEVERITY, Json
 from runbooks_lib.threads import at_once
 
 #: Asked in its place while the namespace is not there yet.
 STAND_IN = "default"
+#: Characters of a StatefulSet's name: with a revision's hash, of up to 10 digits, it is a label of its pods: 63 at most.
+LONGEST = 52
 _UNKNOWN_YET = "what its own quota and policies would say is not known"
 
 
 def accepted(subject: Subject) -> Answer:
-    """What the server says to each object."""
+    """What the server says to each object, and to each claim that a StatefulSet is still to make."""
+    subject.require_place()
     boundaries, rendered, there = subject.boundaries, subject.proposal.rendered, subject.namespace is not None
     asked = [(obj, not there) for obj in objects_of(rendered.manifest)]
     asked += [(obj, True) for obj in hook_objects(rendered)]
-    answers = at_once(lambda one: _ask(subject, *one), asked)
-    told = [one.observed for one in answers if one.observed]
+    claims = _claims(subject)
+    answers = at_once(lambda one: _ask(subject, *one), [*asked, *((claim, True) for claim in claims)])
+    told = sorted((one for one in answers if one.observed), key=lambda one: -SEVERITY.index(one.status))
     how = f"as Helm {boundaries.helm.version} sends them, by {'server-side apply' if _applies(subject) else 'POST and PATCH'}"
-    seen = f"{len(answers)} objects, asked {how}"
+    seen = f"{len(asked)} objects{f' and {len(claims)} claims of StatefulSets' if claims else ''}, asked {how}"
     if not there:
         seen += f"; in the namespace {STAND_IN}, since {boundaries.namespace} is not there yet: {_UNKNOWN_YET}"
-    taken = "; ".join([*told[:10], *(["…"] if told[10:] else [])]) or "all would be taken"
-    return Answer(worst(one.status for one in answers), f"{seen}: {taken}")
+    more = f"; and {len(told) - 10} more" if told[10:] else "" if told else ": all would be taken"
+    return together([*told[:10], Answer("pass", seen + more)])
+
+
+def _claims(subject: Subject) -> list[Json]:
+    """The claims that StatefulSets are still to make, where this account may try it in their controller's place."""
+    boundaries = subject.boundaries
+    if not boundaries.cluster.can_i("create", "", "persistentvolumeclaims", boundaries.namespace):
+        return []
+    found = [claim.made for claim in claims_of(subject.objects) if claim.owner]
+    return [claim for claim in found if not boundaries.live(claim)]
 
 
 def _ask(subject: Subject, obj: Json, anew: bool) -> Answer:
@@ -43,6 +57,11 @@ def _ask(subject: Subject, obj: Json, anew: bool) -> Answer:
     if resource is None:
         # Whether that matters is told by the check of the definitions.
         return Answer("pass", f"{key}: not asked, the cluster does not know {obj['kind']} of {obj['apiVersion']}")
+    if obj["kind"] == "StatefulSet" and len(key.name) > LONGEST:
+        long = (
+            f"{key}: its name has {len(key.name)} characters; with more than {LONGEST} the API server refuses its pods"
+        )
+        return Answer("fail", long, "Choose a shorter target.release, which the names of the objects begin with.")
     namespace = key.namespace if resource.namespaced else None
     if namespace == boundaries.namespace and not subject.namespace:
         namespace = STAND_IN
@@ -53,7 +72,9 @@ def _ask(subject: Subject, obj: Json, anew: bool) -> Answer:
             cluster.dry_run(_way(subject, obj, resource), obj, namespace)
     except RunbookError as error:
         failed = isinstance(error, CheckFailed) and not isinstance(error, NotFound)
-        return Answer("fail" if failed else "unknown", f"{key}: {error.summary}")
+        # What is invalid is mended by the value that it names.
+        remedy = "" if isinstance(error, Invalid) else error.next_step
+        return Answer("fail" if failed else "unknown", f"{key}: {error.summary}", remedy)
     return Answer("pass", "")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from faults import until
 from releases import change
 from runs import Open
 
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
+from runbooks_lib.checks.server import LONGEST
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.results import Finding
 from runbooks_lib.run import Run
@@ -47,7 +49,7 @@ def looked(run: Run) -> dict[str, Finding]:
 def test_before_the_namespace_is_there_another_one_is_asked(opened: Open, target: dict[str, str]) -> None:
     found = accepted(opened("install"))
     assert found.status == "pass", found.observed
-    assert "44 objects, asked as Helm v3." in found.observed
+    assert "44 objects and 5 claims of StatefulSets, asked as Helm v3." in found.observed
     assert f"in the namespace default, since {target['target.namespace']} is not there yet" in found.observed
     assert found.observed.endswith("all would be taken")
 
@@ -86,6 +88,45 @@ def test_a_null_that_helm_4_cannot_apply_is_named(
     assert found.status == "fail"
     assert "EnvoyProxy" in found.observed
     assert "spec.provider.kubernetes" in found.observed
+
+
+def test_a_statefulset_whose_name_is_too_long_is_refused_here_since_its_pods_would_be(
+    opened: Open, cluster: Cluster, target: dict[str, str]
+) -> None:
+    namespace, release = target["target.namespace"], "r" * 40 + "-too-long"
+    found = accepted(opened("install", target__release=release))
+    assert found.status == "fail", found.observed
+    name = f"{release}-dataflow"
+    assert f"StatefulSet {name}: its name has {len(name)} characters" in found.observed.splitlines()[0]
+    assert "target.release" in found.remedy
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    labels = {"app": "x"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"selector": {"matchLabels": labels}, "template": template, "serviceName": "x"}
+    # From 53 on it depends on how many digits the hash of the revision has, which has ten at most.
+    for length, refused in ((LONGEST, False), (LONGEST + 10, True)):
+        meta = {"name": "s" * length}
+        cluster.create({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta, "spec": spec}, namespace)
+
+        def events(name: str = meta["name"]) -> list[str]:
+            found = cluster.list("v1", "Event", namespace)
+            return [event["reason"] for event in found if event["involvedObject"]["name"] == name]
+
+        until(lambda: events() or None)
+        assert events()[0] == ("FailedCreate" if refused else "SuccessfulCreate")
+
+
+def test_a_database_that_the_built_in_server_does_not_make_is_told(opened: Open) -> None:
+    (check,) = (check for check in FAMILIES["prerequisites"] if check.id == "databases.created")
+
+    def ask(**overrides: object) -> Finding:
+        subject = Subject(opened("install", **overrides).boundaries)
+        return report("t", "T", [check], subject, observe=lambda _: None).findings[0]
+
+    found = ask()
+    assert found.status == "pass", found.observed
+    found = ask(dataflow__postgresql__database="")
+    assert (found.status, "asks for the database" in found.observed) == ("fail", True), found.observed
 
 
 # ---- what the values do
