@@ -5,8 +5,10 @@ The API server itself is asked about one pod of each template; what many things 
 
 import re
 
+from runbooks_lib.checks.additions import additions
 from runbooks_lib.checks.catalogue import Answer, together
-from runbooks_lib.checks.demand import Claim, asked, claims_of, size_of
+from runbooks_lib.checks.demand import Claim, claims_of, size_of
+from runbooks_lib.checks.ports import service_of
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.storage import class_of, default_classes
 from runbooks_lib.cluster import Forbidden
@@ -14,14 +16,16 @@ from runbooks_lib.cluster.quantities import ONE, Amounts, amounts, thousandths, 
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.results import Json
 
+_SURGE = "Leave room for one pod more, or set the strategy of that Deployment to Recreate where the chart has a value for it."
 _CLAIM = "PersistentVolumeClaim"
 _LABEL = "pod-security.kubernetes.io/"
-#: How the server speaks of a quota, and of a LimitRange.
-_LIMITED = re.compile(r" quota: | usage per | ratio per ")
+#: How the server speaks of a quota, and of a LimitRange; a webhook or a policy may use the same words.
+_LIMITED = re.compile(r"^(?!.*(admission webhook|ValidatingAdmissionPolicy) ).*( quota: | usage per | ratio per )")
 
 
 def pod_security(subject: Subject) -> Answer:
     """The level that the namespace enforces, against each pod template."""
+    subject.require_place()
     namespace, found = subject.boundaries.namespace, subject.namespace
     labels = {} if found is None else found["metadata"].get("labels") or {}
     levels = {mode: labels[_LABEL + mode] for mode in ("enforce", "warn", "audit") if labels.get(_LABEL + mode)}
@@ -34,25 +38,27 @@ def pod_security(subject: Subject) -> Answer:
     if not subject.may_try:
         why = "what the rendered pods would meet can't be tried without the right to create pods"
         return Answer("pass" if level in {"", "privileged"} else "unknown", f"{seen}; {why}")
-    refused = [f"{each.pods.name}: {each.said}" for each in subject.trials if each.said]
-    if refused := [line for line in refused if not _LIMITED.search(line)]:
-        return Answer("fail", "\n".join([seen, *refused]))
+    # Whoever refuses one is told with the pod: Pod Security, a webhook or a policy.
+    refused = [each for each in subject.trials if each.said and not _LIMITED.search(each.said)]
+    if lines := [Answer("fail", f"{each.pods.name}: {each.said}", each.remedy) for each in refused]:
+        return together([*lines, Answer("pass", seen)])
     return Answer("pass", f"{seen}; the API server takes a pod of each of {len(subject.trials)} templates (dry run)")
 
 
 def quota(subject: Subject) -> Answer:
     """What the server says to one pod of each template, and what all would add against what each quota has left."""
+    subject.require_place()
     cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
     if subject.namespace is None:
         return Answer("skip", f"{namespace} is not there yet, and so has no quota")
     quotas = cluster.list("v1", "ResourceQuota", namespace)
     if not quotas and not cluster.list("v1", "LimitRange", namespace):
         return Answer("skip", f"{namespace} has neither a ResourceQuota nor a LimitRange")
-    said = (f"{each.pods.name}: {each.said}" for each in subject.trials)
-    lines = [Answer("fail", each) for each in said if _LIMITED.search(each)]
+    added = additions(subject)
+    lines = [Answer("fail", f"{each.pods.name}: {each.said}") for each in added.refused if _LIMITED.search(each.said)]
     claims = [one for one in claims_of(subject.objects) if not cluster.get("v1", _CLAIM, one.name, namespace)]
     lines += [Answer("fail", f"claim {one.name}: {why}") for one in claims if (why := _refused(subject, one))]
-    needs = _pods(subject) + _things(subject, claims)
+    needs = added.pods + _things(subject, claims)
     for each in quotas:
         name, spec, status = each["metadata"]["name"], each["spec"], each.get("status") or {}
         if spec.get("scopes") or spec.get("scopeSelector"):
@@ -62,40 +68,25 @@ def quota(subject: Subject) -> Answer:
             continue
         used = amounts(status.get("used"))
         for resource, hard in amounts(status.get("hard") or spec.get("hard")).items():
-            need, left = needs[resource], hard - used[resource]
+            need, peak, left = needs[resource], added.peak[resource], hard - used[resource]
             words = f"ResourceQuota {name}: {resource} {told(need, resource)} needed, {told(left, resource)} left"
-            lines += [Answer("fail" if need > left else "pass", words)] if need > 0 else []
+            if need > 0:
+                lines.append(Answer("fail" if need > left else "pass", words))
+            if need <= left < peak:
+                lines.append(
+                    Answer("warn", f"{words}; {told(peak, resource)} while a Deployment replaces its pods", _SURGE)
+                )
+    if bad := [line for line in lines if line.status == "fail"]:
+        return together(bad)
     if any(obj["kind"] == "Gateway" for obj in subject.objects) and lines:
-        lines.append(Answer("pass", "what the Gateway's controller makes comes on top"))
+        lines.append(Answer("pass", "what else the Gateway's controller makes comes on top"))
     return together(lines or [Answer("pass", "nothing of the chart is counted or limited here")])
-
-
-def _pods(subject: Subject) -> Amounts:
-    """What all pods would add to what those of them that run already use, under the names that a quota has for it."""
-    needs = Amounts()
-    for each in subject.trials:
-        one = _named(each.spec)
-        added = Amounts({name: need * each.pods.copies for name, need in one.items()})
-        # A Job's are made anew.
-        for pod in subject.boundaries.pods_of([each.pods.owner]):
-            added.subtract(_named(pod["spec"]))
-        needs += added
-    return needs
-
-
-def _named(spec: Json) -> Amounts:
-    requests, limits = asked(spec, "requests"), asked(spec, "limits")
-    named = requests + Amounts({"pods": ONE, "count/pods": ONE})
-    named.update({f"requests.{name}": need for name, need in requests.items()})
-    named.update({f"limits.{name}": need for name, need in limits.items()})
-    return named
 
 
 def _refused(subject: Subject, claim: Claim) -> str:
     """Why the namespace would not take a claim, as far as a quota or a LimitRange is the reason."""
-    made = {"apiVersion": "v1", "kind": _CLAIM, "metadata": {"name": claim.name}, "spec": claim.spec}
     try:
-        subject.boundaries.cluster.dry_run("create", made, subject.boundaries.namespace)
+        subject.boundaries.cluster.dry_run("create", claim.made, subject.boundaries.namespace)
     except Forbidden as error:
         return error.summary if _LIMITED.search(error.summary) else ""
     return ""
@@ -106,6 +97,7 @@ def _things(subject: Subject, claims: list[Claim]) -> Amounts:
     cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
     fresh = [obj for obj in subject.objects if subject.live[key_of(obj, namespace)] is None]
     fresh = [obj for obj in fresh if obj["kind"] != _CLAIM]
+    fresh += filter(None, (service_of(subject, obj) for obj in subject.objects))
     # Besides: Helm's own Secret of each revision, and our Lease.
     fresh += [{"apiVersion": "v1", "kind": "Secret"}, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}]
     fresh += [{"apiVersion": "apps/v1", "kind": "ReplicaSet"} for obj in fresh if obj["kind"] == "Deployment"]

@@ -10,6 +10,8 @@ from runbooks_lib.results import Json
 
 #: What the chart takes for node ports where the parameters name none.
 _HTTP, _HTTPS = 30080, 30443
+#: What a server gives node ports from unless it was told otherwise, which nobody can ask it.
+_USUAL = range(30000, 32768)
 #: How Envoy Gateway marks the Service that it makes for a Gateway.
 _OWNER = "gateway.envoyproxy.io/owning-gateway-"
 
@@ -19,6 +21,16 @@ def ports(subject: Subject) -> Answer:
     services = subject.boundaries.cluster.list("v1", "Service")
     lines = [*_node_ports(subject, services), *_balancer(subject, services)]
     return together(lines) if lines else Answer("skip", "the chart asks for no node port and for no load balancer")
+
+
+def service_of(subject: Subject, obj: Json) -> Json | None:
+    """The Service that a controller is still to make for a Gateway, as the parameters have it; None of anything else."""
+    live = subject.live[key_of(obj, subject.boundaries.namespace)] or {}
+    if obj["kind"] != "Gateway" or (live.get("status") or {}).get("addresses"):
+        return None
+    listened = {each.get("port") for each in (obj.get("spec") or {}).get("listeners") or ()}
+    spec = {"type": subject.boundaries.parameters.gateway.service_type, "ports": [{"port": port} for port in listened]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {}, "spec": spec}
 
 
 def _node_ports(subject: Subject, services: list[Json]) -> Iterator[Answer]:
@@ -34,6 +46,11 @@ def _node_ports(subject: Subject, services: list[Json]) -> Iterator[Answer]:
         if holder := taken.get(port):
             by = f"Service {holder.get('namespace')}/{holder['name']}"
             yield Answer("fail", f"node port {port} of {whose} is taken by {by}")
+        elif port not in _USUAL:
+            usual = (
+                f"outside of the usual range, {_USUAL[0]} to {_USUAL[-1]}: whether this server gives it is not known"
+            )
+            yield Answer("warn", f"node port {port} of {whose} is {usual}")
         else:
             yield Answer("pass", f"node port {port} is free")
 

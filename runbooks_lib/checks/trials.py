@@ -17,11 +17,13 @@ class Trial(NamedTuple):
     Attributes:
         spec: As the server would have it, its namespace's defaults included; where it was not asked, as it is rendered.
         said: Why the server would not take it; empty where it would.
+        remedy: What to do about that.
     """
 
     pods: Pods
     spec: Json
     said: str = ""
+    remedy: str = ""
 
 
 def tried(boundaries: Boundaries, pods: list[Pods]) -> list[Trial]:
@@ -36,7 +38,7 @@ def _tried(boundaries: Boundaries, pods: Pods) -> Trial:
         # What the template lacks is told where its owner is asked about.
         raise
     except CheckFailed as error:
-        return Trial(pods, pods.spec, error.summary)
+        return Trial(pods, pods.spec, error.summary, error.next_step)
     return Trial(pods, made["spec"])
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from runbooks_lib.cluster import Forbidden, Invalid
-from runbooks_lib.errors import Unreachable
+from runbooks_lib.errors import CheckFailed, Unreachable
 from runbooks_lib.results import Json
 
 WORKLOAD = """
@@ -55,6 +55,8 @@ def here(labels: Json | None = None) -> Json:
         ),
         ([here()], True, REFUSED, "fail", "violates PodSecurity"),
         ([here()], True, Forbidden("it: exceeded quota: q, requested: pods=1"), "pass", "takes a pod"),
+        ([here(ENFORCED) | {"status": {"phase": "Terminating"}}], True, REFUSED, "skip", "csghub is being removed and"),
+        ([here()], True, Forbidden("The admission webhook w does not: cpu usage per pod"), "fail", "usage per pod"),
         ([here(ENFORCED)], True, Unreachable("no answer"), "unknown", "no answer"),
         ([here(ENFORCED)], True, Invalid("no dry run"), "unknown", "no dry run"),
     ],
@@ -82,3 +84,15 @@ def test_the_pod_that_is_tried_has_its_volumes_and_not_the_account_that_is_still
     assert [volume["name"] for volume in tried["spec"]["volumes"]] == ["data", "scratch"]
     assert "serviceAccountName" not in tried["spec"]
     assert "serviceAccountName" in yaml.safe_load(WORKLOAD)["spec"]["template"]["spec"]
+
+
+def test_whoever_refuses_a_pod_is_told_first_with_what_to_do_about_that(world: Any, ask: Any) -> None:
+    world.renders(WORKLOAD)
+    world.cluster.add(here(ENFORCED))
+    world.cluster.rejected = {"store-dry-run": CheckFailed("The webhook is dead.", next_step="Bring it back.")}
+    answer = ask("namespace.pod-security")
+    assert answer.observed.splitlines() == [
+        "StatefulSet store: The webhook is dead.",
+        "the level restricted is enforced in csghub (warn=baseline only tell)",
+    ]
+    assert (answer.status, answer.remedy) == ("fail", "Bring it back.")

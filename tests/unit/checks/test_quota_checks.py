@@ -169,5 +169,136 @@ def test_what_a_gateways_controller_makes_is_told_to_come_on_top(world: Any, ask
     gateway = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "g"}}
     answer = asked(world, ask, gateway, HERE, quota({"secrets": "5"}))
     assert (
-        answer.observed == "ResourceQuota q: secrets 1 needed, 5 left\nwhat the Gateway's controller makes comes on top"
+        answer.observed
+        == "ResourceQuota q: secrets 1 needed, 5 left\nwhat else the Gateway's controller makes comes on top"
     )
+
+
+def runs(world: Any, *, kind: str = "Deployment", **spec: Any) -> Json:
+    """A release that is there, of one workload with its two pods, and with the quota that these use up."""
+    web = workload() | {"kind": kind}
+    web["spec"] |= spec
+    world.stored(yaml.safe_dump(web))
+    world.lives(yaml.safe_dump(web))
+    meta = {"namespace": "csghub", "labels": {"a": "b"}}
+    pods = (
+        {"kind": "Pod", "metadata": {"name": f"w{n}", **meta}, "spec": web["spec"]["template"]["spec"]} for n in (0, 1)
+    )
+    full = {"pods": "2"}
+    world.cluster.add(*pods, quota(full, full))
+    world.cluster.rejected = {"web-dry-run": Forbidden("forbidden: exceeded quota: q, requested: pods=1, used: pods=2")}
+    return web
+
+
+def test_a_quota_that_the_release_itself_uses_up_is_no_failure(world: Any, ask: Any) -> None:
+    web = runs(world, kind="StatefulSet")
+    answer = asked(world, ask, web, HERE)
+    assert (answer.status, answer.observed) == ("pass", "nothing of the chart is counted or limited here")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "status"),
+    [
+        ({}, "warn"),
+        ({"rollingUpdate": {"maxSurge": 0}}, "pass"),
+        ({"rollingUpdate": {"maxSurge": "0%"}}, "pass"),
+        ({"type": "Recreate"}, "pass"),
+    ],
+)
+def test_that_a_deployment_needs_room_for_one_pod_more_is_a_warning(
+    world: Any, ask: Any, strategy: Json, status: str
+) -> None:
+    web = runs(world, strategy=strategy)
+    answer = asked(world, ask, web, HERE)
+    told = "ResourceQuota q: pods 0 needed, 0 left; 1 while a Deployment replaces its pods"
+    assert (answer.status, answer.observed == told) == (status, status == "warn"), answer.observed
+
+
+def test_what_an_upgrade_adds_to_a_full_quota_is_a_failure(world: Any, ask: Any) -> None:
+    web = runs(world)
+    web["spec"]["replicas"] = 3
+    answer = asked(world, ask, web, HERE)
+    assert answer.status == "fail"
+    assert "ResourceQuota q: pods 1 needed, 0 left" in answer.observed
+    assert "Deployment web: forbidden: exceeded quota: q" in answer.observed
+
+
+def test_pods_that_have_ended_use_nothing_of_a_quota(world: Any, ask: Any) -> None:
+    web = runs(world)
+    for pod in world.cluster.list("v1", "Pod"):
+        pod["status"] = {"phase": "Failed"}
+    assert "pods 2 needed, 0 left" in asked(world, ask, web, HERE).observed
+
+
+def hook(event: str, parallelism: int = 1) -> str:
+    template = {"spec": {"containers": [{"name": "c"}]}}
+    meta = {"name": "prepare", "annotations": {"helm.sh/hook": event, "helm.sh/hook-delete-policy": "hook-succeeded"}}
+    spec = {"template": template, "parallelism": parallelism}
+    return yaml.safe_dump({"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": spec})
+
+
+@pytest.mark.parametrize(
+    ("event", "parallelism", "needed"),
+    [
+        ("pre-install,pre-upgrade", 1, "2"),
+        ("pre-install", 4, "4"),
+        ("post-install", 1, "3"),
+        ("pre-upgrade", 4, "2"),
+        ("test", 4, "2"),
+        ("pre-delete", 4, "2"),
+    ],
+)
+def test_the_pods_of_hooks_are_not_there_at_the_same_time_as_what_comes_after_them(
+    world: Any, ask: Any, event: str, parallelism: int, needed: str
+) -> None:
+    world.cluster.add(HERE, quota({"pods": needed, "count/pods": needed}))
+    manifest = hook(event, parallelism)
+    world.renders(
+        yaml.safe_dump(workload()),
+        hooks=[{"events": event.split(","), "manifest": manifest, "path": "h", "name": "prepare"}],
+    )
+    answer = ask("namespace.quota")
+    assert answer.status == "pass"
+    assert f"pods {needed} needed, {needed} left" in answer.observed
+
+
+def test_the_pods_of_a_hook_that_stay_are_counted_as_objects(world: Any, ask: Any) -> None:
+    world.cluster.add(HERE, quota({"pods": "2", "count/pods": "2"}))
+    manifest = hook("pre-install").replace("hook-succeeded", "before-hook-creation")
+    world.renders(yaml.safe_dump(workload()), hooks=[{"manifest": manifest}])
+    assert ask("namespace.quota").observed == "ResourceQuota q: count/pods 3 needed, 2 left"
+
+
+def test_only_the_rows_that_do_not_fit_are_told_of_a_failure(world: Any, ask: Any) -> None:
+    answer = asked(world, ask, workload(), HERE, quota({"pods": "20", "count/deployments.apps": "0"}))
+    told = "ResourceQuota q: count/deployments.apps 1 needed, 0 left"
+    assert (answer.status, answer.observed) == ("fail", told)
+
+
+@pytest.mark.parametrize(
+    ("service_type", "resource", "needed"),
+    [
+        ("LoadBalancer", "services", "1"),
+        ("LoadBalancer", "services.loadbalancers", "1"),
+        ("LoadBalancer", "services.nodeports", "2"),
+        ("NodePort", "services.nodeports", "2"),
+    ],
+)
+def test_the_service_that_is_made_for_a_gateway_counts_until_it_is_there(
+    world: Any, ask: Any, service_type: str, resource: str, needed: str
+) -> None:
+    world.settings["gateway"]["service_type"] = service_type
+    listeners = [{"port": 80, "name": "a"}, {"port": 80, "name": "b"}, {"port": 443, "name": "c"}]
+    gateway = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "g"}}
+    gateway["spec"] = {"listeners": listeners}
+    answer = asked(world, ask, gateway, HERE, quota({resource: "0"}))
+    assert (answer.status, answer.observed) == ("fail", f"ResourceQuota q: {resource} {needed} needed, 0 left")
+    world.lives(yaml.safe_dump(gateway))
+    assert ask("namespace.quota").status == "fail"
+    world.cluster.get(gateway["apiVersion"], "Gateway", "g")["status"] = {"addresses": [{"value": "192.0.2.1"}]}
+    assert ask("namespace.quota").status == "pass"
+
+
+def test_a_namespace_that_is_being_removed_has_no_quota_to_be_asked(world: Any, ask: Any) -> None:
+    answer = asked(world, ask, workload(), HERE | {"status": {"phase": "Terminating"}}, quota({"pods": "0"}))
+    assert (answer.status, answer.observed) == ("skip", "csghub is being removed and takes nothing")
