@@ -8,10 +8,10 @@ from runbooks_lib.checks.release import Subject, is_ready
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.evidence import learn
-from runbooks_lib.release.manifest import hook_objects
+from runbooks_lib.release.manifest import hook_objects, key_of
 from runbooks_lib.release.plan import state_of
 from runbooks_lib.release.pods import statuses_of, troubles_of
-from runbooks_lib.release.rollout import progress_of
+from runbooks_lib.release.rollout import lacks_pods, progress_of
 from runbooks_lib.results import Finding, Json
 
 #: Lines of a log that are looked at.
@@ -116,18 +116,30 @@ def _claims(subject: Subject) -> Iterator[Sign]:
 
 def _events(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
     """The warnings about what is not as it should be now: a cluster keeps those of a rough start for an hour."""
-    troubled = {pod["metadata"]["name"] for pod in pods if not is_ready(pod)}
-    troubled |= {
-        obj["metadata"]["name"] for obj, live in subject.live_workloads if not live or not progress_of(live).done
+    late = {
+        obj["metadata"]["name"]: live for obj, live in subject.live_workloads if not live or not progress_of(live).done
     }
+    jobs = (obj for obj in (hook_objects(subject.stored) if subject.stored else ()) if obj["kind"] == "Job")
+    late |= {
+        str(key_of(live).name): live for obj in jobs if (live := subject.boundaries.live(obj)) and lacks_pods(live)
+    }
+    troubled = {*late, *(pod["metadata"]["name"] for pod in pods if not is_ready(pod))}
     troubled |= {sign.about.rpartition(" ")[2] for sign in _claims(subject)}
+    # Those that have all their pods wait for something else by now.
+    whole = {name for name, live in late.items() if live and not lacks_pods(live)}
     for event in subject.boundaries.cluster.list("v1", "Event", subject.boundaries.namespace):
         of = event.get("involvedObject") or {}
         name = str(of.get("name", ""))
         # A ReplicaSet is its Deployment's, with a hash at its end.
-        ours = name in troubled or (of.get("kind") == "ReplicaSet" and name.rpartition("-")[0] in troubled)
-        if event.get("type") == "Warning" and ours:
+        owner = name.rpartition("-")[0] if of.get("kind") == "ReplicaSet" else name
+        over = event.get("reason") == "FailedCreate" and owner in whole
+        if event.get("type") == "Warning" and {name, owner} & troubled and not over:
             yield Sign("event", f"{of.get('kind')} {name}", f"{event.get('reason')}: {event.get('message')}")
+    for name, live in late.items():
+        for one in ((live or {}).get("status") or {}).get("conditions") or ():
+            # Events end after an hour, this does not.
+            if (one.get("type"), one.get("status")) == ("ReplicaFailure", "True"):
+                yield Sign("event", f"Deployment {name}", f"{one.get('reason')}: {one.get('message')}")
 
 
 def _logs(subject: Subject, pods: list[Json]) -> Iterator[Sign]:

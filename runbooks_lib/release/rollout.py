@@ -49,6 +49,16 @@ def progress_of(workload: Json) -> Progress:
     return Progress(name, done, says)
 
 
+def lacks_pods(workload: Json) -> bool:
+    """Whether a live workload has fewer pods of its newest spec than it is to have, or a Job had none yet."""
+    spec, status = workload.get("spec") or {}, workload.get("status") or {}
+    if workload["kind"] == "Job":
+        return not any(status.get(kind) for kind in ("active", "succeeded", "failed"))
+    if workload["kind"] == "DaemonSet":
+        return bool(status.get("updatedNumberScheduled", 0) < status.get("desiredNumberScheduled", 0))
+    return bool(status.get("updatedReplicas", 0) < spec.get("replicas", 1))
+
+
 def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds: float) -> list[Progress]:
     """Wait until these workloads are rolled out, or the time is up; tells each change to the observer.
 

@@ -90,6 +90,26 @@ class Broken(NamedTuple):
         return self.patched(where, of(fault), of(None))
 
 
+@contextmanager
+def dead_webhook(broken: Broken) -> Iterator[None]:
+    """Nobody answers whether a pod may be made in the namespace."""
+    admission, kind = "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"
+    rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
+    webhook = {
+        "name": "dead.example.com",
+        "clientConfig": {"service": {"namespace": broken.namespace, "name": "gone"}},
+        "rules": [rule],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": broken.namespace}},
+        "timeoutSeconds": 1,
+    }
+    name = f"dead-{broken.namespace}"
+    broken.cluster.create({"apiVersion": admission, "kind": kind, "metadata": {"name": name}, "webhooks": [webhook]})
+    yield
+    broken.cluster.delete(admission, kind, name)
+
+
 @pytest.fixture
 def broken(opened: Open, cluster: Cluster, target: dict[str, str]) -> Broken:
     return Broken(opened, cluster, target["target.namespace"], target["target.release"])
@@ -114,6 +134,8 @@ def test_a_healthy_release_has_no_cause_and_each_planted_one_comes_first(broken:
     with broken.patched(GATEWAY, annotated, cleared):
         broken.comes_first("gateway", "Programmed=False")
     broken.comes_first("external-url", "127.0.0.1:9", csghub__external_url="http://127.0.0.1:9")
+    with dead_webhook(broken):
+        broken.comes_first("admission", "its admission webhook dead.example.com does not answer")
 
     with broken.template(WORKER, "evicted"):
         broken.comes_first("evicted", "The node was low on resource")

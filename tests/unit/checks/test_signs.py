@@ -57,6 +57,66 @@ def test_where_secrets_can_not_be_read_no_log_is_told(world: Any) -> None:
     assert logged(world) == []
 
 
+def workload(**status: int) -> Json:
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "api"}}}
+    meta = {"name": "api", "namespace": "csghub"}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec, "status": status}
+
+
+def refused(name: str, kind: str = "ReplicaSet") -> Json:
+    event = {"type": "Warning", "reason": "FailedCreate", "message": "exceeded quota: q, requested: pods=1"}
+    return {
+        "kind": "Event",
+        "metadata": {"namespace": "csghub"},
+        "involvedObject": {"kind": kind, "name": name},
+        **event,
+    }
+
+
+def job(**status: int) -> Json:
+    meta = {"name": "hook", "namespace": "csghub"}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("live", "event", "seen"),
+    [
+        (workload(), refused("api-5d9"), True),
+        # An old pod runs still, the new one is refused.
+        (workload(replicas=1, updatedReplicas=0, availableReplicas=1), refused("api-5d9"), True),
+        # It has its pod by now, which waits for something else.
+        (workload(replicas=1, updatedReplicas=1), refused("api-5d9"), False),
+        (workload(replicas=1, updatedReplicas=1, availableReplicas=1), refused("api-5d9"), False),
+        (job(), refused("hook", "Job"), True),
+        (job(active=1), refused("hook", "Job"), False),
+        (job(succeeded=1), refused("hook", "Job"), False),
+    ],
+)
+def test_that_pods_were_refused_is_a_sign_only_while_they_are_missing(
+    world: Any, live: Json, event: Json, seen: bool
+) -> None:
+    hook = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: hook}\n"
+    world.stored(MANIFEST if live["kind"] == "Deployment" else "", hooks=[{"manifest": hook}])
+    world.cluster.add(live, event)
+    found = [sign.text for sign in signs_of(Subject(world.boundaries), []) if sign.kind == "event"]
+    assert found == ["FailedCreate: exceeded quota: q, requested: pods=1"] * seen
+
+
+def test_a_deployment_says_itself_that_its_pods_are_refused(world: Any) -> None:
+    world.stored(MANIFEST)
+    said = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: q"}
+    live = workload()
+    live["status"]["conditions"] = [said]
+    world.cluster.add(live)
+    found = [sign for sign in signs_of(Subject(world.boundaries), []) if sign.kind == "event"]
+    assert found == [Sign("event", "Deployment api", "FailedCreate: exceeded quota: q")]
+
+
+def test_a_quota_that_nobody_waits_for_is_no_cause() -> None:
+    (cause,) = causes_of([Sign("namespace.quota", "Quotas", "ResourceQuota q: pods 1 needed, 0 left")])
+    assert (cause.id, cause.ask(None).status) == ("cause.none", "pass")
+
+
 def test_evidence_is_saved_when_every_check_has_told_the_redactor_what_it_knows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
