@@ -40,7 +40,12 @@ def commands_of(plan: Plan, parameters: Parameters, record: Path | None) -> tupl
     chart = f"{source}/{name} {version}" if source.startswith("oci") else chart
     chart = shlex.quote(str(resolve_path(source))) if chart == source else chart
     values = f"{shlex.quote(str(record / 'values.yaml'))}" if record else f"values.yaml{_UNKEPT}"
-    known = {**plan.target, "chart": chart, "flags": "", "values": values + (_REFERENCES if references(parameters) else "")}
+    known = {
+        **plan.target,
+        "chart": chart,
+        "flags": "",
+        "values": values + (_REFERENCES if references(parameters) else ""),
+    }
     lines = []
     for step in plan.steps:
         entries = " ".join(_ENTRY.format(key=key) for key in step.data.get("keys", ()))
