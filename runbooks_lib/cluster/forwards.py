@@ -4,7 +4,7 @@ Each connection gets a thread and a websocket of its own. The client library's o
 arrived but not been handed on when the pod closes first, as web servers do.
 """
 
-import select
+import selectors
 import socket
 import socketserver
 import threading
@@ -54,6 +54,14 @@ def forward(connection: Connection, namespace: str, pod: str, port: int) -> Iter
         raise tunnel.problem
 
 
+def _readable(sockets: list[Any]) -> list[Any]:
+    """Those of some sockets that have something to say, after a while; also where the process has a thousand files open."""
+    with selectors.PollSelector() as selector:
+        for each in sockets:
+            selector.register(each, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select(LAST_WORDS)]
+
+
 class _Tunnel(socketserver.ThreadingTCPServer):
     """A listener whose connections lead to one port of a pod; ``problem`` says why the last one did not."""
 
@@ -100,7 +108,7 @@ class _Tunnel(socketserver.ThreadingTCPServer):
             # What is decrypted already, the operating system does not announce.
             pending = getattr(remote.sock, "pending", int)()
             awaited = [local] if ended else listening
-            readable = [remote.sock] if pending and not ended else select.select(awaited, [], [], LAST_WORDS)[0]
+            readable = [remote.sock] if pending and not ended else _readable(awaited)
             if not readable and (ended or local not in listening):
                 return
             if local in readable:

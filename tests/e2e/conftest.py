@@ -14,14 +14,19 @@ from runbooks_lib.run import Run
 
 
 @pytest.fixture
-def opened(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Open:
-    """Opens a run of a stage on this test's own namespace and release."""
+def opened(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Iterator[Open]:
+    """Opens a run of a stage on this test's own namespace and release; its sockets are closed with the test."""
+    made: list[Run] = []
 
     def open_run(stage: str, **overrides: Any) -> Run:
         named = {key.replace("__", "."): value for key, value in overrides.items()}
-        return Run.open(stage, sandbox.parameters_file, overrides={**target, **named}, output_directory=str(tmp_path))
+        overrides = {**target, **named}
+        made.append(Run.open(stage, sandbox.parameters_file, overrides=overrides, output_directory=str(tmp_path)))
+        return made[-1]
 
-    return open_run
+    yield open_run
+    for run in made:
+        run.boundaries.cluster.close()
 
 
 @pytest.fixture

@@ -115,6 +115,7 @@ def broken(opened: Open, cluster: Cluster, target: dict[str, str]) -> Broken:
     return Broken(opened, cluster, target["target.namespace"], target["target.release"])
 
 
+@pytest.mark.faults
 def test_a_healthy_release_has_no_cause_and_each_planted_one_comes_first(broken: Broken) -> None:
     change(broken.opened("install"), install)
     run = broken.opened("diagnose")
@@ -162,6 +163,7 @@ def test_a_secret_that_is_not_the_volumes_is_the_cause_of_all_that_follows(broke
     broken.comes_first("lost-secret", "refuses the password")
 
 
+@pytest.mark.faults
 def test_a_claim_that_no_volume_fits_is_the_cause_of_pods_that_wait(broken: Broken) -> None:
     settings = {"dataflow__persistence__storage_class": "unbound", "policy__rollout_seconds": 3}
     with pytest.raises(ChangeFailed):
@@ -187,6 +189,7 @@ def test_a_claim_that_no_volume_fits_is_the_cause_of_pods_that_wait(broken: Brok
     broken.until_none(**mended)
 
 
+@pytest.mark.faults
 def test_everyday_breakage_is_named_and_mended_by_an_upgrade_with_the_same_parameters(broken: Broken) -> None:
     broken.comes_first("no-release", f"no release {broken.release} in namespace")
     assert "02_install" in broken.causes().findings[0].remedy
@@ -231,6 +234,7 @@ def test_a_gateway_that_no_controller_takes_is_the_cause_of_routes_that_are_not_
     broken.comes_first("gateway-class", "Waiting for controller", **settings)
 
 
+@pytest.mark.faults
 def test_values_that_an_upgrade_dropped_are_the_cause_of_what_waits_for_their_database(broken: Broken) -> None:
     change(broken.opened("install"), install)
     settings = {"dataflow__postgresql__database": "", "policy__rollout_seconds": 3}
@@ -243,6 +247,7 @@ def spec_of(**pod: Any) -> Json:
     return {"spec": {"template": {"spec": pod}}}
 
 
+@pytest.mark.faults
 def test_faults_of_the_release_and_of_what_it_is_told_come_first(
     broken: Broken, postgres: Postgres, redis_with_password: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def filled_when(kind: str, command: subprocess.Popen[str], where: Path) -> Path:
     pytest.fail(f"there was no {kind}: {command.communicate()}")
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="Only Linux limits another process.")
 def test_a_change_is_not_begun_on_a_full_disk_and_one_under_way_is_told_to_its_end(
     sandbox: Any, target: dict[str, str], tmp_path: Path

@@ -15,7 +15,7 @@ from runbooks_lib.errors import CheckFailed
 from runbooks_lib.results import Report
 from runbooks_lib.stages import install, prerequisites, uninstall, upgrade
 
-pytestmark = pytest.mark.xdist_group("helms")
+pytestmark = [pytest.mark.xdist_group("helms"), pytest.mark.faults]
 
 
 @pytest.fixture(scope="module", params=list(VERSIONS))

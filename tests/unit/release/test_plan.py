@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runbooks_lib.errors import CheckFailed, RunbookError, TargetRefused
+from runbooks_lib.release import by_hand
 from runbooks_lib.release.plan import plan_install, plan_uninstall, plan_upgrade
 from runbooks_lib.results import Plan
 
@@ -228,7 +229,8 @@ def test_what_was_changed_by_hand_is_put_back_and_named(world: Any, method: str,
     assert len(digests) == 2
     # Helm 3 leaves a field of a custom kind that its two manifests agree on.
     assert ("put-back" in [step.kind for step in plan.steps]) is (custom and not method)
-    assert any("--force-conflicts" in command for command in plan.commands) is bool(method)
+    commands = by_hand.commands_of(plan, world.boundaries.parameters, None)
+    assert any("--force-conflicts" in command for command in commands) is bool(method)
     # What these values ask for is a change and no drift.
     world.renders(text.replace("a.b", "e.f"))
     assert not [line for line in plan_upgrade(world.boundaries).impact if line.startswith("Drift")]
