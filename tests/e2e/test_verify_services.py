@@ -286,6 +286,7 @@ def test_a_database_that_was_dropped_is_named_by_the_client_that_misses_it(
     done = verify()
     assert (done.outcome, done.exit_code) == ("failed", 3)
     first, *others = done.said["services.postgresql"].splitlines()
-    assert first == f"StatefulSet {live.release}-label-studio: PostgreSQL has no database csghub_label_studio"
+    where = f"StatefulSet {live.release}-label-studio at StatefulSet {live.release}-postgresql"
+    assert first == f"{where}: PostgreSQL has no database csghub_label_studio"
     assert len(others) == 3
     assert all("written" in line for line in others)
