@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from runbooks_lib.checks.demand import pods_of
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.probes.registry import Image, parse
 from runbooks_lib.release.manifest import key_of
+from runbooks_lib.release.rendered import pods_of
 from runbooks_lib.results import Json
 
 _IMAGE_LINE = re.compile(r"^[\s-]*image:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)

@@ -12,6 +12,7 @@ from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes.postgresql import MAINTENANCE
 from runbooks_lib.release.access import access_of
 from runbooks_lib.release.manifest import claim_names
+from runbooks_lib.release.rendered import mounted
 from runbooks_lib.results import Json
 
 
@@ -44,7 +45,8 @@ def _judged(subject: Subject, client: Unit, database: str, server: Unit, read: R
     if database in makes:
         return Answer("pass", f"{client.name}: {server.name} makes its database {database}")
     told = f"{client.name} asks for the database {database}, and {server.name} makes only {', '.join(makes)}"
-    there = [name for name in _claims_of(server.workload) if _claim(subject, name)]
+    claims = [*claim_names(server.workload), *mounted(server.workload["spec"]["template"]["spec"])]
+    there = [name for name in claims if _claim(subject, name)]
     if there:
         return Answer("warn", f"{told} at its first start; whether it is on the claim {there[0]} by now is not known")
     return Answer("fail", f"{told}: its pods would wait for it for ever")
@@ -53,12 +55,6 @@ def _judged(subject: Subject, client: Unit, database: str, server: Unit, read: R
 def _access(subject: Subject, unit: Unit, read: Read) -> Access:
     template = unit.workload["spec"]["template"]
     return access_of(subject.boundaries, unit.container, template, unit.component, unit.login, read)
-
-
-def _claims_of(workload: Json) -> list[str]:
-    volumes = workload["spec"]["template"]["spec"].get("volumes") or ()
-    named = (volume["persistentVolumeClaim"]["claimName"] for volume in volumes if volume.get("persistentVolumeClaim"))
-    return [*claim_names(workload), *named]
 
 
 def _claim(subject: Subject, name: str) -> Json | None:

@@ -7,13 +7,13 @@ import re
 
 from runbooks_lib.checks.additions import additions
 from runbooks_lib.checks.catalogue import Answer, together
-from runbooks_lib.checks.demand import Claim, claims_of, size_of
 from runbooks_lib.checks.ports import service_of
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.storage import class_of, default_classes
 from runbooks_lib.cluster import Forbidden
 from runbooks_lib.cluster.quantities import ONE, Amounts, amounts, thousandths, told
 from runbooks_lib.release.manifest import key_of
+from runbooks_lib.release.rendered import Claim, claims_of, size_of
 from runbooks_lib.results import Json
 
 _SURGE = "Leave room for one pod more, or set the strategy of that Deployment to Recreate where the chart has a value for it."

@@ -5,7 +5,6 @@ import re
 from runbooks_lib import probes
 from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer, Moot
-from runbooks_lib.checks.demand import pods_of
 from runbooks_lib.checks.trials import Trial, tried
 from runbooks_lib.cluster import Forbidden
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
@@ -14,6 +13,7 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, annotation, hook_objects, objects_of
 from runbooks_lib.release.plan import Proposal, contents, propose, state_of, stuck
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.rendered import pods_of
 from runbooks_lib.results import Json
 from runbooks_lib.threads import once
 

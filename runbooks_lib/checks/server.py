@@ -6,13 +6,13 @@ Asked by dry runs: nothing is changed. A dead webhook that is in the way refuses
 from secrets import token_hex
 
 from runbooks_lib.checks.catalogue import Answer, together
-from runbooks_lib.checks.demand import claims_of
 from runbooks_lib.checks.prerequisites import Subject, version_of
 from runbooks_lib.checks.release import not_true
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.cluster.failures import Invalid, NotFound
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of
+from runbooks_lib.release.rendered import claims_of
 from runbooks_lib.results import SEVERITY, Json
 from runbooks_lib.threads import at_once
 
@@ -89,9 +89,7 @@ def _way(subject: Subject, obj: Json, resource: Resource) -> str:
         return "apply"
     if subject.live[key_of(obj, subject.boundaries.namespace)] is None:
         return "create"
-    name = f"{resource.plural}.{resource.group}"
-    custom = subject.boundaries.cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
-    return "merge" if custom is None else "replace"
+    return "merge" if subject.boundaries.cluster.definition(resource) is None else "replace"
 
 
 def _renamed(obj: Json, namespace: str) -> Json:

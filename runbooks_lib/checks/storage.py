@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from runbooks_lib.checks.catalogue import Answer, together
-from runbooks_lib.checks.demand import Claim, claims_of, size_of
 from runbooks_lib.cluster.quantities import thousandths
 from runbooks_lib.release.manifest import annotation, key_of
+from runbooks_lib.release.rendered import Claim, claims_of, size_of
 from runbooks_lib.results import Json
 from runbooks_lib.tables import table
 

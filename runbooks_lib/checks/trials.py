@@ -3,10 +3,10 @@
 from functools import partial
 from typing import NamedTuple
 
-from runbooks_lib.checks.demand import Pods
 from runbooks_lib.cluster import Invalid
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.rendered import Pods
 from runbooks_lib.results import Json
 from runbooks_lib.threads import at_once
 

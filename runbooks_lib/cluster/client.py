@@ -111,6 +111,11 @@ class Cluster(AbstractContextManager["Cluster"]):
         except NotFound:
             return None
 
+    def definition(self, resource: Resource) -> Json | None:
+        """The definition of a custom kind; None of one that is the server's own."""
+        name = f"{resource.plural}.{resource.group}"
+        return self.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
+
     def list(self, api_version: str, kind: str, namespace: str | None = None) -> list[Json]:
         """Every object of a kind, in one namespace or in all; complete, or an error (no such kind: NotFound)."""
         return watches.list_all(self._connection, self._served(api_version, kind), namespace)[0]

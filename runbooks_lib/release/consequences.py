@@ -4,21 +4,13 @@ No component, chart or version is known here: everything is read off the objects
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
 
-from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, claim_names, key_of
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
+from runbooks_lib.release.rendered import claims_of, mounted, pods_of, size_of
 from runbooks_lib.results import Json
 
 #: What a container has that others may miss: its list, and by which of its keys an item is known.
 _PARTS = (("env", "name", "variable"), ("ports", "containerPort", "port"), ("volumeMounts", "mountPath", "mount"))
-
-
-class Claim(NamedTuple):
-    """A volume's claim as a manifest asks for it: the size, its StorageClass, and the workload that makes it, if one does."""
-
-    size: str
-    storage_class: str
-    maker: str
 
 
 class Sides:
@@ -105,66 +97,34 @@ def _containers(workload: Json) -> Iterator[tuple[str, Json]]:
         yield from ((str(each.get("name")), each) for each in spec.get(kind) or ())
 
 
-def claims_of(objects: Iterable[Json]) -> dict[str, Claim]:
-    """The claims that some objects ask for, by their names: their own, and those that StatefulSets make."""
-    found: dict[str, Claim] = {}
-    for obj in objects:
-        if obj["kind"] == "PersistentVolumeClaim":
-            found[obj["metadata"]["name"]] = Claim(*_asked(obj), "")
-        elif obj["kind"] == "StatefulSet":
-            for template in (obj.get("spec") or {}).get("volumeClaimTemplates") or ():
-                alone = {**obj, "spec": {**obj["spec"], "volumeClaimTemplates": [template]}}
-                found |= dict.fromkeys(claim_names(alone), Claim(*_asked(template), str(key_of(obj))))
-    return found
-
-
-def _asked(claim: Json) -> tuple[str, str]:
-    spec = claim.get("spec") or {}
-    size: Any = ((spec.get("resources") or {}).get("requests") or {}).get("storage", "no size")
-    return str(size), str(spec.get("storageClassName") or "the default class")
-
-
-def mounted(objects: Iterable[Json]) -> set[str]:
-    """The names of the claims that the pods of some objects mount by name."""
-    volumes = (
-        volume
-        for obj in objects
-        if obj["kind"] in WORKLOAD_KINDS
-        for volume in (_template(obj).get("spec") or {}).get("volumes") or ()
-    )
-    return {
-        str(volume["persistentVolumeClaim"].get("claimName"))
-        for volume in volumes
-        if volume.get("persistentVolumeClaim")
-    }
-
-
 def volumes(sides: Sides, live: dict[str, Json]) -> Iterator[str]:
     """What becomes of what is stored.
 
     Args:
         live: The claims that are there, by their names.
     """
-    old, new = claims_of(sides.old.values()), claims_of(sides.new.values())
-    used = {*new, *mounted(sides.new.values())}
+    old, new = ({claim.name: claim for claim in claims_of(side.values())} for side in (sides.old, sides.new))
+    running = (pods for pods in pods_of(sides.new.values()) if pods.owner["kind"] in WORKLOAD_KINDS)
+    used = {*new, *(name for pods in running for name in mounted(pods.spec))}
     for name in (each for each in old if each not in new):
-        if old[name].maker and name in live:
+        if old[name].owner and name in live:
             still = "still mounted" if name in used else "with its data, and nothing uses it any more"
             yield f"{'Stays' if name in used else 'ORPHANED'}: volume claim {name}{_size(live[name])} stays, {still}."
-        elif not old[name].maker:
+        elif not old[name].owner:
             yield f"VOLUME REMOVED, with its data: claim {name}{_size(live.get(name) or {})}."
     for name in (each for each in new if each not in old):
         there = name in live
-        told = (
-            "is there already, with its data"
-            if there
-            else f"is made, empty ({new[name].size}, {new[name].storage_class})"
-        )
+        spec = new[name].spec
+        empty = f"is made, empty ({size_of(spec)}, {spec.get('storageClassName') or 'the default class'})"
+        told = "is there already, with its data" if there else empty
         yield f"Volume claim {name} {told}."
 
 
 def _size(claim: Json) -> str:
-    asked, made = _asked(claim)[0], str((claim.get("metadata") or {}).get("creationTimestamp") or "")[:10]
+    asked, made = (
+        size_of(claim.get("spec") or {}),
+        str((claim.get("metadata") or {}).get("creationTimestamp") or "")[:10],
+    )
     return f" ({asked}{f', made {made}' if made else ''})" if claim else ""
 
 

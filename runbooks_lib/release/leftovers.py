@@ -109,10 +109,8 @@ def _definitions(boundaries: Boundaries, stored: Release) -> set[str]:
     for obj in objects_of(stored.manifest):
         resource = boundaries.cluster.resource(obj["apiVersion"], obj["kind"])
         # A definition's group always has a dot; most of Kubernetes' own have none.
-        if resource is not None and "." in resource.group:
-            name = f"{resource.plural}.{resource.group}"
-            if boundaries.cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name) is not None:
-                names.add(name)
+        if resource is not None and "." in resource.group and boundaries.cluster.definition(resource) is not None:
+            names.add(f"{resource.plural}.{resource.group}")
     return names
 
 

@@ -9,8 +9,6 @@ from runbooks_lib.release.drift import Drift, all_drift, put_back
 from runbooks_lib.release.manifest import ObjectKey, key_of, objects_of
 from runbooks_lib.results import Json, Step
 
-_CUSTOM = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
-
 
 class Restoring(NamedTuple):
     """The drift of a release, by what becomes of it.
@@ -69,5 +67,4 @@ def restore(boundaries: Boundaries, rendered: Release, step: Step) -> None:
 def _custom(boundaries: Boundaries, key: ObjectKey, objects: Iterable[Json]) -> bool:
     version = next(obj["apiVersion"] for obj in objects if key_of(obj, boundaries.namespace) == key)
     resource = boundaries.cluster.resource(version, key.kind)
-    name = f"{resource.plural}.{resource.group}" if resource else ""
-    return bool(name and boundaries.cluster.get(*_CUSTOM, name))
+    return resource is not None and boundaries.cluster.definition(resource) is not None

@@ -5,7 +5,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from runbooks_lib.release import sql
+from runbooks_lib.release.access import command_of
 from runbooks_lib.release.manifest import annotation, key_of, secret_values
+from runbooks_lib.release.rendered import pods_of
 from runbooks_lib.release.sql import Destruction
 from runbooks_lib.results import Json
 
@@ -51,7 +53,7 @@ def runners(objects: Iterable[Json], hooks: Iterable[Json], verb: str) -> Iterat
 
 def carried(runner: Runner, objects: Iterable[Json]) -> list[Carried]:
     """What a container would destroy, by its command and by what is mounted into it of these objects."""
-    words = _words(runner.container)
+    words = command_of(runner.container)
     found = [("its command", each) for each in _in_command(words)]
     for place, text in _mounted(runner, list(objects)):
         # Of any other language only the words are read that are SQL's, or a shell's.
@@ -66,13 +68,14 @@ def only_in_image(runner: Runner) -> bool:
 
 
 def _containers(obj: Json, *kinds: str) -> Iterator[Json]:
-    spec = (obj.get("spec") or {}).get("template", obj).get("spec") or {}
     for kind in kinds:
-        yield from spec.get(kind) or ()
+        yield from _spec(obj).get(kind) or ()
 
 
-def _words(container: Json) -> list[str]:
-    return [str(word) for key in ("command", "args") for word in container.get(key) or ()]
+def _spec(obj: Json) -> Json:
+    """The specification of an object's pods; empty where it makes none."""
+    made = pods_of([obj])
+    return made[0].spec if made else {}
 
 
 def _in_command(words: list[str]) -> list[Destruction]:
@@ -88,7 +91,7 @@ def _in_command(words: list[str]) -> list[Destruction]:
 
 def _mounted(runner: Runner, objects: list[Json]) -> Iterator[tuple[str, str]]:
     """The texts in a container's files that come from these objects, each with its place."""
-    spec = (runner.obj.get("spec") or {}).get("template", runner.obj).get("spec") or {}
+    spec = _spec(runner.obj)
     mounts = {mount.get("name") for mount in runner.container.get("volumeMounts") or ()}
     for volume in spec.get("volumes") or ():
         sources = [volume, *((volume.get("projected") or {}).get("sources") or ())] if volume["name"] in mounts else []

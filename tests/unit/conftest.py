@@ -176,6 +176,10 @@ class DictCluster:
         where = namespace if resource.namespaced else None
         return next((obj for obj in self._of(kind, where) if obj["metadata"]["name"] == name), None)
 
+    def definition(self, resource: Resource) -> Json | None:
+        name = f"{resource.plural}.{resource.group}"
+        return self.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
+
     def list(
         self, api_version: str, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> list[Json]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.checks.demand import claims_of, pods_of
 from runbooks_lib.cluster.quantities import thousandths, told
+from runbooks_lib.release.rendered import claims_of, pods_of
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.release.consequences import Sides, claims_of, settings, volumes, ways, workloads
+from runbooks_lib.release.consequences import Sides, settings, volumes, ways, workloads
+from runbooks_lib.release.rendered import claims_of, size_of
 from runbooks_lib.results import Json
 
 
@@ -160,7 +161,7 @@ def test_what_becomes_of_what_is_stored(old: list[Json], new: list[Json], live: 
 
 def test_claims_of_two_templates_of_like_names_are_told_apart() -> None:
     found = claims_of([workload("StatefulSet", "s", claims={"data": "5Gi", "data-s": "6Gi"}, replicas=2)])
-    assert {name: each.size for name, each in found.items()} == {
+    assert {each.name: size_of(each.spec) for each in found} == {
         "data-s-0": "5Gi",
         "data-s-1": "5Gi",
         "data-s-s-0": "6Gi",
