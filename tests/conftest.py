@@ -29,9 +29,10 @@ hypothesis.settings.load_profile("patient")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_GATEWAY = "gateway.networking.k8s.io/v1"
 #: Cluster-scoped kinds that a release of the chart leaves behind when its namespace is simply deleted.
 _CLUSTER_SCOPED = (
-    ("gateway.networking.k8s.io/v1", "GatewayClass"),
+    (_GATEWAY, "GatewayClass"),
     ("rbac.authorization.k8s.io/v1", "ClusterRole"),
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
@@ -83,6 +84,9 @@ def fresh_target(sandbox: Sandbox) -> FreshTarget:
             yield {"target.namespace": namespace, "target.release": release}
         finally:
             with Cluster.connect(sandbox.kubeconfig, sandbox.context) as cluster:
+                # Now, and not whenever the namespace comes to it: the next test's plans name who uses a class.
+                for gateway in cluster.list(_GATEWAY, "Gateway", namespace):
+                    cluster.delete(_GATEWAY, "Gateway", gateway["metadata"]["name"], namespace)
                 cluster.delete("v1", "Namespace", namespace)
                 for api_version, kind in _CLUSTER_SCOPED:
                     for found in cluster.list(api_version, kind):

@@ -42,6 +42,6 @@ def _differences(before: Plan, now: Plan) -> Iterator[str]:
     yield from [f"another {', '.join(others)}"] if others else []
     for said, plan, other in (("no longer", before, now), ("new", now, before)):
         steps = [step.title for step in plan.steps if step not in other.steps]
-        changes = [f"{change.action} {change.name}" for change in plan.changes if change not in other.changes]
+        changes = [" — ".join((f"{c.action} {c.name}", *c.detail[:3])) for c in plan.changes if c not in other.changes]
         lines = [*steps, *changes] or [line for line in plan.impact if line not in other.impact]
         yield from [f"{said}: {'; '.join(lines[:5])}"] if lines else []

@@ -127,6 +127,7 @@ def _shared(boundaries: Boundaries, obj: Json) -> tuple[str, ...]:
         for gateway in boundaries.cluster.list(obj["apiVersion"], "Gateway"):
             metadata = gateway["metadata"]
             used = gateway.get("spec", {}).get("gatewayClassName") == key.name
-            if used and metadata.get("namespace") != boundaries.namespace:
+            # One that is being deleted misses nothing, and would be gone from the plan that is made before the change.
+            if used and "deletionTimestamp" not in metadata and metadata.get("namespace") != boundaries.namespace:
                 shared.append(f"used by Gateway {metadata['namespace']}/{metadata['name']}")
     return tuple(shared)

@@ -117,7 +117,7 @@ def test_another_plan_than_the_approved_one_changes_nothing(world: Any, records:
     [
         ({"bindings": {"stored_manifest": "sha256:2", "revision": 1}}, "another stored manifest"),
         ({"steps": ()}, "no longer: Install"),
-        ({"changes": (ObjectChange(action="add", name="Service db", detail=("x",)),)}, "new: add Service db"),
+        ({"changes": (ObjectChange(action="add", name="Service db", detail=("x",)),)}, "new: add Service db — x"),
         ({"impact": ("Two.",)}, "no longer: One.; new: Two."),
         ({}, ""),
     ],

@@ -396,11 +396,18 @@ def test_a_cluster_wide_object_says_who_else_would_miss_it(world: Any) -> None:
             "metadata": {"name": "theirs", "namespace": "elsewhere"},
             "spec": {"gatewayClassName": "dataflow"},
         },
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "going", "namespace": "elsewhere", "deletionTimestamp": "2026-11-25T00:00:00Z"},
+            "spec": {"gatewayClassName": "dataflow"},
+        },
     )
     world.stored(manifest())
     (told,) = [line for line in plan_uninstall(world.boundaries).impact if line.startswith("Cluster-scoped")]
     assert "belongs to release other in namespace elsewhere, and Helm would remove it all the same" in told
     assert "used by Gateway elsewhere/theirs" in told
+    assert "elsewhere/going" not in told
 
 
 def test_a_job_of_a_hook_that_removes_itself_is_no_part_of_what_must_stay(world: Any) -> None:
