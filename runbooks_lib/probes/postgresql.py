@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 from runbooks_lib.parameters.components import Access
@@ -70,16 +70,20 @@ MAINTENANCE = "postgres"
 OLDEST, FREE = 14, 20
 
 
-def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
-    """Log in and look, as a client also at what it may do; with ``write``, a name, also make a table, read and drop it.
+@contextmanager
+def connected(
+    address: tuple[str, int] | tuple[str, None], access: Access, *, seconds: float, rows: Any
+) -> Iterator[Any]:
+    """A session, read-only unless told otherwise, that is closed at the end; its failures are ours.
 
-    All of that is one transaction: whenever and however it ends, nothing is left. ``seconds`` is for all of it
-    together; the login alone gets two at least. A certificate is held against the authorities that this machine
-    trusts, those of ``SSL_CERT_FILE`` where that is set.
+    ``seconds`` is for all of it together; the login alone gets two at least. A certificate is held against the
+    authorities that this machine trusts, those of ``SSL_CERT_FILE`` where that is set.
+
+    Args:
+        address: Host and port; a folder and None where it is reached by a socket in that folder.
+        rows: In which form its rows come, one of ``psycopg.rows``.
     """
     import psycopg
-    from psycopg.rows import namedtuple_row
-    from psycopg.sql import SQL, Identifier
 
     deadline = time.monotonic() + seconds
 
@@ -90,20 +94,34 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
             return super().wait(_until(deadline, gen), *how, **options)
 
     user, database = access.user or "postgres", access.database or MAINTENANCE
-    # Who comes by a host, to a database that it names.
-    client = bool(access.host and access.database)
     access = access.model_copy(update={"user": user, "database": database})
     login: dict[str, Any] = {"host": address[0], "port": address[1], "user": user, "dbname": database}
     # Nothing of the environment of whoever asks: no stricter TLS, no Kerberos, no password file, no certificate.
     login |= dict.fromkeys(("passfile", "sslcert", "sslrootcert"), f"{os.devnull}/none")
-    login |= {"sslmode": access.sslmode or "prefer", "gssencmode": "disable", "row_factory": namedtuple_row}
+    login |= {"sslmode": access.sslmode or "prefer", "gssencmode": "disable", "row_factory": rows}
     # Without it the texts of a database in SQL_ASCII would come as bytes.
     login |= {"client_encoding": "utf8"}
-    login |= {"sslrootcert": _trusted()} if access.sslmode.startswith("verify") else {}
+    login |= {"sslrootcert": trusted()} if access.sslmode.startswith("verify") else {}
     login |= {"password": access.password, "connect_timeout": max(2, round(seconds))}
     with asking("PostgreSQL", access, psycopg.Error), closing(Impatient.connect(**login)) as connection:
-        # With `write` as the server has it for its clients: it may be read-only for them.
-        connection.read_only = None if write else True
+        connection.read_only = True
+        yield connection
+
+
+def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
+    """Log in and look, as a client also at what it may do; with ``write``, a name, also make a table, read and drop it.
+
+    All of that is one transaction: whenever and however it ends, nothing is left. See :func:`connected`.
+    """
+    from psycopg.rows import namedtuple_row
+    from psycopg.sql import SQL, Identifier
+
+    # Who comes by a host, to a database that it names.
+    client = bool(access.host and access.database)
+    with connected(address, access, seconds=seconds, rows=namedtuple_row) as connection:
+        if write:
+            # As the server has it for its clients: it may be read-only for them.
+            connection.read_only = None
         seen: Any = connection.execute(_LOOK).fetchone()
         if seen.closed:
             raise Seen("read only")
@@ -115,12 +133,13 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
             connection.execute(SQL("DROP TABLE {}").format(table))
             connection.commit()
         encrypted = connection.pgconn.ssl_in_use
+    database = access.database or MAINTENANCE
     facts = [f"databases {seen.databases}" if database == MAINTENANCE else f"{tables} tables"]
     facts += ["over TLS"] if encrypted else []
     return Answered(
         product="PostgreSQL",
         version=seen.version,
-        user=user,
+        user=access.user or "postgres",
         database=database,
         facts=tuple(facts),
         doubts=tuple(_doubts(seen, access)),
@@ -132,7 +151,7 @@ def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: f
 def _doubts(seen: Any, access: Access) -> Iterator[str]:
     if seen.major < OLDEST:
         yield f"older than {OLDEST}"
-    if access.database != MAINTENANCE and seen.encoding != "UTF8":
+    if access.database not in {"", MAINTENANCE} and seen.encoding != "UTF8":
         yield f"{access.database} has the encoding {seen.encoding}, not UTF8"
     if 0 < seen.free < FREE:
         yield f"only {seen.free} connections are free{seen.by}"
@@ -140,7 +159,7 @@ def _doubts(seen: Any, access: Access) -> Iterator[str]:
         yield "its certificate is trusted here; whether the pods know its authority could not be seen"
 
 
-def _trusted() -> str:
+def trusted() -> str:
     """The file of the authorities that this machine trusts."""
     import ssl
 
