@@ -161,7 +161,7 @@ def checks_list() -> None:
 
 def plan_text(made: Plan) -> str:
     """A plan as plain lines, its digest last."""
-    lines = list(made.impact)
+    lines = [*made.impact, *made.notes]
     lines += [f"  {number}. {step.title}" for number, step in enumerate(made.steps, start=1)]
     lines += ["The same by hand:", *(f"  {command}" for command in made.commands)] if made.commands else []
     for change in made.changes:

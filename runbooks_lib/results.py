@@ -176,7 +176,8 @@ class Plan(Value):
         changes: What becomes of each object.
         impact: What it means, in the operator's words.
         bindings: Everything else that must not change between plan and apply (revision, digests, versions).
-        commands: The plain commands that the steps stand for; only shown, and no part of the digest.
+        notes: What was seen that changes by the minute, such as numbers of rows; only shown, and no part of the digest.
+        commands: The plain commands that the steps stand for; the same.
     """
 
     stage: str
@@ -185,6 +186,7 @@ class Plan(Value):
     changes: tuple[ObjectChange, ...] = ()
     impact: tuple[str, ...] = ()
     bindings: Json = Field(default_factory=dict)
+    notes: tuple[str, ...] = Field(default=(), exclude=True)
     commands: tuple[str, ...] = Field(default=(), exclude=True)
 
     @property

@@ -236,7 +236,9 @@ class Run:
             content = plan.model_dump(mode="json") | {"digest": plan.digest}
             records.write_json(self.folder, "plan.json", content, self.redactor)
         steps = [step.title for step in plan.steps]
-        self.observe(Event(kind="plan.made", data={"digest": plan.digest, "steps": steps, "impact": plan.impact}))
+        self.observe(
+            Event(kind="plan.made", data={"digest": plan.digest, "steps": steps, "impact": (*plan.impact, *plan.notes)})
+        )
         return plan.model_copy(update={"commands": by_hand.commands_of(plan, self.parameters, self.folder)})
 
     def approve(self, digest: str) -> None:

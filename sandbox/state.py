@@ -12,7 +12,7 @@ from typing import Any
 from runbooks_lib import parameters
 from runbooks_lib.errors import RunbookError, UsageError
 from runbooks_lib.process import Started
-from sandbox.services.passage import open_folder
+from runbooks_lib.process.passage import open_folder
 
 #: In the order in which they are started; kwok is the daemon's child and has no entry of its own.
 PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "daemon", "services")

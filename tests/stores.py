@@ -11,7 +11,7 @@ from pods import Pods, Running
 from servers import Address, Postgres
 
 from runbooks_lib.parameters.components import Access
-from sandbox.services import passage
+from runbooks_lib.process import passage
 from sandbox.toolchain import Toolchain
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -170,7 +169,7 @@ def _put(subject: Subject, check: Check[Subject]) -> Answer:
 def _waived(answer: Answer, waiver: Waiver | None) -> Answer:
     if waiver is None or answer.status not in {"fail", "unknown"}:
         return answer
-    if waiver.until < datetime.now(UTC).date().isoformat():
+    if waiver.over:
         return answer._replace(observed=f"{answer.observed} (accepted until {waiver.until} only, which is over)")
     return answer._replace(
         status="warn", observed=f"{answer.observed} ({answer.status}; accepted until {waiver.until}: {waiver.reason})"

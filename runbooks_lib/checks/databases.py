@@ -6,13 +6,14 @@ from contextlib import suppress
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.external import reader
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.checks.units import Unit, selects, service_names, units_in
+from runbooks_lib.checks.units import Unit, selects, units_in
 from runbooks_lib.cluster.environment import Missing, Read, environment
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes.postgresql import MAINTENANCE
 from runbooks_lib.release.access import access_of
 from runbooks_lib.release.manifest import claim_names
 from runbooks_lib.release.rendered import mounted
+from runbooks_lib.release.stores import service_names
 from runbooks_lib.results import Json
 
 

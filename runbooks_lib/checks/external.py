@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.services import ASKS, PRODUCTS, from_a_pod
-from runbooks_lib.checks.units import Unit, service_names, units_in
+from runbooks_lib.checks.units import Unit, units_in
 from runbooks_lib.cluster.environment import Missing, Read
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import COMPONENTS, Access
@@ -21,6 +21,7 @@ from runbooks_lib.probes.asking import Answered, NotFromHere
 from runbooks_lib.release.access import access_of
 from runbooks_lib.release.manifest import key_of, secret_values
 from runbooks_lib.release.passwords import learn_secret
+from runbooks_lib.release.stores import service_names
 from runbooks_lib.results import Json, Status
 from runbooks_lib.threads import at_once
 

@@ -10,6 +10,7 @@ from runbooks_lib.cluster import Forbidden
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.components import component_of
 from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.pods import is_ready
 from runbooks_lib.results import Json
 
 #: A GET of the URL that it is given, or that a variable of that name holds, with the container's own proxies and
@@ -71,7 +72,7 @@ def _is_in(pod: Json, host: str) -> bool:
 def _clients(subject: release.Subject) -> Iterator[tuple[Json, str, str]]:
     """A ready pod of each kind of client of CSGHub, its container, and the variable that has CSGHub's address."""
     told = set()
-    for pod in filter(release.is_ready, subject.pods):
+    for pod in filter(is_ready, subject.pods):
         for container in pod["spec"]["containers"]:
             component = component_of(str(container.get("image", "")))
             if component and component.csghub and component.name not in told:

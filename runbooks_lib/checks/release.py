@@ -11,7 +11,7 @@ from runbooks_lib.release.evidence import last_words
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, claim_names, key_of, objects_of
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.plan import state_of, stuck
-from runbooks_lib.release.pods import statuses_of, trouble_of
+from runbooks_lib.release.pods import is_ready, statuses_of, trouble_of
 from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Json
 from runbooks_lib.threads import once
@@ -243,12 +243,6 @@ def restarts(subject: Subject) -> Answer:
 def conditions(listed: list[Json] | None) -> dict[str, str]:
     """The status of each condition by its type."""
     return {item["type"]: item["status"] for item in listed or ()}
-
-
-def is_ready(pod: Json) -> bool:
-    """Whether a pod is ready, and stays."""
-    ready = conditions((pod.get("status") or {}).get("conditions")).get("Ready") == "True"
-    return ready and not pod["metadata"].get("deletionTimestamp")
 
 
 def not_true(listed: list[Json] | None, *wanted: str, besides: str = "", generation: int = 0) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from runbooks_lib import probes
 from runbooks_lib.checks import prerequisites
 from runbooks_lib.checks.catalogue import Answer, together
-from runbooks_lib.checks.release import Subject, is_ready
+from runbooks_lib.checks.release import Subject
 from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, selects, units
 from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import CheckFailed, RunbookError
@@ -17,7 +17,7 @@ from runbooks_lib.parameters.components import PORTS, Access
 from runbooks_lib.probes.asking import Answered, NotFromHere, name_of
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import key_of
-from runbooks_lib.release.pods import trouble_of
+from runbooks_lib.release.pods import is_ready, trouble_of
 from runbooks_lib.results import Json, Status
 from runbooks_lib.threads import at_once
 

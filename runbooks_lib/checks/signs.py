@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from runbooks_lib.checks.release import Subject, is_ready
+from runbooks_lib.checks.release import Subject
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.evidence import learn
 from runbooks_lib.release.manifest import hook_objects, key_of
 from runbooks_lib.release.plan import state_of
-from runbooks_lib.release.pods import statuses_of, troubles_of
+from runbooks_lib.release.pods import is_ready, statuses_of, troubles_of
 from runbooks_lib.release.rollout import lacks_pods, progress_of
 from runbooks_lib.results import Finding, Json
 

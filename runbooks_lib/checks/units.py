@@ -11,6 +11,7 @@ from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import Access, Component, Login, Page, component_of
 from runbooks_lib.release.access import access_of, command_of
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of
+from runbooks_lib.release.stores import service_names
 from runbooks_lib.results import Json
 
 
@@ -83,12 +84,6 @@ def access(subject: Subject, unit: Unit, clients: Iterable[Unit] = ()) -> Access
 def _given(subject: Subject, unit: Unit) -> Access:
     template = unit.workload["spec"]["template"]
     return access_of(subject.boundaries, unit.container, template, unit.component, unit.login)
-
-
-def service_names(host: str, namespace: str) -> list[str]:
-    """What a Service of the namespace is called that a host may mean: itself, or one pod behind it."""
-    parts = host.split(".")
-    return [rest[0] for rest in (parts, parts[1:]) if rest and rest[1:2] in ([], [namespace])]
 
 
 def behind(subject: Subject, access: Access) -> tuple[Json, int] | None:

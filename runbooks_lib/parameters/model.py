@@ -138,6 +138,15 @@ class Policy(Section):
     take_over: str = ""
 
 
+class BackupSettings(Section):
+    """How databases are copied before a change that destroys what is in them."""
+
+    folder: str = Field(default="backups", min_length=1)
+    programs: str = ""
+    writers: Literal["stop", "keep"] = "stop"
+    seconds: int = Field(default=3600, gt=0, le=604_800)
+
+
 class Tried(Section):
     """What somebody has seen who tried by hand what no check can: who, on which day, and what happened."""
 
@@ -161,6 +170,11 @@ class Waiver(Section):
     reason: Said
     until: Day
 
+    @property
+    def over(self) -> bool:
+        """Whether its last day is over, in UTC."""
+        return self.until < datetime.now(UTC).date().isoformat()
+
 
 class Parameters(Section):
     """One target and everything its stages need to know."""
@@ -180,6 +194,7 @@ class Parameters(Section):
     redis: services.Redis = services.Redis()
     mongo: services.Mongo = services.Mongo()
     policy: Policy = Policy()
+    backup: BackupSettings = BackupSettings()
     verify: VerifySettings = VerifySettings()
     probes: Literal["read", "write"] = "read"
     waivers: Annotated[tuple[Waiver, ...], Field(strict=False), AfterValidator(_once_each)] = ()

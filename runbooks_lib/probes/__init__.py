@@ -7,9 +7,9 @@ something else, or refuses, is told by a ``CheckFailed`` whose sentence never ho
 import threading
 from importlib import import_module
 
-from runbooks_lib.probes import dns, http, mongodb, postgresql, redis_server, registry, tls
+from runbooks_lib.probes import dns, http, mongodb, postgresql, redis_server, registry, rows, tls
 
-__all__ = ["dns", "http", "mongodb", "postgresql", "prepare", "redis_server", "registry", "tls"]
+__all__ = ["dns", "http", "mongodb", "postgresql", "prepare", "redis_server", "registry", "rows", "tls"]
 
 
 def prepare() -> None:

@@ -70,17 +70,18 @@ MAINTENANCE = "postgres"
 OLDEST, FREE = 14, 20
 
 
+#: Host and port; a folder and None where it is reached by a socket in that folder.
+Address = tuple[str, int] | tuple[str, None]
+
+
 @contextmanager
-def connected(
-    address: tuple[str, int] | tuple[str, None], access: Access, *, seconds: float, rows: Any
-) -> Iterator[Any]:
+def connected(address: Address, access: Access, *, seconds: float, rows: Any) -> Iterator[Any]:
     """A session, read-only unless told otherwise, that is closed at the end; its failures are ours.
 
     ``seconds`` is for all of it together; the login alone gets two at least. A certificate is held against the
     authorities that this machine trusts, those of ``SSL_CERT_FILE`` where that is set.
 
     Args:
-        address: Host and port; a folder and None where it is reached by a socket in that folder.
         rows: In which form its rows come, one of ``psycopg.rows``.
     """
     import psycopg
@@ -108,7 +109,7 @@ def connected(
         yield connection
 
 
-def ask(address: tuple[str, int], access: Access, write: str = "", *, seconds: float = 5) -> Answered:
+def ask(address: Address, access: Access, write: str = "", *, seconds: float = 5) -> Answered:
     """Log in and look, as a client also at what it may do; with ``write``, a name, also make a table, read and drop it.
 
     All of that is one transaction: whenever and however it ends, nothing is left. See :func:`connected`.

@@ -20,6 +20,7 @@ import psutil
 
 from runbooks_lib.errors import refused
 from runbooks_lib.process.identity import Started, identify, runs
+from runbooks_lib.process.passage import User
 
 #: Seconds a program has to end after SIGTERM before it is killed. Helm needs under 0.1 s to mark its
 #: release `failed`; a killed helm leaves it `pending-…`, so patience is cheap here.
@@ -63,6 +64,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     on_line: Callable[[str], None] | None = None,
+    user: User | None = None,
 ) -> Completed:
     """Run a program to its end.
 
@@ -71,6 +73,7 @@ def run(
         stdin: Text for its standard input; without it the input is empty, never the terminal.
         env: The whole environment; the caller's own when left out.
         on_line: Called with each line of standard error as it comes, from another thread.
+        user: As whom it runs, where we are root; ourselves when left out.
 
     Raises:
         UsageError: The program does not exist or may not be run.
@@ -90,7 +93,7 @@ def run(
     apart.submit(int).result()  # starts the thread, which an interrupt could make the executor forget
 
     def spawn() -> None:
-        born.append(_spawn(argv, env, cwd, **pipes, encoding="utf-8", errors="replace"))
+        born.append(_spawn(argv, env, cwd, user, **pipes, encoding="utf-8", errors="replace"))
 
     try:
         apart.submit(spawn).result()
@@ -117,11 +120,18 @@ def run(
     return Completed(tuple(argv), child.returncode, "".join(out), "".join(err), time.monotonic() - started, timed_out)
 
 
-def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Started:
+def start(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    user: User | None = None,
+) -> Started:
     """Start a daemon in a session of its own; its output is appended to ``log``. Raises as :func:`run` does."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
-        child = _spawn(argv, env, cwd, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
+        child = _spawn(argv, env, cwd, user, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
     # The daemon outlives this object: without this its __del__ would warn that it still runs.
     child.returncode = 0
     return identify(child.pid)
@@ -167,10 +177,11 @@ def end_left_over(variable: str, value: str) -> list[str]:
 
 
 def _spawn(
-    argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, **streams: Any
+    argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, user: User | None, **how: Any
 ) -> subprocess.Popen[Any]:
+    how |= {"user": user.uid, "group": user.gid, "extra_groups": ()} if user else {}
     try:
-        return subprocess.Popen(list(argv), env=env, cwd=cwd, start_new_session=True, **streams)
+        return subprocess.Popen(list(argv), env=env, cwd=cwd, start_new_session=True, **how)
     except OSError as error:
         absent = "not at its path" if "/" in argv[0] else "no program"
         case = absent if isinstance(error, FileNotFoundError) else "can't run"

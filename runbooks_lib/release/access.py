@@ -9,7 +9,12 @@ from runbooks_lib.results import Json
 
 
 def access_of(
-    boundaries: Boundaries, container: Json, pod: Json, component: Component, login: Login, given: Read | None = None
+    boundaries: Boundaries,
+    container: Json,
+    pod: Json,
+    component: Component | None,
+    login: Login,
+    given: Read | None = None,
 ) -> Access:
     """What a container is given for a login of its component; the redactor knows every secret in it before this returns.
 
@@ -30,7 +35,7 @@ def access_of(
 
     look_up = given or looked_up
     variables = environment(container, pod, look_up)
-    if login is component.itself:
+    if component and login is component.itself:
         names = filter(None, (login.user, login.password, login.database))
         variables |= from_files(names, variables, container, pod, look_up)
     access = login.read(variables)

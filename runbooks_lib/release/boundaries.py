@@ -80,6 +80,10 @@ class Boundaries:
         wanted = {key_of(obj, self.namespace): obj for obj in objects}
         return dict(zip(wanted, at_once(self.live, wanted.values()), strict=True))
 
+    def waived(self, check: str) -> bool:
+        """Whether somebody accepts today whatever a check finds."""
+        return any(each.check == check and not each.over for each in self.parameters.waivers)
+
     def require_pin(self) -> Json:
         """The target as a plan binds it.
 

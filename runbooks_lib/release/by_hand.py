@@ -49,5 +49,9 @@ def commands_of(plan: Plan, parameters: Parameters, record: Path | None) -> tupl
     lines = []
     for step in plan.steps:
         entries = " ".join(_ENTRY.format(key=key) for key in step.data.get("keys", ()))
-        lines += [line.format_map({**known, "entries": entries, **step.data}) for line in _STEPS.get(step.kind, ())]
+        copied = ", ".join(step.data.get("databases", ()))
+        lines += [
+            line.format_map({**known, "entries": entries, "copied": copied, **step.data})
+            for line in _STEPS.get(step.kind, ())
+        ]
     return tuple(addressed(line, parameters) for line in lines)

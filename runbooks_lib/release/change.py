@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from runbooks_lib.errors import ChangeFailed, Interrupted, OutcomeUnknown, RunbookError, TargetRefused, words
 from runbooks_lib.helm import Release
-from runbooks_lib.release import passwords
+from runbooks_lib.release import backup, passwords
 from runbooks_lib.release.approval import differing
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.lease import Lease
-from runbooks_lib.release.manifest import kept, objects_of, secret_values, workloads
+from runbooks_lib.release.losses import losses_of
+from runbooks_lib.release.manifest import ObjectKey, kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
 from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.refusals import refused
@@ -28,6 +29,9 @@ class Work:
     plan: Plan
     lease: Lease
     note: str
+    save: Save
+    #: How many replicas the workloads had that were stopped.
+    stopped: dict[ObjectKey, int] = field(default_factory=dict)
     proposal: Proposal | None = None
     stored: Release | None = None
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -61,7 +65,7 @@ def carry_out(
     started = time.monotonic()
     lease = Lease(boundaries, stage=plan.stage)
     lease.require_free()
-    work = Work(boundaries, plan, lease, note=f"{boundaries.note} plan {plan.digest}")
+    work = Work(boundaries, plan, lease, f"{boundaries.note} plan {plan.digest}", save)
     done: list[str] = []
     boundaries.observe(Event(kind="change.started", data={"digest": plan.digest}))
     try:
@@ -75,7 +79,7 @@ def carry_out(
         if isinstance(error, TargetRefused) and plan.steps[len(done)].kind == "take-lease":
             boundaries.observe(Event(kind="change.refused", data={"summary": error.summary}))
             raise
-        failed = _failure(error, plan, len(done))
+        failed = _failure(error, plan, len(done), scale=_scale_restored(work, plan.steps[len(done)]))
         told = {"step": plan.steps[len(done)].title, "done": done, "summary": failed.summary}
         boundaries.observe(Event(kind="change.failed", data=told | {"exit_code": failed.exit_code}))
         _save_evidence(boundaries, failed, save)
@@ -95,8 +99,27 @@ def _require_revision(work: Work) -> None:
         raise refused("another revision", now=now, planned=planned)
 
 
-def _failure(error: BaseException, plan: Plan, done: int) -> RunbookError:
-    """The error that a failed step becomes once something may have been changed."""
+def _scale_restored(work: Work, step: Step) -> str | None:
+    """Give what was stopped its replicas back where a step failed before the change.
+
+    Returns:
+        What to say of it; None where something may have been changed, which is then no time to start it.
+    """
+    if step.kind not in _BEFORE_THE_CHANGE:
+        return None
+    try:
+        backup.start(work.boundaries, work.stopped)
+    except Exception:  # noqa: BLE001 - whatever it is, it must not hide the failure itself
+        return None
+    return "; what was stopped is started again" if work.stopped else ""
+
+
+def _failure(error: BaseException, plan: Plan, done: int, scale: str | None) -> RunbookError:
+    """The error that a failed step becomes once something may have been changed.
+
+    Args:
+        scale: What is said of the scale of workloads where nothing else was changed.
+    """
     step = plan.steps[done]
     where = f"Step {done + 1} of {len(plan.steps)} ({step.title}) failed"
     next_step = "Read *If it fails* in this notebook; 03_verify shows what is there now."
@@ -105,6 +128,8 @@ def _failure(error: BaseException, plan: Plan, done: int) -> RunbookError:
     if isinstance(error, OutcomeUnknown):
         return OutcomeUnknown(f"{where}: {error.summary}", next_step=error.next_step or next_step)
     hint = error.next_step if isinstance(error, RunbookError) else ""
+    if scale is not None:
+        return refused("not begun", where=where, why=words(error), scale=scale, hint=hint or next_step)
     return ChangeFailed(f"{where}: {words(error)}", next_step=hint or next_step)
 
 
@@ -125,6 +150,25 @@ def _create_namespace(work: Work, step: Step) -> None:
 def _take_lease(work: Work, _: Step) -> None:
     work.lease.take()
     _require_revision(work)
+
+
+def _stop_writers(work: Work, step: Step) -> None:
+    wanted = [ObjectKey("apps", kind, work.boundaries.namespace, name) for kind, name in step.data["workloads"]]
+    seconds = work.boundaries.parameters.policy.rollout_seconds
+    backup.stop(work.boundaries, wanted, seconds=seconds, were=work.stopped)
+
+
+def _back_up(work: Work, step: Step) -> None:
+    boundaries = work.boundaries
+    stored = boundaries.helm.status(boundaries.release)
+    found = losses_of(boundaries, work.proposed().rendered, "upgrade", stored)
+    wanted = [store for store in found.stores if store.name in step.data["databases"]]
+    made = backup.back_up(boundaries, wanted)
+    work.save("evidence/backup.json", made.model_dump_json(indent=1))
+
+
+def _start_writers(work: Work, _: Step) -> None:
+    backup.start(work.boundaries, work.stopped)
 
 
 def _create_secret(work: Work, step: Step) -> None:
@@ -210,13 +254,18 @@ def _await_absence(work: Work, _: Step) -> None:
         raise refused("still there", budget=budget, names=", ".join(still[:10]))
 
 
+#: Steps after whose failure everything is as it was, once what was stopped is started again.
+_BEFORE_THE_CHANGE = ("stop-writers", "back-up")
 _STEPS: dict[str, Callable[[Work, Step], None]] = {
     "create-namespace": _create_namespace,
     "take-lease": _take_lease,
+    "stop-writers": _stop_writers,
+    "back-up": _back_up,
     "create-secret": _create_secret,
     "helm-install": _helm_change,
     "helm-upgrade": _helm_change,
     "put-back": _put_back,
+    "start-writers": _start_writers,
     "await-rollout": _await_rollout,
     "helm-uninstall": _helm_uninstall,
     "await-absence": _await_absence,

@@ -6,15 +6,16 @@ from typing import Any
 
 import runbooks_lib
 from runbooks_lib.helm import ChartFile, Release
-from runbooks_lib.release import passwords, sentences
+from runbooks_lib.release import backup, passwords, sentences
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.impact import counts, difference, value_changes
 from runbooks_lib.release.lease import name_of
 from runbooks_lib.release.leftovers import leftovers_of
+from runbooks_lib.release.losses import counted, losses_of
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, workloads
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.refusals import refused
-from runbooks_lib.release.restoring import Restoring, restoring_of
+from runbooks_lib.release.restoring import restoring_of
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
 
@@ -71,7 +72,7 @@ def plan_install(boundaries: Boundaries) -> Plan:
         f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} in namespace {namespace}: "
         f"{counts(changes)}.",
         *sentences.hooks(proposal.rendered, "install"),
-        *sentences.destroyed(boundaries, proposal.rendered, "install"),
+        *map(shown, losses_of(boundaries, proposal.rendered, "install").says()),
         *sentences.generated(proposal.generated),
         *sentences.claims(boundaries, proposal.rendered),
         *sentences.waivers(boundaries),
@@ -104,6 +105,8 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     if last.chart == chart and whole and _same(stored, proposal, bindings):
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
         return Plan(stage="upgrade", target=target, impact=(same, *drifts), bindings=bindings)
+    losses = losses_of(boundaries, proposal.rendered, "upgrade", stored)
+    besides = backup.around(boundaries, losses)
     now = f"revision {stored.revision}"
     tried = f"R{now[1:]} is {stored.status}: the differences are to what it tried, not to what runs."
     impact = (
@@ -115,12 +118,17 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *value_changes(stored.values, proposal.values, shown),
         *sentences.consequences(boundaries, stored, proposal.rendered),
         *sentences.hooks(proposal.rendered, "upgrade"),
-        *sentences.destroyed(boundaries, proposal.rendered, "upgrade", stored),
+        *map(shown, losses.says()),
         *sentences.generated(proposal.generated),
         *sentences.waivers(boundaries),
     )
-    steps = (*_preparation(boundaries, proposal), *_change_steps("helm-upgrade", proposal, restoring))
-    return Plan(stage="upgrade", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
+    forced = stored.apply_method == "ssa" and bool(restoring.back or besides.after)
+    steps = (
+        *_preparation(boundaries, proposal, besides.before),
+        *_change_steps("helm-upgrade", proposal, forced=forced, after=(*restoring.steps, *besides.after)),
+    )
+    made: Json = {"steps": steps, "changes": changes, "impact": impact, "bindings": bindings}
+    return Plan(stage="upgrade", target=target, notes=tuple(map(shown, counted(boundaries, losses))), **made)
 
 
 def plan_uninstall(boundaries: Boundaries) -> Plan:
@@ -134,7 +142,7 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
         f"Removes release {boundaries.release} (revision {stored.revision}, {stored.status}) from namespace "
         f"{boundaries.namespace}: {counts(left.changes)}.",
         *sentences.hooks(stored, "delete"),
-        *sentences.destroyed(boundaries, stored, "delete"),
+        *map(boundaries.redactor.redact, losses_of(boundaries, stored, "delete").says()),
         *sentences.leftovers(left),
         *sentences.waivers(boundaries),
     )
@@ -209,11 +217,12 @@ def _same(stored: Release, proposal: Proposal, bindings: Json) -> bool:
     return stored.values == proposal.values and stored.manifest == proposal.rendered.manifest
 
 
-def _preparation(boundaries: Boundaries, proposal: Proposal) -> Iterable[Step]:
+def _preparation(boundaries: Boundaries, proposal: Proposal, before: Iterable[Step] = ()) -> Iterable[Step]:
     namespace = boundaries.namespace
     if boundaries.cluster.get("v1", "Namespace", namespace) is None:
         yield Step(kind="create-namespace", title=f"Create namespace {namespace}", data={"namespace": namespace})
     yield _lease_step(boundaries)
+    yield from before
     for name in dict.fromkeys(made.name for made in proposal.generated):
         keys = [made.key for made in proposal.generated if made.name == name]
         title = f"Create Secret {name} with a strong {', '.join(keys)}"
@@ -225,14 +234,15 @@ def _lease_step(boundaries: Boundaries) -> Step:
     return Step(kind="take-lease", title=title)
 
 
-def _change_steps(kind: str, proposal: Proposal, restoring: Restoring | None = None) -> tuple[Step, ...]:
+def _change_steps(
+    kind: str, proposal: Proposal, *, forced: bool = False, after: tuple[Step, ...] = ()
+) -> tuple[Step, ...]:
     verb = kind.removeprefix("helm-").capitalize()
     names = [str(key_of(obj)) for obj in workloads(proposal.rendered.manifest)]
-    how = {"flags": " --force-conflicts"} if restoring and restoring.forced else {}
+    how = {"flags": " --force-conflicts"} if forced else {}
     change = Step(kind=kind, title=f"{verb} {proposal.chart.name} {proposal.chart.version} with Helm", data=how)
     title = f"Wait until {len(names)} workloads are rolled out"
-    beside = restoring.steps if restoring else ()
-    return change, *beside, Step(kind="await-rollout", title=title, data={"workloads": names})
+    return change, *after, Step(kind="await-rollout", title=title, data={"workloads": names})
 
 
 def _conditions(boundaries: Boundaries) -> Json:

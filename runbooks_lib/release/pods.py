@@ -50,3 +50,10 @@ def trouble_of(pod: Json) -> str:
     before = {"scheduling": "not scheduled: ", "container": "{container}: ", "init": ""}
     now = (one for one in troubles_of(pod) if one.kind in before)
     return next((before[one.kind].format(container=one.container) + one.says for one in now), "")
+
+
+def is_ready(pod: Json) -> bool:
+    """Whether a pod is ready, and stays."""
+    listed = (pod.get("status") or {}).get("conditions") or ()
+    ready = any((each.get("type"), each.get("status")) == ("Ready", "True") for each in listed)
+    return ready and not pod["metadata"].get("deletionTimestamp")

@@ -16,13 +16,11 @@ class Restoring(NamedTuple):
     Attributes:
         back: What the upgrade sets again, with the value that it then has.
         left: What was added to the release's objects: Helm has no word about it.
-        forced: Whether Helm applies on the server, where it must be told to win over whoever wrote it.
         beside: The objects of custom kinds, in which Helm changes only what differs between two manifests.
     """
 
     back: tuple[tuple[ObjectKey, Drift], ...]
     left: tuple[tuple[ObjectKey, Drift], ...]
-    forced: bool
     beside: tuple[ObjectKey, ...]
 
     @property
@@ -50,10 +48,10 @@ def restoring_of(
     wanted = {(key, each.path): each for key, each in all_drift(objects_of(rendered.manifest), live, namespace)}
     kept = [(key, wanted[key, each.path]) for key, each in found if (key, each.path) in wanted]
     back = tuple(one for one in kept if not one[1].added)
-    forced = stored.apply_method == "ssa"
-    keys = () if forced else dict.fromkeys(key for key, _ in back)
+    # Helm 4 applies on the server, and is told to win over whoever wrote it.
+    keys = () if stored.apply_method == "ssa" else dict.fromkeys(key for key, _ in back)
     beside = tuple(key for key in keys if _custom(boundaries, key, objects_of(stored.manifest)))
-    return Restoring(back, tuple(one for one in kept if one[1].added), forced and bool(back), beside)
+    return Restoring(back, tuple(one for one in kept if one[1].added), beside)
 
 
 def restore(boundaries: Boundaries, rendered: Release, step: Step) -> None:

@@ -12,7 +12,6 @@ from runbooks_lib.release.manifest import annotation, claim_names, hook_objects,
 from runbooks_lib.release.owners import Standing
 from runbooks_lib.release.passwords import Generated
 from runbooks_lib.release.restoring import Restoring
-from runbooks_lib.release.scripts import carried, only_in_image, runners
 
 _DATA_KINDS = ("PersistentVolumeClaim", "Secret")
 #: What to do before a release goes that alone still knows a password.
@@ -69,46 +68,6 @@ def consequences(boundaries: Boundaries, old: Release, new: Release) -> Iterable
     yield from settings(sides)
     yield from volumes(sides, {claim["metadata"]["name"]: claim for claim in listed})
     yield from ways(sides)
-
-
-def destroyed(boundaries: Boundaries, new: Release, verb: str, old: Release | None = None) -> Iterable[str]:
-    """What an operation's own SQL and scripts would destroy, and whether what it does can be taken back.
-
-    Args:
-        verb: As Helm's hooks have it: ``install``, ``upgrade`` or ``delete``.
-        old: What is there already: init containers that it has as well are nothing new.
-    """
-    known = set(_carried(old, verb)) if old else set()
-    found = [each for each in _carried(new, verb) if each not in known]
-    for (name, place, does, certain), whats in _by_deed(found).items():
-        seen = "" if certain else ", by its words: when and whether it does so was not understood"
-        told = f"DESTROYS DATA: {name} runs {does} on {', '.join(dict.fromkeys(whats))} ({place}{seen})."
-        yield boundaries.redactor.redact(told)
-    hidden = [each for each in runners((), hook_objects(new), verb) if only_in_image(each)]
-    for each in hidden:
-        yield f"Not visible: what {each.name} does; that is in its image alone ({each.container.get('image')})."
-    if verb == "upgrade":
-        why = "what was destroyed does not come back" if found else "applications may change their data when they start"
-        yield f"Rollback safe: {'no' if found else 'unknown'}; {why}."
-
-
-#: A runner's name, where it stands, what it does, and whether that was understood.
-_Deed = tuple[str, str, str, bool]
-
-
-def _carried(release: Release, verb: str) -> list[tuple[_Deed, str]]:
-    objects, hooks = objects_of(release.manifest), hook_objects(release)
-    started = runners(objects if verb != "delete" else (), hooks, verb)
-    each = (one for runner in started for one in carried(runner, [*objects, *hooks]))
-    return [((one.runner.name, one.place, one.does, one.certain), one.what) for one in each]
-
-
-def _by_deed(found: Iterable[tuple[_Deed, str]]) -> dict[_Deed, list[str]]:
-    """What is destroyed, by who destroys it how."""
-    deeds: dict[_Deed, list[str]] = {}
-    for deed, what in found:
-        deeds.setdefault(deed, []).append(what)
-    return deeds
 
 
 def claims(boundaries: Boundaries, rendered: Release) -> Iterable[str]:

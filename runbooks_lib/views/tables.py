@@ -57,6 +57,7 @@ def _parts(value: Shown) -> Iterator[str | tuple[str, Sequence[Row]]]:
         yield from _by_hand(value.commands)
     elif isinstance(value, Plan):
         yield from value.impact
+        yield from value.notes
         yield "Steps", [{"step": str(n), "does": step.title} for n, step in enumerate(value.steps, start=1)]
         yield from _by_hand(value.commands)
         yield "Objects", value.rows()

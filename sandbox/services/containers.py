@@ -26,7 +26,7 @@ class Container:
         env: Every variable with its value.
         ports: The container's ports, each with a free port of this machine's loopback.
         folders: Where a claim, a ConfigMap or an emptyDir is mounted, and its folder on this machine. With a
-            sandbox that runs as root they must lie where :func:`sandbox.services.passage.open_folder` says.
+            sandbox that runs as root they must lie where :func:`runbooks_lib.process.passage.open_folder` says.
         scratch: A folder of this container alone; it exists.
         hosts: A file with the addresses behind the release's own hosts, see :func:`reach`.
         ends: It is to end by itself, as a Job's does.

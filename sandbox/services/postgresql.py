@@ -16,7 +16,7 @@ from pathlib import Path
 
 from runbooks_lib import process
 from runbooks_lib.errors import RunbookError, UsageError
-from sandbox.services import passage
+from runbooks_lib.process import passage
 
 #: Made small and few: two sandboxes must fit a laptop. What is lost with a machine may be lost, so no fsync;
 #: a killed process loses nothing, since the kernel has what was written.

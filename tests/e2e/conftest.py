@@ -20,7 +20,8 @@ def opened(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Iterator[Ope
 
     def open_run(stage: str, **overrides: Any) -> Run:
         named = {key.replace("__", "."): value for key, value in overrides.items()}
-        overrides = {**target, **named}
+        # Copies of databases go with the test.
+        overrides = {"backup.folder": str(tmp_path / "backups"), **target, **named}
         made.append(Run.open(stage, sandbox.parameters_file, overrides=overrides, output_directory=str(tmp_path)))
         return made[-1]
 

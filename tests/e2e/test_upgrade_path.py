@@ -14,7 +14,8 @@ from releases import Live, change
 from runs import Open
 
 from runbooks_lib.cluster import Cluster
-from runbooks_lib.errors import ChangeFailed
+from runbooks_lib.errors import ChangeFailed, CheckFailed
+from runbooks_lib.release.backup import Backup, programs
 from runbooks_lib.stages import install, upgrade
 
 pytestmark = pytest.mark.xdist_group("upgrade-path")
@@ -71,6 +72,25 @@ def upgraded(opened: Open, version: str, **overrides: Any) -> None:
     run = opened("upgrade", chart__version=version, **AT_ONCE, **overrides)
     change(run, upgrade)
     assert not upgrade.confirm(run).with_status("fail", "unknown")
+
+
+def lossy(folder: Path) -> str:
+    """PostgreSQL's programs, of which pg_dump leaves out the rows of one table."""
+    real = programs("", 16).folder
+    folder.mkdir()
+    for name in ("pg_restore", "initdb", "postgres"):
+        (folder / name).symlink_to(real / name)
+    (folder / "pg_dump").write_text(f'#!/bin/sh\nexec {real}/pg_dump "$@" --exclude-table-data=notes\n')
+    (folder / "pg_dump").chmod(0o755)
+    return str(folder)
+
+
+def replicas(live: Live, *names: str) -> dict[str, int]:
+    """How many pods each of these StatefulSets and Deployments is to have."""
+    kinds = ("StatefulSet", "Deployment")
+    found = (each for kind in kinds for each in live.cluster.list("apps/v1", kind, live.namespace))
+    listed = {each["metadata"]["name"].removeprefix(f"{live.release}-"): each["spec"]["replicas"] for each in found}
+    return {name: listed[name] for name in names}
 
 
 def foreseen(opened: Open, live: Live, version: str) -> list[str]:
@@ -130,9 +150,12 @@ def log_of_the_hook(live: Live) -> str:
     return live.cluster.logs(live.namespace, pod, "migrations")
 
 
-def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(opened: Open, live: Live, database: Database) -> None:
+def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(
+    opened: Open, live: Live, database: Database, tmp_path: Path
+) -> None:
     change(opened("install", chart__version="1.16.1", **AT_ONCE), install)
-    database.fill()
+    # What the operator's own people have added refers to what will be emptied.
+    database.fill("CREATE TABLE notes (job bigint REFERENCES job)", "INSERT INTO notes SELECT id FROM job")
     assert foreseen(opened, live, "1.17.2") == TO_1_17_2
     upgraded(opened, "1.17.2")
     assert database.count() == FILLED
@@ -140,7 +163,29 @@ def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(opened: Open, 
     assert "data-R-mongo-0" in names(live, "PersistentVolumeClaim")
 
     assert foreseen(opened, live, "2.2.1") == TO_2_2_1
+    planned = upgrade.plan(opened("upgrade", chart__version="2.2.1", **AT_ONCE))
+    assert "Now: table public.job of csghub_dataflow has 3 rows." in planned.notes
+    along = "Now: table public.notes of csghub_dataflow goes along, since it refers to one of these, and has 3 rows."
+    assert along in planned.notes
+
+    writers = ("dataflow", "celery-worker", "label-studio")
+    with pytest.raises(
+        CheckFailed, match=r"table public\.notes had 3 rows, and 0 came out.* Nothing was changed"
+    ) as caught:
+        change(
+            opened("upgrade", chart__version="2.2.1", backup__programs=lossy(tmp_path / "lossy"), **AT_ONCE), upgrade
+        )
+    assert "; what was stopped is started again" in caught.value.summary
+    assert replicas(live, *writers) == dict.fromkeys(writers, 1)
+    assert not [*tmp_path.glob("backups/*/*")]
+    assert database.count() == FILLED
+
     upgraded(opened, "2.2.1")
+    (manifest,) = tmp_path.glob("backups/*/*/backup.json")
+    kept = {copy.database: copy for copy in Backup.model_validate_json(manifest.read_text()).copies}
+    assert set(kept) == {"csghub_dataflow", "csghub_label_studio"}
+    copied = {each.name: each.rows for each in kept["csghub_dataflow"].contents}
+    assert {table: copied[f"public.{table}"] for table in FILLED} == FILLED
     assert database.count() == EMPTIED
     assert list(database.count(*COPIES).values()) == list(FILLED.values())
     assert names(live, "StatefulSet") == {"R-label-studio", "R-postgresql"}

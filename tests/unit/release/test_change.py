@@ -142,7 +142,14 @@ def test_an_empty_plan_changes_nothing(world: Any, records: Records) -> None:
 
 def test_every_step_that_a_plan_can_have_can_be_carried_out() -> None:
     kinds = {"create-namespace", "create-secret", "helm-install", "helm-upgrade", "put-back", "await-rollout"}
-    assert set(change._STEPS) == kinds | {"take-lease", "helm-uninstall", "await-absence"}
+    assert set(change._STEPS) == kinds | {
+        "take-lease",
+        "stop-writers",
+        "back-up",
+        "start-writers",
+        "helm-uninstall",
+        "await-absence",
+    }
 
 
 # ---- install
@@ -358,13 +365,14 @@ def test_a_change_that_lost_its_lease_stops_before_its_next_step(
     assert not any("uninstall" in call.argv for call in world.program.calls)
 
 
-def test_what_helm_leaves_changed_is_put_back_beside_it(world: Any) -> None:
+def test_what_helm_leaves_changed_is_put_back_beside_it(world: Any, records: Records) -> None:
     route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec: {hostnames: [a.b]}\n"
     world.renders(route)
     world.lives(route.replace("a.b", "c.d"))
     (live,) = world.cluster.objects
     live["metadata"]["resourceVersion"], live["spec"]["more"] = "1", "stays"
     step = Step(kind="put-back", title="Put back", data={"kind": "HTTPRoute", "name": "r"})
-    work = change.Work(world.boundaries, Plan(stage="upgrade", target={}), Lease(world.boundaries, stage="upgrade"), "")
+    plan, lease = Plan(stage="upgrade", target={}), Lease(world.boundaries, stage="upgrade")
+    work = change.Work(world.boundaries, plan, lease, "", records)
     change._STEPS["put-back"](work, step)
     assert live["spec"] == {"hostnames": ["a.b"], "more": "stays"}

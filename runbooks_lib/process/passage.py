@@ -1,4 +1,7 @@
-"""PostgreSQL and root: it refuses to run as root, so it runs as another user, who must reach its files."""
+"""PostgreSQL and root: it refuses to run as root, so it runs as another user, who must reach its files.
+
+Its programs in an environment of root's own are copied to where that user can read them.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def unprivileged() -> User | None:
             return User(found.pw_uid, found.pw_gid)
     raise UsageError(
         f"PostgreSQL does not run as root, and this machine has no user {' or '.join(_NOBODIES)}.",
-        next_step="Run the sandbox as a user of your own, or add the user nobody.",
+        next_step="Run this as a user of your own, or add the user nobody.",
     )
 
 
@@ -61,7 +64,7 @@ def barrier(path: Path, user: User) -> Path | None:
 
 
 def open_folder(preferred: Path) -> Path:
-    """A folder for claims and scratch that every program of the sandbox can reach.
+    """A folder for data that every program can reach.
 
     It is the preferred one, except for root, when the way to it is closed to the user who stands in (a home
     of root is): then it is one of that name's own below :func:`_open_root`, which its user must remove.

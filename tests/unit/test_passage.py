@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.services import passage
-from sandbox.services.passage import User
+from runbooks_lib.process import passage
+from runbooks_lib.process.passage import User
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="Only root needs another user for PostgreSQL.")
 STRANGER = User(65500, 65500)

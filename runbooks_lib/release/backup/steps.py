@@ -1,0 +1,43 @@
+"""What a change that destroys data does besides: stop what writes, copy, prove; and start again what was stopped."""
+
+from typing import NamedTuple
+
+from runbooks_lib.release.backup.writers import KINDS
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.losses import Losses
+from runbooks_lib.release.refusals import refused
+from runbooks_lib.results import Json, Step
+
+#: The check that a waiver names, so that the change goes on without a copy.
+CHECK = "backup.ready"
+
+
+class Around(NamedTuple):
+    """The steps before the change and those after it."""
+
+    before: tuple[Step, ...] = ()
+    after: tuple[Step, ...] = ()
+
+
+def around(boundaries: Boundaries, losses: Losses) -> Around:
+    """The steps that the losses of a change demand.
+
+    Raises CheckFailed: Which database is meant can't be told, and nobody has accepted that.
+    """
+    settings = boundaries.parameters.backup
+    if not losses.found or boundaries.waived(CHECK):
+        return Around()
+    if not losses.stores:
+        raise refused("no store")
+    names = [store.name for store in losses.stores]
+    title = f"Back up {', '.join(names)} to {settings.folder}, and prove it by restoring it into a server of its own"
+    copying = Step(kind="back-up", title=title, data={"databases": names, "folder": settings.folder})
+    clients = sorted({key for store in losses.stores for key in store.clients if key.kind in KINDS})
+    if settings.writers == "keep" or not clients:
+        return Around((copying,))
+    told = ", ".join(map(str, clients))
+    data: Json = {"workloads": [[key.kind, key.name] for key in clients]}
+    data |= {"names": " ".join(f"{key.kind.lower()}/{key.name}" for key in clients)}
+    stopping = Step(kind="stop-writers", title=f"Stop what writes, until it is changed: scale {told} to 0", data=data)
+    starting = Step(kind="start-writers", title="Start again what the chart has not started", data=data)
+    return Around((stopping, copying), (starting,))

@@ -1,0 +1,49 @@
+"""What writes into a database, stopped while it is backed up and changed, and started again."""
+
+import time
+from collections.abc import Mapping
+
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import ObjectKey
+from runbooks_lib.release.refusals import refused
+from runbooks_lib.results import Json
+
+#: What can be scaled.
+KINDS = frozenset({"Deployment", "StatefulSet"})
+_API = "apps/v1"
+
+
+def stop(boundaries: Boundaries, wanted: list[ObjectKey], *, seconds: float, were: dict[ObjectKey, int]) -> None:
+    """Scale these workloads to 0, and wait until their pods are gone.
+
+    Args:
+        were: Gets how many replicas each had, as soon as it is scaled: whoever is interrupted knows what to start again.
+
+    Raises CheckFailed: There are still pods when the time is up.
+    """
+    cluster, namespace = boundaries.cluster, boundaries.namespace
+    found: list[Json] = []
+    for key in wanted:
+        live = cluster.get(_API, key.kind, key.name, namespace)
+        if live is None or not (replicas := live["spec"].get("replicas", 1)):
+            continue
+        were[key] = replicas
+        _scale(boundaries, key, 0)
+        found.append({"kind": key.kind, **live})
+    deadline = time.monotonic() + seconds
+    while pods := boundaries.pods_of(found):
+        if time.monotonic() > deadline:
+            raise refused("still writing", pods=", ".join(pod["metadata"]["name"] for pod in pods))
+        time.sleep(0.2)
+
+
+def start(boundaries: Boundaries, were: Mapping[ObjectKey, int]) -> None:
+    """Give those that are there, and still have no replicas, as many as they had."""
+    for key, replicas in were.items():
+        live = boundaries.cluster.get(_API, key.kind, key.name, boundaries.namespace)
+        if live is not None and live["spec"].get("replicas") == 0:
+            _scale(boundaries, key, replicas)
+
+
+def _scale(boundaries: Boundaries, key: ObjectKey, replicas: int) -> None:
+    boundaries.cluster.patch(_API, key.kind, key.name, {"spec": {"replicas": replicas}}, boundaries.namespace)

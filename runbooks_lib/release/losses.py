@@ -1,0 +1,97 @@
+"""What an operation's own SQL and scripts would destroy of what is stored, and how much that is now."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.helm import Release
+from runbooks_lib.probes import rows
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import hook_objects, objects_of
+from runbooks_lib.release.scripts import Carried, carried, only_in_image, runners
+from runbooks_lib.release.stores import Store, reached, stores
+
+#: Seconds in which the rows of one database's tables are counted; what takes longer is estimated.
+_COUNTING = 10.0
+#: Deeds whose object is a table.
+_OF_TABLES = ("TRUNCATE", "DELETE", "DROP TABLE", "DROP COLUMN", "UPDATE", "MERGE")
+
+
+class Losses(NamedTuple):
+    """What would be destroyed, what can't be seen, and the databases that the release works with.
+
+    Attributes:
+        verb: As Helm's hooks have it: ``install``, ``upgrade`` or ``delete``.
+        hidden: The runners of which only their image tells what they do, with that image.
+    """
+
+    verb: str
+    found: tuple[Carried, ...]
+    hidden: tuple[tuple[str, str], ...]
+    stores: tuple[Store, ...]
+
+    def says(self) -> Iterator[str]:
+        """All of it, for people; a statement's words may hold a secret."""
+        deeds: dict[tuple[str, str, str, bool], list[str]] = {}
+        for each in self.found:
+            deeds.setdefault((each.runner.name, each.place, each.does, each.certain), []).append(each.what)
+        for (name, place, does, certain), whats in deeds.items():
+            seen = "" if certain else ", by its words: when and whether it does so was not understood"
+            yield f"DESTROYS DATA: {name} runs {does} on {', '.join(dict.fromkeys(whats))} ({place}{seen})."
+        for name, image in self.hidden:
+            yield f"Not visible: what {name} does; that is in its image alone ({image})."
+        if self.verb == "upgrade":
+            gone = "what was destroyed does not come back"
+            why = gone if self.found else "applications may change their data when they start"
+            yield f"Rollback safe: {'no' if self.found else 'unknown'}; {why}."
+
+
+def losses_of(boundaries: Boundaries, new: Release, verb: str, old: Release | None = None) -> Losses:
+    """What an operation would destroy.
+
+    Args:
+        old: What is there already: init containers that it has as well are nothing new.
+    """
+    known = set(map(_deed, _carried(old, verb))) if old else set()
+    found = tuple(each for each in _carried(new, verb) if _deed(each) not in known)
+    unseen = (each for each in runners((), hook_objects(new), verb) if only_in_image(each))
+    hidden = ((each.name, str(each.container.get("image"))) for each in unseen)
+    # A hook may be the only one that says which database it works in.
+    there = [*objects_of(old.manifest), *hook_objects(new)] if old else []
+    return Losses(verb, found, tuple(hidden), tuple(stores(boundaries, there)) if found else ())
+
+
+def counted(boundaries: Boundaries, losses: Losses) -> Iterator[str]:
+    """How many rows the tables have that would lose them, as of now; asks each database."""
+    of_tables = [each for each in losses.found if each.does.startswith(_OF_TABLES)]
+    if not of_tables:
+        return
+    names, cascade = [each.what for each in of_tables], any("CASCADE" in each.does for each in of_tables)
+    if not losses.stores:
+        yield "Rows that would be lost are not counted: which database is meant can't be told."
+    for store in losses.stores:
+        try:
+            with reached(boundaries, store) as address:
+                found = rows.counts(address, store.access, names, cascade=cascade, seconds=_COUNTING)
+            yield from _told(store, found)
+        except RunbookError as error:
+            yield f"Rows that would be lost in {store.name} are not counted: {error.summary}"
+
+
+def _told(store: Store, tables: Iterable[rows.Counted]) -> Iterator[str]:
+    for along, what in (False, "has"), (True, "goes along, since it refers to one of these, and has"):
+        listed = [each for each in tables if each.along is along]
+        for each in listed:
+            about = "about " if each.estimated else ""
+            many = "an unknown number of" if each.rows is None else f"{about}{each.rows}"
+            yield f"Now: table {each.schema}.{each.name} of {store.access.database} {what} {many} rows."
+
+
+def _carried(release: Release, verb: str) -> list[Carried]:
+    objects, hooks = objects_of(release.manifest), hook_objects(release)
+    started = runners(objects if verb != "delete" else (), hooks, verb)
+    return [one for runner in started for one in carried(runner, [*objects, *hooks])]
+
+
+def _deed(each: Carried) -> tuple[str, ...]:
+    return each.runner.name, each.place, each.does, each.what, str(each.certain)

@@ -1,0 +1,140 @@
+"""The PostgreSQL databases that a release works with, who its clients are, and the way there."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from runbooks_lib.cluster.environment import Missing
+from runbooks_lib.errors import CheckFailed
+from runbooks_lib.parameters.components import Access, Login, component_of
+from runbooks_lib.release.access import access_of
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
+from runbooks_lib.release.pods import is_ready
+from runbooks_lib.release.rendered import Pods, pods_of
+from runbooks_lib.results import Json
+
+_PROTOCOL = "postgresql"
+#: What PostgreSQL's own programs read, in whatever image.
+_LIBPQ = Login(
+    protocol=_PROTOCOL,
+    host="PGHOST",
+    port="PGPORT",
+    user="PGUSER",
+    password="PGPASSWORD",  # noqa: S106 - a variable's name
+    database="PGDATABASE",
+    sslmode="PGSSLMODE",
+)
+
+
+class Store(NamedTuple):
+    """A database, and who uses it.
+
+    Attributes:
+        access: As whom it is read: the server's own user where the release has the server, else a client's.
+        clients: The workloads that write to it.
+        pods: Labels of the server's pods where the release has the server; None: it is elsewhere.
+    """
+
+    access: Access
+    clients: tuple[ObjectKey, ...]
+    pods: Json | None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.access.database} at {self.access.host}:{self.access.port}"
+
+
+def service_names(host: str, namespace: str) -> list[str]:
+    """What a Service of the namespace is called that a host may mean: itself, or one pod behind it."""
+    parts = host.split(".")
+    return [rest[0] for rest in (parts, parts[1:]) if rest and rest[1:2] in ([], [namespace])]
+
+
+def stores(boundaries: Boundaries, objects: Iterable[Json]) -> list[Store]:
+    """The databases whose address, user and name stand in the variables of these rendered objects' containers.
+
+    What a container is given that can't be read (a Secret that is still to be made) is left out.
+    """
+    listed = pods_of(objects)
+    found: dict[tuple[str, int, str], tuple[Access, list[ObjectKey]]] = {}
+    for pods in listed:
+        for access in accesses(boundaries, pods):
+            client = [key_of(pods.owner, boundaries.namespace)] if pods.owner["kind"] in WORKLOAD_KINDS else []
+            found.setdefault((access.host, access.port, access.database), (access, []))[1].extend(client)
+    return [
+        Store(own or access, tuple(dict.fromkeys(clients)), labels)
+        for access, clients in found.values()
+        for own, labels in [_server(boundaries, access, listed)]
+    ]
+
+
+def accesses(boundaries: Boundaries, pods: Pods) -> Iterator[Access]:
+    """How the containers of some pods reach the databases that their variables name."""
+    for container in pods.spec["containers"]:
+        component = component_of(str(container.get("image", "")))
+        uses = component.uses if component else ()
+        for login in (*(each for each in uses if each.protocol == _PROTOCOL), _LIBPQ):
+            with suppress(Missing, ValueError):
+                access = access_of(boundaries, container, pods.template, component, login)
+                if access.host and access.database:
+                    yield access
+
+
+def _server(boundaries: Boundaries, access: Access, listed: Iterable[Pods]) -> tuple[Access | None, Json | None]:
+    """The access of a server's own user, and the labels of its pods, where the release has the server."""
+    service = _service(boundaries, access)
+    selector = ((service or {}).get("spec") or {}).get("selector")
+    if not selector:
+        return None, None
+    for pods in listed:
+        labels = (pods.template.get("metadata") or {}).get("labels") or {}
+        for container in pods.spec["containers"] if selector.items() <= labels.items() else ():
+            component = component_of(str(container.get("image", "")))
+            if component and component.itself.protocol == _PROTOCOL:
+                with suppress(Missing, ValueError):
+                    own = access_of(boundaries, container, pods.template, component, component.itself)
+                    user = {"user": own.user or "postgres", "password": own.password}
+                    return (access.model_copy(update=user) if own.password else None), selector
+    return None, selector
+
+
+def _service(boundaries: Boundaries, access: Access) -> Json | None:
+    names = service_names(access.host, boundaries.namespace)
+    found = (boundaries.cluster.get("v1", "Service", name, boundaries.namespace) for name in names)
+    return next(filter(None, found), None)
+
+
+@contextmanager
+def reached(boundaries: Boundaries, store: Store) -> Iterator[tuple[str, int]]:
+    """Yield host and port under which the database answers here.
+
+    Raises CheckFailed: No pod of the server is ready.
+    """
+    access = store.access
+    if store.pods is None:
+        yield access.host, access.port
+        return
+    listed = boundaries.cluster.list("v1", "Pod", boundaries.namespace)
+    wanted = [pod for pod in listed if store.pods.items() <= (pod["metadata"].get("labels") or {}).items()]
+    ready = next((pod for pod in wanted if is_ready(pod)), None)
+    if ready is None:
+        raise CheckFailed(f"No pod of {store.name} is ready.", next_step="06_diagnose says why.")
+    # Its Service may lead from another port to this one.
+    port = _target(_service(boundaries, access) or {}, ready, access.port)
+    with boundaries.cluster.forward(boundaries.namespace, ready["metadata"]["name"], port) as address:
+        yield address
+
+
+def _target(service: Json, pod: Json, port: int) -> int:
+    spec = service.get("spec") or {}
+    targets = {each["port"]: each.get("targetPort") or each["port"] for each in spec.get("ports") or ()}
+    named = {
+        each.get("name"): each["containerPort"]
+        for container in pod["spec"]["containers"]
+        for each in container.get("ports") or ()
+    }
+    headless = spec.get("clusterIP") == "None"
+    target = port if headless else targets.get(port, port)
+    return int(named.get(target, target))
