@@ -49,7 +49,9 @@ Output = Annotated[str, typer.Option("--output-directory", help="Where records g
 
 @app.command(epilog="Example: runbooks run install -p parameters/sandbox.yaml --approve sha256:…")
 def run(
-    stage: Annotated[str, typer.Argument(help="prerequisites, install, verify, upgrade, uninstall or diagnose.")],
+    stage: Annotated[
+        str, typer.Argument(help="prerequisites, install, verify, upgrade, uninstall, diagnose or recover.")
+    ],
     parameters_file: File,
     overrides: Set = None,
     approve: Annotated[str, typer.Option(help="The digest of the plan that you approve, sha256:…")] = "",

@@ -168,7 +168,7 @@ class Run:
         if self.folder is None or self._capture is None:
             raise UsageError("A preview has no record to seal.", next_step="Run the notebook instead.")
         self._capture.tell_late()
-        changes = self.stage in {"install", "upgrade", "uninstall"}
+        changes = self.stage in {"install", "upgrade", "uninstall", "recover"}
         if not self._accepted or (changes and not self._carried):
             return records.close_as_proved(self.folder, self.redactor, closer="seal cell")
         idle = ": there was nothing to do, and nothing was changed" if changes and not self._changing else ""

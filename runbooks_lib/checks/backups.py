@@ -1,13 +1,16 @@
 """Can what a change would destroy be copied first, and the copy be proved?"""
 
+from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.probes import rows
 from runbooks_lib.release import backup
+from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.losses import losses_of
-from runbooks_lib.release.stores import reached
+from runbooks_lib.release.recovery import way_out
+from runbooks_lib.release.stores import Store, reached, stores
 
 #: Seconds for a look at a database.
 _LOOKING = 10.0
@@ -23,13 +26,37 @@ def ready(subject: Subject) -> Answer:
         return Answer("skip", "nothing that this upgrade runs was seen to destroy data")
     try:
         backup.around(boundaries, losses)
-        lines = []
-        for store in losses.stores:
-            with reached(boundaries, store) as address:
-                server = rows.server(address, store.access, seconds=_LOOKING)
-            used = backup.programs(boundaries.parameters.backup.programs, server.major)
-            backup.require_room(resolve_path(boundaries.parameters.backup.folder), server.size)
-            lines.append(f"{store.name}: {server.size} bytes, PostgreSQL {server.version}, by programs {used.version}")
+        lines = [_seen(boundaries, store) for store in losses.stores]
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join(lines))
+
+
+def state(subject: release.Subject) -> Answer:
+    """In which state the release was left, and what is recommended; a state is no fault of whoever looks at it."""
+    out = way_out(subject.boundaries, subject.stored)
+    return Answer("warn" if out.way else "pass", "\n".join(out.says[:-1]), out.says[-1].removeprefix("Next: "))
+
+
+def whole(subject: release.Subject) -> Answer:
+    """Whether the backup that is to be put back is as it was made, and fits what the release uses."""
+    boundaries = subject.boundaries
+    folder = boundaries.parameters.recover.restore
+    if not folder:
+        return Answer("skip", "recover.restore names none")
+    try:
+        _, found = backup.read(folder)
+        wanted = backup.pairs(stores(boundaries, subject.objects), found)
+        lines = [f"{_seen(boundaries, store)} ← {copy.says}" for store, copy in wanted]
+    except CheckFailed as error:
+        return Answer("fail", error.summary, error.next_step)
+    return Answer("pass", "\n".join((f"of run {found.run}, made {found.made}", *lines)))
+
+
+def _seen(boundaries: Boundaries, store: Store) -> str:
+    """What is there for a copy of one database; raises CheckFailed: something is not."""
+    with reached(boundaries, store) as address:
+        server = rows.server(address, store.access, seconds=_LOOKING)
+    used = backup.programs(boundaries.parameters.backup.programs, server.major)
+    backup.require_room(resolve_path(boundaries.parameters.backup.folder), server.size)
+    return f"{store.name}: {server.size} bytes, PostgreSQL {server.version}, by programs {used.version}"

@@ -11,7 +11,7 @@ from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, annotation, hook_objects, objects_of
-from runbooks_lib.release.plan import Proposal, contents, propose, state_of, stuck
+from runbooks_lib.release.plan import STUCK, Proposal, contents, propose, state_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.rendered import pods_of
 from runbooks_lib.results import Json
@@ -71,7 +71,7 @@ class Subject:
             if self.stored is not None and self.stored.pending:
                 # Helm would refuse it in words that don't say why.
                 told = state_of(self.boundaries, self.stored)
-                raise refused("stuck", release=self.boundaries.release, told=told, stuck=stuck(self.stored))
+                raise refused("stuck", release=self.boundaries.release, told=told, stuck=STUCK)
             return propose(self.boundaries, upgrade=self.stored is not None)
         except RunbookError as error:
             return error
@@ -214,7 +214,7 @@ def state(subject: Subject) -> Answer:
         )
     told = state_of(subject.boundaries, stored)
     if stored.pending:
-        return Answer("fail", told, remedy=stuck(stored))
+        return Answer("fail", told, remedy=STUCK)
     return Answer("pass" if stored.status == "deployed" else "warn", told)
 
 

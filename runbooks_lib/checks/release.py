@@ -10,7 +10,7 @@ from runbooks_lib.release.drift import Drift, all_drift
 from runbooks_lib.release.evidence import last_words
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, claim_names, key_of, objects_of
 from runbooks_lib.release.owners import standing_of
-from runbooks_lib.release.plan import state_of, stuck
+from runbooks_lib.release.plan import STUCK, state_of
 from runbooks_lib.release.pods import is_ready, statuses_of, trouble_of
 from runbooks_lib.release.rollout import progress_of
 from runbooks_lib.results import Json
@@ -113,11 +113,8 @@ def status(subject: Subject) -> Answer:
         return Answer("fail", f"no release {target.release} in namespace {target.namespace}")
     observed = state_of(subject.boundaries, stored)
     if stored.status != "deployed":
-        remedy = (
-            stuck(stored)
-            if stored.pending
-            else "Run 04_upgrade with the same parameters, or 05_uninstall to start anew."
-        )
+        failed = "Run 04_upgrade with the same parameters, or take the way out that 07_recover recommends."
+        remedy = STUCK if stored.pending else failed
         # Of an operation that was stopped everything else comes that is not there.
         stopped = stored.pending or "context canceled" in stored.description
         return Answer("fail", observed, remedy=remedy, symptom=not stopped)

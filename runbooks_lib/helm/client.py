@@ -66,9 +66,10 @@ class Helm:
             raise refused("not helm", program=self.executable, said=text[:80])
         return "v" + found.group().removeprefix("v")
 
-    def status(self, release: str) -> Release | None:
-        """The stored release with its manifest, or ``None`` when there is none."""
-        return self._ask(["status", release, "--output", "json"], release_of)
+    def status(self, release: str, *, revision: int = 0) -> Release | None:
+        """The stored release with its manifest, the newest revision or the one named; ``None`` when there is none."""
+        which = ["--revision", str(revision)] if revision else []
+        return self._ask(["status", release, "--output", "json", *which], release_of)
 
     def history(self, release: str) -> tuple[Revision, ...]:
         """The stored revisions, oldest first; empty when there is no release."""
@@ -179,6 +180,11 @@ class Helm:
         argv += ["--force-conflicts"] if over_others else []
         text = self._call(argv, stdin=_as_json(values), timeout=seconds + process.GRACE_SECONDS)
         return _parsed(verb, text, release_of)
+
+    def rollback(self, release: str, revision: int, *, seconds: float) -> None:
+        """Make a new revision that is as an earlier one was; Helm takes no description for it."""
+        argv = ["rollback", release, str(revision), "--timeout", f"{int(seconds)}s"]
+        self._call(argv, timeout=seconds + process.GRACE_SECONDS)
 
     def uninstall(self, release: str, *, note: str, seconds: float) -> None:
         """Remove a release and its history; what has the resource policy ``keep`` stays."""

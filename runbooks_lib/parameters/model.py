@@ -147,6 +147,12 @@ class BackupSettings(Section):
     seconds: int = Field(default=3600, gt=0, le=604_800)
 
 
+class RecoverSettings(Section):
+    """What 07_recover puts back."""
+
+    restore: str = ""
+
+
 class Tried(Section):
     """What somebody has seen who tried by hand what no check can: who, on which day, and what happened."""
 
@@ -195,6 +201,7 @@ class Parameters(Section):
     mongo: services.Mongo = services.Mongo()
     policy: Policy = Policy()
     backup: BackupSettings = BackupSettings()
+    recover: RecoverSettings = RecoverSettings()
     verify: VerifySettings = VerifySettings()
     probes: Literal["read", "write"] = "read"
     waivers: Annotated[tuple[Waiver, ...], Field(strict=False), AfterValidator(_once_each)] = ()

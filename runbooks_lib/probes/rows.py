@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes.postgresql import Address, connected
 from runbooks_lib.results import Value
@@ -40,6 +41,9 @@ _SUM = (
 _PLAIN = "SET datestyle = ISO; SET timezone = UTC; SET intervalstyle = postgres; SET bytea_output = hex; \
 SET extra_float_digits = 1; SET row_security = off; SET lc_monetary = 'C'; \
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+
+
+_UNEQUAL = "Try again; if it stays so, compare the versions of the server and of the programs in backup.programs."
 
 
 class Counted(NamedTuple):
@@ -139,3 +143,13 @@ def server(address: Address, access: Access, *, seconds: float) -> Server:
 
     with connected(address, access, seconds=seconds, rows=tuple_row) as connection:
         return Server(*connection.execute(_SERVER).fetchone())
+
+
+def require_equal(before: Iterable[Contents], after: Iterable[Contents], database: str) -> None:
+    """Raise CheckFailed unless every table of a database came out with the rows that went in."""
+    found = {each.name: each for each in after}
+    for each in before:
+        if (there := found.get(each.name)) != each:
+            many = there.rows if there else "no"
+            says = f"The copy of {database} is not what was copied: table {each.name} had {each.rows} rows, and {many} came out"
+            raise CheckFailed(f"{says}, or others.", next_step=_UNEQUAL)

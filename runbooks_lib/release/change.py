@@ -18,6 +18,7 @@ from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.restoring import restore
 from runbooks_lib.release.rollout import await_absence, await_rollout
+from runbooks_lib.release.stores import stores
 from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
 
 
@@ -79,7 +80,7 @@ def carry_out(
         if isinstance(error, TargetRefused) and plan.steps[len(done)].kind == "take-lease":
             boundaries.observe(Event(kind="change.refused", data={"summary": error.summary}))
             raise
-        failed = _failure(error, plan, len(done), scale=_scale_restored(work, plan.steps[len(done)]))
+        failed = _failure(error, plan, len(done), scale=_scale_restored(work, plan.steps[len(done)], error))
         told = {"step": plan.steps[len(done)].title, "done": done, "summary": failed.summary}
         boundaries.observe(Event(kind="change.failed", data=told | {"exit_code": failed.exit_code}))
         _save_evidence(boundaries, failed, save)
@@ -99,13 +100,13 @@ def _require_revision(work: Work) -> None:
         raise refused("another revision", now=now, planned=planned)
 
 
-def _scale_restored(work: Work, step: Step) -> str | None:
+def _scale_restored(work: Work, step: Step, error: BaseException) -> str | None:
     """Give what was stopped its replicas back where a step failed before the change.
 
     Returns:
         What to say of it; None where something may have been changed, which is then no time to start it.
     """
-    if step.kind not in _BEFORE_THE_CHANGE:
+    if step.kind not in _BEFORE_THE_CHANGE or isinstance(error, ChangeFailed):
         return None
     try:
         backup.start(work.boundaries, work.stopped)
@@ -165,6 +166,23 @@ def _back_up(work: Work, step: Step) -> None:
     wanted = [store for store in found.stores if store.name in step.data["databases"]]
     made = backup.back_up(boundaries, wanted)
     work.save("evidence/backup.json", made.model_dump_json(indent=1))
+
+
+def _restore(work: Work, _: Step) -> None:
+    boundaries = work.boundaries
+    place, found = backup.read(boundaries.parameters.recover.restore)
+    stored = boundaries.helm.status(boundaries.release)
+    listed = stores(boundaries, objects_of(stored.manifest) if stored else ())
+    backup.restore(boundaries, place, backup.pairs(listed, found))
+    work.stored = stored
+
+
+def _helm_rollback(work: Work, step: Step) -> None:
+    boundaries, revision = work.boundaries, step.data["revision"]
+    boundaries.helm.rollback(boundaries.release, revision, seconds=boundaries.parameters.policy.command_seconds)
+    work.stored = boundaries.helm.status(boundaries.release)
+    if work.stored is None or fingerprint(boundaries, work.stored) != work.plan.bindings["manifest"]:
+        raise refused("stored other", revision=work.stored.revision if work.stored else revision)
 
 
 def _start_writers(work: Work, _: Step) -> None:
@@ -255,12 +273,14 @@ def _await_absence(work: Work, _: Step) -> None:
 
 
 #: Steps after whose failure everything is as it was, once what was stopped is started again.
-_BEFORE_THE_CHANGE = ("stop-writers", "back-up")
+_BEFORE_THE_CHANGE = ("stop-writers", "back-up", "restore")
 _STEPS: dict[str, Callable[[Work, Step], None]] = {
     "create-namespace": _create_namespace,
     "take-lease": _take_lease,
     "stop-writers": _stop_writers,
     "back-up": _back_up,
+    "restore": _restore,
+    "helm-rollback": _helm_rollback,
     "create-secret": _create_secret,
     "helm-install": _helm_change,
     "helm-upgrade": _helm_change,

@@ -50,9 +50,9 @@ def losses_of(boundaries: Boundaries, new: Release, verb: str, old: Release | No
     """What an operation would destroy.
 
     Args:
-        old: What is there already: init containers that it has as well are nothing new.
+        old: What is there already: init containers that it has as well are nothing new. A hook runs every time.
     """
-    known = set(map(_deed, _carried(old, verb))) if old else set()
+    known = {_deed(each) for each in _carried(old, verb) if not each.runner.hook} if old else set()
     found = tuple(each for each in _carried(new, verb) if _deed(each) not in known)
     unseen = (each for each in runners((), hook_objects(new), verb) if only_in_image(each))
     hidden = ((each.name, str(each.container.get("image"))) for each in unseen)

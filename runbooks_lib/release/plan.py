@@ -19,8 +19,8 @@ from runbooks_lib.release.restoring import restoring_of
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
 
-_STUCK = "If no other helm is at work on it, remove it with 05_uninstall, which keeps the data, and install again"
-_BACK = "; an upgrade that was cut off can also be taken back by hand with `helm rollback`"
+#: What to do about a release whose last operation was cut off.
+STUCK = "07_recover explains how it was left and takes the way out that you approve, once no helm is at work on it any more."
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def plan_install(boundaries: Boundaries) -> Plan:
     require_no_release(boundaries)
     proposal = propose(boundaries, upgrade=False)
     namespace, shown = boundaries.namespace, boundaries.redactor.redact
-    changes = difference([], _all_objects(proposal.rendered), namespace=namespace, shown=shown)
+    changes = difference([], all_objects(proposal.rendered), namespace=namespace, shown=shown)
     steps = [*_preparation(boundaries, proposal), *_change_steps("helm-install", proposal)]
     impact = (
         f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} in namespace {namespace}: "
@@ -93,7 +93,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     proposal = propose(boundaries, upgrade=True)
     namespace, shown = boundaries.namespace, boundaries.redactor.redact
     passwords.learn(boundaries.redactor, stored)
-    changes = difference(_all_objects(stored), _all_objects(proposal.rendered), namespace=namespace, shown=shown)
+    changes = difference(all_objects(stored), all_objects(proposal.rendered), namespace=namespace, shown=shown)
     bindings = _bindings(boundaries, proposal, stored=stored)
     last = boundaries.helm.history(boundaries.release)[-1]
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
@@ -148,11 +148,11 @@ def plan_uninstall(boundaries: Boundaries) -> Plan:
     )
     names = {"objects": [change.name for change in removed]}
     steps = (
-        _lease_step(boundaries),
+        lease_step(boundaries),
         Step(kind="helm-uninstall", title=f"Remove the release and its {len(removed)} objects"),
         Step(kind="await-absence", title="Wait until they are gone", data=names),
     )
-    bindings = _conditions(boundaries) | {
+    bindings = conditions(boundaries) | {
         "revision": stored.revision,
         # Another installation of the same chart is another plan.
         "updated": stored.updated,
@@ -183,13 +183,8 @@ def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = Fals
     if stored is None:
         raise refused("no release", release=boundaries.release, namespace=boundaries.namespace, verb=verb)
     if stored.pending and not any_state:
-        raise refused("stuck", release=boundaries.release, told=state_of(boundaries, stored), stuck=stuck(stored))
+        raise refused("stuck", release=boundaries.release, told=state_of(boundaries, stored), stuck=STUCK)
     return stored
-
-
-def stuck(stored: Release) -> str:
-    """What to do about a release whose last operation was cut off."""
-    return f"{_STUCK}{_BACK if stored.status == 'pending-upgrade' else ''}."
 
 
 def state_of(boundaries: Boundaries, stored: Release) -> str:
@@ -203,10 +198,11 @@ def state_of(boundaries: Boundaries, stored: Release) -> str:
 
 def fingerprint(boundaries: Boundaries, release: Release) -> str:
     """A digest of all objects and hooks of a release in which every secret is replaced by its name."""
-    return digest_of(boundaries.redactor.redact_data(_all_objects(release)))
+    return digest_of(boundaries.redactor.redact_data(all_objects(release)))
 
 
-def _all_objects(release: Release) -> list[Json]:
+def all_objects(release: Release) -> list[Json]:
+    """What a release has, with what its hooks make."""
     return [*objects_of(release.manifest), *hook_objects(release)]
 
 
@@ -221,7 +217,7 @@ def _preparation(boundaries: Boundaries, proposal: Proposal, before: Iterable[St
     namespace = boundaries.namespace
     if boundaries.cluster.get("v1", "Namespace", namespace) is None:
         yield Step(kind="create-namespace", title=f"Create namespace {namespace}", data={"namespace": namespace})
-    yield _lease_step(boundaries)
+    yield lease_step(boundaries)
     yield from before
     for name in dict.fromkeys(made.name for made in proposal.generated):
         keys = [made.key for made in proposal.generated if made.name == name]
@@ -229,7 +225,8 @@ def _preparation(boundaries: Boundaries, proposal: Proposal, before: Iterable[St
         yield Step(kind="create-secret", title=title, data={"name": name, "keys": keys})
 
 
-def _lease_step(boundaries: Boundaries) -> Step:
+def lease_step(boundaries: Boundaries) -> Step:
+    """The first step of whatever changes a release that is there."""
     title = f"Hold the Lease {name_of(boundaries.release)}: no other run may change it now"
     return Step(kind="take-lease", title=title)
 
@@ -238,14 +235,21 @@ def _change_steps(
     kind: str, proposal: Proposal, *, forced: bool = False, after: tuple[Step, ...] = ()
 ) -> tuple[Step, ...]:
     verb = kind.removeprefix("helm-").capitalize()
-    names = [str(key_of(obj)) for obj in workloads(proposal.rendered.manifest)]
     how = {"flags": " --force-conflicts"} if forced else {}
     change = Step(kind=kind, title=f"{verb} {proposal.chart.name} {proposal.chart.version} with Helm", data=how)
-    title = f"Wait until {len(names)} workloads are rolled out"
-    return change, *after, Step(kind="await-rollout", title=title, data={"workloads": names})
+    return change, *after, rollout_step(proposal.rendered)
 
 
-def _conditions(boundaries: Boundaries) -> Json:
+def rollout_step(release: Release) -> Step:
+    """The last step: its workloads are really there."""
+    names = [str(key_of(obj)) for obj in workloads(release.manifest)]
+    return Step(
+        kind="await-rollout", title=f"Wait until {len(names)} workloads are rolled out", data={"workloads": names}
+    )
+
+
+def conditions(boundaries: Boundaries) -> Json:
+    """What every plan binds."""
     waivers = [waiver.model_dump(mode="json") for waiver in boundaries.parameters.waivers]
     return {"helm": boundaries.helm.version, "runbooks": runbooks_lib.__version__, "waivers": waivers}
 
@@ -253,7 +257,7 @@ def _conditions(boundaries: Boundaries) -> Json:
 def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | None) -> Json:
     chart = proposal.chart
     policy = boundaries.parameters.policy
-    return _conditions(boundaries) | {
+    return conditions(boundaries) | {
         "chart": {"name": chart.name, "version": chart.version, "digest": chart.digest, "source": chart.source},
         "values": digest_of(boundaries.redactor.redact_data(proposal.values)),
         "manifest": fingerprint(boundaries, proposal.rendered),

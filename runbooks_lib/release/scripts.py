@@ -15,11 +15,12 @@ _SHELLS = frozenset({"sh", "bash", "ash", "dash"})
 
 
 class Runner(NamedTuple):
-    """A container that an operation starts: of which object, and when."""
+    """A container that an operation starts: of which object, and when; ``hook``: every time, not only at its pod's start."""
 
     obj: Json
     container: Json
     when: str
+    hook: bool = False
 
     @property
     def name(self) -> str:
@@ -43,7 +44,8 @@ def runners(objects: Iterable[Json], hooks: Iterable[Json], verb: str) -> Iterat
         events = {word.strip() for word in annotation(obj, "helm.sh/hook").split(",")}
         if when := ", ".join(sorted(events & {f"pre-{verb}", f"post-{verb}"})):
             yield from (
-                Runner(obj, each, f"a hook ({when})") for each in _containers(obj, "initContainers", "containers")
+                Runner(obj, each, f"a hook ({when})", hook=True)
+                for each in _containers(obj, "initContainers", "containers")
             )
     for obj in objects:
         yield from (Runner(obj, each, "an init container") for each in _containers(obj, "initContainers"))

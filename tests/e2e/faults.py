@@ -20,9 +20,9 @@ from runbooks_lib.cluster import Cluster
 from runbooks_lib.records.folder import RUN_VARIABLE
 from runbooks_lib.results import Json, Plan
 from runbooks_lib.run import Run
-from runbooks_lib.stages import install, uninstall, upgrade
+from runbooks_lib.stages import install, recover, uninstall, upgrade
 
-STAGES = {"install": install, "upgrade": upgrade, "uninstall": uninstall}
+STAGES = {"install": install, "upgrade": upgrade, "uninstall": uninstall, "recover": recover}
 
 Found = TypeVar("Found")
 

@@ -16,7 +16,7 @@ from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import RunbookError, TargetRefused
 from runbooks_lib.records.notebook import read
 from runbooks_lib.results import Json, RunSummary
-from runbooks_lib.stages import uninstall, upgrade
+from runbooks_lib.stages import recover, uninstall, upgrade
 
 HELM = "failed: `helm {stage}` was killed (signal 9) before it was done."
 KERNEL = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
@@ -88,7 +88,7 @@ def test_what_is_stopped_in_a_change_is_told_ended_and_can_be_mended(
     assert refusal is not None
     assert left in refusal.summary
     assert by in refusal.summary
-    assert "05_uninstall" in refusal.next_step
+    assert "07_recover" in refusal.next_step
     assert (refused(scene, "upgrade") is None) == (state == "failed")
 
     # What they say to do works.
@@ -98,13 +98,16 @@ def test_what_is_stopped_in_a_change_is_told_ended_and_can_be_mended(
             scene.change("uninstall")
         scene.expire()
     with scene.opened():
-        if state == "pending-upgrade":
-            scene.helm("rollback", scene.release)
-            assert "is deployed" in looked(scene, "install")["observed"]
+        run, plan = scene.change("recover")
+        # A rollback is looked at as what it went back to.
+        wanted = scene.opens("install") if stage == "upgrade" else run
+        assert recover.confirm(wanted, plan).with_status("fail", "unknown") == ()
+        assert plan.impact[0].startswith(f"Revision {2 if stage == 'upgrade' else 1} is {state}")
+        history = scene.helm("list", "--all", "--short").split()
+        assert history == ([scene.release] if stage == "upgrade" else [])
         if stage == "upgrade":
+            assert "revision 3 is deployed" in looked(scene, "install")["observed"]
             assert not upgrade.confirm(scene.change("upgrade")[0]).with_status("fail", "unknown")
-        else:
-            assert uninstall.confirm(*scene.change("uninstall")).verdict == "pass"
     assert scene.lease() is None
 
 

@@ -16,7 +16,7 @@ from runs import Open
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed, CheckFailed
 from runbooks_lib.release.backup import Backup, programs
-from runbooks_lib.stages import install, upgrade
+from runbooks_lib.stages import install, recover, upgrade
 
 pytestmark = pytest.mark.xdist_group("upgrade-path")
 
@@ -93,9 +93,19 @@ def replicas(live: Live, *names: str) -> dict[str, int]:
     return {name: listed[name] for name in names}
 
 
-def foreseen(opened: Open, live: Live, version: str) -> list[str]:
+def restored(opened: Open, version: str, folder: Path) -> None:
+    """A backup put back, and looked at as 07 does."""
+    run = opened("recover", chart__version=version, recover__restore=str(folder), **AT_ONCE)
+    assert recover.look(run).verdict == "pass"
+    plan = recover.plan(run)
+    run.approve(plan.digest)
+    recover.apply(run, plan, run.approval(plan))
+    assert not recover.confirm(run, plan).with_status("fail", "unknown")
+
+
+def foreseen(opened: Open, live: Live, version: str, **overrides: Any) -> list[str]:
     """What a plan says of an upgrade, but for images, days and what a hook always makes."""
-    plan = upgrade.plan(opened("upgrade", chart__version=version, **AT_ONCE))
+    plan = upgrade.plan(opened("upgrade", chart__version=version, **AT_ONCE, **overrides))
     lines = (line.replace(live.release, "R") for line in plan.impact[1:])
     left_out = ("Image: ", "Hooks make these anew", "Accepted until")
     return [re.sub(r"made [-\d]+", "made D", line) for line in lines if not line.startswith(left_out)]
@@ -192,8 +202,25 @@ def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(
     assert "R-dataflow" in names(live, "Deployment")
     assert {"R-dataflow", "data-R-dataflow-0"} <= names(live, "PersistentVolumeClaim")
 
-    database.fill()
+    restored(opened, "2.2.1", manifest.parent)
+    assert database.count(*FILLED, "notes") == {**FILLED, "notes": 3}
+    # What was there is kept aside, and was emptied.
+    with live.postgresql() as connection:
+        found = [
+            row[0] for row in connection.execute("SELECT datname FROM pg_database WHERE datname LIKE '%_before_%'")
+        ]
+    assert sorted(name.partition("_before_")[0] for name in found) == ["csghub_dataflow", "csghub_label_studio"]
+    aside = next(name for name in found if name.startswith("csghub_dataflow"))
+    with live.postgresql(aside) as connection:
+        assert connection.execute("SELECT count(*) FROM job").fetchone() == (0,)
+    assert replicas(live, "dataflow", "label-studio") == {"dataflow": 1, "label-studio": 1}
+
+    # The restored one knows of no migration: the next upgrade would empty it again, and says so.
+    assert [line for line in foreseen(opened, live, "2.2.1", gateway__domain="other.example.com") if "DESTROYS" in line]
     upgraded(opened, "2.2.1", gateway__domain="other.example.com")
+    assert database.count() == EMPTIED
+    database.fill()
+    upgraded(opened, "2.2.1", gateway__domain="another.example.com")
     assert database.count() == FILLED
     assert "20260608 was applied before" in log_of_the_hook(live)
 

@@ -230,8 +230,8 @@ def mutation(notebook: Notebook) -> Problems:
 
 def probing(notebook: Notebook) -> Problems:
     """Exactly the cells that verify an installed release, which may write probes, are tagged so."""
-    cells = {"install": ["confirm"], "upgrade": ["confirm"], "verify": ["look"], "diagnose": ["look"]}.get(
-        notebook.stage, []
+    cells = {"verify": ["look"], "diagnose": ["look"], "uninstall": [], "prerequisites": [], "start_here": []}.get(
+        notebook.stage, ["confirm"]
     )
     if (tagged := [cell["id"] for cell in notebook.tagged("probes")]) != cells:
         yield f"has {tagged or 'no cell'} tagged probes, not {cells or 'none'}"

@@ -49,11 +49,17 @@ class Copy(Value):
 
 
 class Backup(Value):
-    """What one run has backed up; its file is ``backup.json`` beside the copies."""
+    """What one run has backed up; its file is ``backup.json`` beside the copies.
+
+    Attributes:
+        revision: The release's, and which chart that is: what works with the schema in these copies.
+    """
 
     run: str
     target: str
     made: str
+    revision: int
+    chart: str
     folder: str
     copies: tuple[Copy, ...]
 
@@ -70,7 +76,9 @@ def back_up(boundaries: Boundaries, wanted: list[Store]) -> Backup:
     folder.mkdir(parents=True, mode=0o700)
     try:
         copies = tuple(_copied(boundaries, each, folder, number) for number, each in enumerate(wanted))
-        made = Backup(run=mark, target=target, made=f"{now:%Y-%m-%dT%H:%M:%SZ}", folder=str(folder), copies=copies)
+        last = boundaries.helm.history(boundaries.release)[-1]
+        about = {"run": mark, "target": target, "made": f"{now:%Y-%m-%dT%H:%M:%SZ}", "folder": str(folder)}
+        made = Backup(**about, revision=last.revision, chart=last.chart, copies=copies)
         (folder / MANIFEST).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -103,7 +111,11 @@ def _copied(boundaries: Boundaries, store: Store, folder: Path, number: int) -> 
         argv = [f"--host={host}", f"--port={port}", f"--username={access.user or 'postgres'}"]
         argv += [f"--dbname={access.database}", f"--snapshot={moment.id}", f"--file={file}"]
         argv += ["--format=custom", "--no-password", f"--lock-wait-timeout={_LOCKS}s"]
-        _told("pg_dump", access, run([str(used.folder / "pg_dump"), *argv], timeout=settings.seconds, env=_env(access)))
+        told(
+            "pg_dump",
+            access,
+            run([str(used.folder / "pg_dump"), *argv], timeout=settings.seconds, env=environment(access)),
+        )
     file.chmod(0o600)
     _prove(store, file, moment, used, settings.seconds)
     return Copy(
@@ -112,7 +124,7 @@ def _copied(boundaries: Boundaries, store: Store, folder: Path, number: int) -> 
         port=access.port,
         file=file.name,
         size=file.stat().st_size,
-        digest=_digest(file),
+        digest=digest_of_file(file),
         server=moment.server.version,
         proved=used.version,
         contents=moment.contents,
@@ -125,30 +137,28 @@ def _prove(store: Store, file: Path, moment: rows.Snapshot, used: Programs, seco
         argv = [str(used.folder / "pg_restore"), f"--host={sockets}", "--username=postgres", "--dbname=postgres"]
         # Who owns what is for the server that has these users.
         argv += ["--no-owner", "--no-privileges", "--exit-on-error", str(file)]
-        _told("pg_restore", store.access, run(argv, timeout=seconds, env=scratch.environment()))
+        told("pg_restore", store.access, run(argv, timeout=seconds, env=scratch.environment()))
         with rows.snapshot((str(sockets), None), scratch.OWN, seconds=seconds) as restored:
-            found = {each.name: each for each in restored.contents}
-    for each in moment.contents:
-        if found.get(each.name) != each:
-            there = found[each.name].rows if each.name in found else "no"
-            raise refused("not proved", table=each.name, rows=each.rows, there=there, database=store.access.database)
+            rows.require_equal(moment.contents, restored.contents, store.access.database)
 
 
-def _env(access: Access) -> dict[str, str]:
-    """How libpq is told what must stand in no list of processes."""
+def environment(access: Access) -> dict[str, str]:
+    """The environment of PostgreSQL's programs: what must stand in no list of processes."""
     told = {"PGPASSWORD": access.password, "PGSSLMODE": access.sslmode, "PGGSSENCMODE": "disable"}
     told |= {"PGSSLROOTCERT": postgresql.trusted()} if access.sslmode.startswith("verify") else {}
     return scratch.environment(**{name: value for name, value in told.items() if value})
 
 
-def _told(program: str, access: Access, ended: Completed) -> None:
+def told(program: str, access: Access, ended: Completed) -> None:
+    """Raise CheckFailed where a program of PostgreSQL did not do its part."""
     if not ended.ok:
         late = f"not ended within {ended.seconds:.0f} s" if ended.timed_out else ""
         why = late or " ".join(ended.stderr.split())[-400:] or f"exit code {ended.returncode}"
         raise refused("not copied", program=program, database=access.database, why=why)
 
 
-def _digest(file: Path) -> str:
+def digest_of_file(file: Path) -> str:
+    """``sha256:…`` of a file of any size."""
     made = hashlib.sha256()
     with file.open("rb") as content:
         while chunk := content.read(_CHUNK):

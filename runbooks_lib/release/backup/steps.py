@@ -1,11 +1,13 @@
 """What a change that destroys data does besides: stop what writes, copy, prove; and start again what was stopped."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from runbooks_lib.release.backup.writers import KINDS
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.losses import Losses
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.stores import Store
 from runbooks_lib.results import Json, Step
 
 #: The check that a waiver names, so that the change goes on without a copy.
@@ -32,12 +34,18 @@ def around(boundaries: Boundaries, losses: Losses) -> Around:
     names = [store.name for store in losses.stores]
     title = f"Back up {', '.join(names)} to {settings.folder}, and prove it by restoring it into a server of its own"
     copying = Step(kind="back-up", title=title, data={"databases": names, "folder": settings.folder})
-    clients = sorted({key for store in losses.stores for key in store.clients if key.kind in KINDS})
-    if settings.writers == "keep" or not clients:
-        return Around((copying,))
+    stopped = stopping(losses.stores) if settings.writers == "stop" else Around()
+    return Around((*stopped.before, copying), stopped.after)
+
+
+def stopping(stores: Iterable[Store]) -> Around:
+    """The steps that stop what writes into some databases, and start it again; none where nobody is known to."""
+    clients = sorted({key for store in stores for key in store.clients if key.kind in KINDS})
+    if not clients:
+        return Around()
     told = ", ".join(map(str, clients))
     data: Json = {"workloads": [[key.kind, key.name] for key in clients]}
     data |= {"names": " ".join(f"{key.kind.lower()}/{key.name}" for key in clients)}
-    stopping = Step(kind="stop-writers", title=f"Stop what writes, until it is changed: scale {told} to 0", data=data)
-    starting = Step(kind="start-writers", title="Start again what the chart has not started", data=data)
-    return Around((stopping, copying), (starting,))
+    stop = Step(kind="stop-writers", title=f"Stop what writes, until it is changed: scale {told} to 0", data=data)
+    start = Step(kind="start-writers", title="Start again what the chart has not started", data=data)
+    return Around((stop,), (start,))

@@ -361,7 +361,7 @@ def test_how_the_release_is_and_which_run_has_left_it_so(world: Any, status: str
     world.stored("", info={"status": status})
     answer = finding(world, "release.state")
     assert (answer.status, answer.observed) == (expected, observed)
-    assert "05_uninstall" in answer.remedy
+    assert "07_recover" in answer.remedy
 
 
 def test_before_an_install_there_is_no_release(world: Any) -> None:

@@ -146,6 +146,8 @@ def test_every_step_that_a_plan_can_have_can_be_carried_out() -> None:
         "take-lease",
         "stop-writers",
         "back-up",
+        "restore",
+        "helm-rollback",
         "start-writers",
         "helm-uninstall",
         "await-absence",

@@ -182,6 +182,23 @@ def test_what_a_hook_destroys_names_its_database_and_what_was_there_before_is_no
     assert losses_of(world.boundaries, released(CLIENT), "upgrade", released(CLIENT)).stores == ()
 
 
+INIT = CLIENT.replace(
+    "      containers:",
+    "      initContainers: [{name: clean, image: any/tool:1, command: [psql, -c, DROP TABLE old]}]\n      containers:",
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hooks", "what"),
+    [(INIT, INIT, "", []), (CLIENT, INIT, "", ["old"]), (CLIENT, CLIENT, HOOK, ["a", "b", "c"])],
+)
+def test_a_hook_runs_again_though_it_was_there_before_and_an_init_container_does_nothing_new(
+    world: Any, old: str, new: str, hooks: str, what: list[str]
+) -> None:
+    found = losses_of(world.boundaries, released(new, hooks=hooks), "upgrade", released(old, hooks=hooks))
+    assert [each.what for each in found.found] == what
+
+
 def test_rows_are_told_by_table_and_what_could_not_be_counted_with_its_reason(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

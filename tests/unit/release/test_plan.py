@@ -93,7 +93,7 @@ def test_a_stuck_release_is_not_upgraded_but_can_be_removed(world: Any, status: 
     world.stored(manifest(), info={"status": status})
     with pytest.raises(TargetRefused, match=f"is {status} since 2026-11-22") as caught:
         plan_upgrade(world.boundaries)
-    assert "05_uninstall" in caught.value.next_step
+    assert "07_recover" in caught.value.next_step
     assert plan_uninstall(world.boundaries).steps
 
 
