@@ -22,7 +22,8 @@ from typing import Annotated, Any
 import typer
 
 from runbooks_lib.errors import Interrupted, RunbookError, UsageError, words
-from runbooks_lib.results import Event, Json, Plan, RunSummary, drawn, telling, unobserved
+from runbooks_lib.results import Event, Json, Plan, RunSummary, drawn, unobserved
+from runbooks_lib.telling import telling
 
 app = typer.Typer(
     name="runbooks",
@@ -69,7 +70,7 @@ def run(
 
     how: Json = {"approve": approve, "output_directory": output_directory, "observe": unobserved if as_json else hear}
     summary = headless.run_stage(stage, parameters_file, overrides=overrides or (), **how)
-    say(summary.model_dump_json(indent=2) if as_json else ending(summary, heard))
+    say(json.dumps(_content(summary), indent=2, ensure_ascii=False) if as_json else ending(summary, heard))
     raise typer.Exit(summary.exit_code)
 
 
@@ -159,6 +160,15 @@ def checks_list() -> None:
     from runbooks_lib.results import drawn
 
     say(drawn(rows("stage", "id", "check", "expected")))
+
+
+def _content(summary: RunSummary) -> Json:
+    """How a run ended, with every answer to its checks that is no pass."""
+    from runbooks_lib import records
+
+    events = records.read_events(Path(summary.folder))
+    answers = [event["data"] for event in events if event["kind"] == "check.answered"]
+    return summary.model_dump(mode="json") | {"findings": [one for one in answers if one["status"] != "pass"]}
 
 
 def plan_text(made: Plan) -> str:

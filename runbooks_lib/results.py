@@ -14,7 +14,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from runbooks_lib.errors import Outcome
-from runbooks_lib.tables import table
 
 Json = dict[str, Any]
 Status = Literal["pass", "warn", "fail", "unknown", "skip"]
@@ -44,27 +43,6 @@ class Event(Value):
 
 Observe = Callable[[Event], None]
 
-#: What a person is told of an event as it happens; kinds that are not here are for the journal only.
-_TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
-
-
-def telling(event: Event) -> str:
-    """The line for a person about an event; empty for those that are for the journal only."""
-    lines = _TOLD.get(event.kind, "").format_map(_Blanks(event.data)).split("\n")
-    indent = " " * 8 if event.kind == "check.answered" else ""  # below its title
-    told = f"\n{indent}".join(line for line in lines if line not in {"Next: ", "Evidence: "})
-    return "\n".join([*event.data.get("impact", ()), told]) if event.kind == "plan.made" else told
-
-
-class _Blanks(dict[str, Any]):
-    """Keys that an event lacks are blank: an older journal is told too."""
-
-    def __missing__(self, key: str) -> Any:
-        return _Blanks()
-
-    def __str__(self) -> str:
-        return ""
-
 
 def unobserved(event: Event) -> None:
     """An observer for callers that keep no journal."""
@@ -75,6 +53,9 @@ class Finding(Value):
 
     Attributes:
         id: Stable and dotted, for example ``kubernetes.version``; waivers and other notebooks name it.
+        title: The question, for people.
+        observed: What was seen, one thing a line.
+        expected: What should have been seen.
         why: Why it matters to the operator.
         remedy: What to do about it: a notebook, a command, or a line to paste.
         evidence: Where to see it with one's own eyes.

@@ -28,7 +28,8 @@ from runbooks_lib.release.approval import Given, approved
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.values import register
-from runbooks_lib.results import Approval, ChangeResult, Event, Json, Observe, Plan, Report, RunSummary, telling
+from runbooks_lib.results import Approval, ChangeResult, Event, Json, Observe, Plan, Report, RunSummary
+from runbooks_lib.telling import telling
 
 Overrides = Mapping[str, Any] | Iterable[str] | str
 

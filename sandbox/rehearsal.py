@@ -12,7 +12,8 @@ from pathlib import Path
 from textwrap import indent
 
 from runbooks_lib import headless, parameters, process
-from runbooks_lib.results import Event, RunSummary, telling
+from runbooks_lib.results import Event, RunSummary
+from runbooks_lib.telling import telling
 from sandbox import lifecycle
 from sandbox.interruption import at_once, checkpoint, interruptible, shielded
 from sandbox.state import State, folder_of, load

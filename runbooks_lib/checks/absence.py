@@ -1,6 +1,7 @@
 """Is the release gone, and is only what the plan named as staying left."""
 
 from runbooks_lib.checks.catalogue import Answer
+from runbooks_lib.cluster import Forbidden
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation
@@ -17,21 +18,39 @@ class Subject:
     Args:
         staying: ``Kind name`` of what an uninstall's plan named as staying; ``None`` when there is no such plan.
         passing: ``Kind name`` of what it named as removing itself later.
+        kinds: All kinds that the plan speaks of, which must be seen; of others it is told where they may not be.
     """
 
-    def __init__(self, boundaries: Boundaries, staying: tuple[str, ...] | None, passing: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        boundaries: Boundaries,
+        staying: tuple[str, ...] | None,
+        passing: tuple[str, ...] = (),
+        kinds: frozenset[str] = frozenset(),
+    ) -> None:
         self.boundaries = boundaries
         self.staying = staying
         self.passing = passing
+        self.kinds = kinds
+        self.unseen: list[str] = []
 
     @once
     def left(self) -> list[str]:
         """``Kind name`` of every object, of any kind, that carries the release's name."""
         cluster, namespace = self.boundaries.cluster, self.boundaries.namespace
-        listed = (each for each in cluster.resources() if "list" in each.verbs and "/" not in each.plural)
+        # What can't be created (componentstatuses) no release has.
+        listed = (
+            each for each in cluster.resources() if {"list", "create"} <= {*each.verbs} and "/" not in each.plural
+        )
 
         def of_kind(resource: Resource) -> list[str]:
-            found = cluster.list(resource.api_version, resource.kind, namespace if resource.namespaced else None)
+            try:
+                found = cluster.list(resource.api_version, resource.kind, namespace if resource.namespaced else None)
+            except Forbidden:
+                if resource.kind in self.kinds or not self.kinds:
+                    raise
+                self.unseen.append(resource.plural)
+                return []
             return [f"{resource.kind} {obj['metadata']['name']}" for obj in found if self._ours(obj)]
 
         found = at_once(of_kind, (each for each in listed if each.kind not in _DERIVED))
@@ -66,9 +85,12 @@ def objects(subject: Subject) -> Answer:
     if unexpected:
         return Answer("fail", f"left behind: {', '.join(unexpected)}")
     left = ", ".join(subject.left) or "nothing"
+    unseen = (
+        f"; not looked at, since this account may not: {', '.join(sorted(subject.unseen))}" if subject.unseen else ""
+    )
     if subject.staying is None and subject.left:
-        return Answer("warn", f"left, and no plan of an uninstall is known that names it: {left}")
-    return Answer("pass", f"left, as planned: {left}" if subject.left else "nothing is left")
+        return Answer("warn", f"left, and no plan of an uninstall is known that names it: {left}{unseen}")
+    return Answer("pass", f"{f'left, as planned: {left}' if subject.left else 'nothing is left'}{unseen}")
 
 
 def staying(subject: Subject) -> Answer:

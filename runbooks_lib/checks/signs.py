@@ -25,7 +25,8 @@ class Sign(NamedTuple):
 
     Attributes:
         kind: ``container``, ``exit``, ``init``, ``pod``, ``scheduling``, ``event``, ``log``, ``claim``, ``release``,
-            ``dropped``, or a check's id: alone where it failed, else with its status, ``nodes.room (warn)``.
+            ``dropped``, ``stale``, or a check's id: alone where it failed, else with its status, ``nodes.room (warn)``;
+            ``objects.as-stored (works)`` of a workload that is as it should be all the same.
         about: What it was seen of, ``Kind name``.
         text: In the words of who said it, secrets replaced.
     """
@@ -43,16 +44,23 @@ def signs_of(subject: Subject, findings: Iterable[Finding]) -> list[Sign]:
     redact, found = subject.boundaries.redactor.redact, list[Sign]()
     # A quota that is used up to the last keeps nothing from working while no pod is missing.
     unfelt = set() if _lacks_pods(subject) else {"namespace.quota"}
-    for finding in (each for each in findings if each.status in {"fail", "unknown", "warn"} and each.id not in unfelt):
+    listed = [each for each in findings if each.status in {"fail", "unknown", "warn"} and each.id not in unfelt]
+    works = _working(subject)
+    for finding in listed:
         kind = finding.id if finding.status == "fail" else f"{finding.id} ({finding.status})"
-        found += [Sign(kind, finding.title, line) for line in finding.observed.splitlines()[: finding.amiss or None]]
+        for line in finding.observed.splitlines()[: finding.amiss or None]:
+            whole = kind == "objects.as-stored" and line.partition(":")[0] in works
+            found.append(Sign(f"{kind} (works)" if whole else kind, finding.title, line))
     if subject.stored is not None:
         late = subject.stored.status != "deployed" or not all(
             it and progress_of(it).done for _, it in subject.live_workloads
         )
         # Pods that were evicted stay for people to see, long after others have taken their place.
         pods = [pod for pod in (*subject.pods, *_hook_pods(subject)) if late or not _failed(pod)]
-        for look in (_release(subject), _pods(pods), _claims(subject), _events(subject, pods), _logs(subject, pods)):
+        # On a release that works, nothing was lost that it needs.
+        amiss = late or any(each.status == "fail" and each.id != "objects.as-stored" for each in listed)
+        looks = [_release(subject), _dropped(subject) if amiss else (), _stale(subject, pods), _pods(pods)]
+        for look in (*looks, _claims(subject), _events(subject, pods), _logs(subject, pods)):
             try:
                 found += look
             except RunbookError as error:
@@ -66,13 +74,38 @@ def _release(subject: Subject) -> Iterator[Sign]:
         return
     number = f"revision {stored.revision}"
     yield Sign("release", number, state_of(boundaries, stored).removeprefix(f"{number} is "))
-    if stored.revision > 1:
+
+
+def _dropped(subject: Subject) -> Iterator[Sign]:
+    """The values that the revision before had."""
+    stored, boundaries = subject.stored, subject.boundaries
+    if stored is not None and stored.revision > 1:
         now = {path for path, _ in leaves(stored.values)}
         before = boundaries.helm.values(boundaries.release, stored.revision - 1)
         lost = [dotted(path) for path, value in leaves(before) if path not in now and value not in ({}, [])]
         yield from (
             Sign("dropped", f"revision {stored.revision}", f"{path} was set before and is no longer") for path in lost
         )
+
+
+def _working(subject: Subject) -> set[str]:
+    """``Kind name`` of the workloads that are as they should be."""
+    live = [it for _, it in subject.live_workloads if it] if subject.stored else []
+    return {str(key_of(it)) for it in live if progress_of(it).done}
+
+
+def _stale(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
+    """The pods that a StatefulSet does not replace by newer ones, since they were never ready."""
+    newest = {
+        str(key_of(it).name): (it.get("status") or {}).get("updateRevision") for _, it in subject.live_workloads if it
+    }
+    for pod in pods:
+        owners = pod["metadata"].get("ownerReferences") or ()
+        owner = next((one["name"] for one in owners if one.get("kind") == "StatefulSet"), "")
+        is_of = (pod["metadata"].get("labels") or {}).get("controller-revision-hash")
+        if newest.get(owner) not in {None, is_of} and not is_ready(pod):
+            name = pod["metadata"]["name"]
+            yield Sign("stale", f"Pod {name}", f"is not ready and of an older revision: kubectl delete pod {name}")
 
 
 def _lacks_pods(subject: Subject) -> bool:

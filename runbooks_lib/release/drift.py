@@ -105,11 +105,12 @@ def _own(obj: Json) -> Json:
 
 def _differing(stored: Any, live: Any, writers: list[_Writer], path: str, *, secret: bool) -> Iterator[Drift]:
     if isinstance(stored, dict) and isinstance(live, dict):
-        wanted = dict(stored)
-        wanted |= {key: [] for key in live if key not in stored and re.search(_TABLE["added"], f"{path}.{key}")}
-        for key, value in wanted.items():
-            inner = _inside(writers, f"f:{key}")
-            yield from _differing(value, live.get(key, _ABSENT), inner, f"{path}.{key}".lstrip("."), secret=secret)
+        for key in {**stored, **live}:
+            inner, at = _inside(writers, f"f:{key}"), f"{path}.{key}".lstrip(".")
+            if key in stored:
+                yield from _differing(stored[key], live.get(key, _ABSENT), inner, at, secret=secret)
+            elif re.search(_TABLE["added"], at):
+                yield from _added(live[key], inner, at)
     elif (
         isinstance(stored, list) and isinstance(live, list) and all(isinstance(each, dict) for each in (*stored, *live))
     ):
@@ -120,6 +121,15 @@ def _differing(stored: Any, live: Any, writers: list[_Writer], path: str, *, sec
         # Nobody may know yet what was typed by hand, so that the redactor could not.
         hidden = (secret and re.match(r"data(\.|$)", path)) or re.search(_TABLE["hidden"], " ".join((path, *values)))
         yield Drift(path, *(("", "") if hidden else values), last.manager, last.time)
+
+
+def _added(live: Any, writers: list[_Writer], path: str) -> Iterator[Drift]:
+    """What stands where the manifest has nothing at all, if somebody has put it there."""
+    if isinstance(live, list) and all(isinstance(each, dict) for each in live):
+        yield from _entries([], live, writers, path, secret=False)
+    elif _says(live) and any(writers):
+        last = max(writers, key=lambda each: each.time)
+        yield Drift(path, "", _text(live), last.manager, last.time, added=True)
 
 
 def _entries(

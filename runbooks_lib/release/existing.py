@@ -1,6 +1,7 @@
 """A parameters file of a release that somebody installed by hand: what Helm stored, as our keys, secrets as references."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import reduce
 from typing import Any, get_args
 
@@ -8,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
+from runbooks_lib.cluster import Forbidden
 from runbooks_lib.helm import Revision
 from runbooks_lib.parameters import Parameters, chart_values
 from runbooks_lib.parameters.documents import Path, at, leaves
@@ -27,6 +29,7 @@ _HEAD = """\
 # Every key is explained in parameters/builtin.yaml; what is left out here is left to the chart.
 # Check it: runbooks parameters check FILE; then: runbooks plan upgrade -p FILE, which should have nothing to do.
 """
+_NO_PIN = "# may not be read with these rights: ask for `kubectl get namespace kube-system -o jsonpath={.metadata.uid}`"
 _ENVIRONMENT = "# Helm keeps this password in clear. Export it where a runbook is started: "
 
 
@@ -44,18 +47,20 @@ def parameters_of(boundaries: Boundaries, *, repository: str) -> str:
     told, comments = _without_secrets(boundaries, stored.values)
     settings = boundaries.parameters.target
     target: Json = {"kubeconfig": settings.kubeconfig, "context": settings.context}
-    target |= {
-        "cluster_uid": boundaries.cluster.uid(),
-        "namespace": boundaries.namespace,
-        "release": boundaries.release,
-    }
-    base: Json = {"target": target, "chart": {"repository": repository, "name": name, "version": version}}
+    pin = ""
+    with suppress(Forbidden):
+        pin = boundaries.cluster.uid()
+    target |= {"cluster_uid": pin, "namespace": boundaries.namespace, "release": boundaries.release}
+    helm = boundaries.parameters.helm.model_dump(exclude_defaults=True)
+    base: Json = {"target": target, **({"helm": helm} if helm else {})}
+    base |= {"chart": {"repository": repository, "name": name, "version": version}}
     base |= {"gateway": {"domain": "example.com"}, "csghub": {"external_url": "https://csghub.example.com"}}
     base |= {"dataflow": {"postgresql": {"database": ""}}, "label_studio": {"postgresql": {"database": ""}}}
     typed = reduce(_adopted, _typed(told), base)
     typed["values"] = _rest(told, typed)
     head = _HEAD.format(release=stored.name, namespace=stored.namespace, revision=stored.revision, chart=last.chart)
     text = yaml.safe_dump(typed, sort_keys=False, allow_unicode=True, width=10_000)
+    text = text.replace("cluster_uid: ''\n", f"cluster_uid: ''  {_NO_PIN}\n")
     for reference, comment in comments.items():
         text = text.replace(f"from: {reference}\n", f"from: {reference}  {comment}\n")
     return f"{head}\n{text}"

@@ -198,7 +198,8 @@ def state_of(boundaries: Boundaries, stored: Release) -> str:
 
 def fingerprint(boundaries: Boundaries, release: Release) -> str:
     """A digest of all objects and hooks of a release in which every secret is replaced by its name."""
-    return digest_of(boundaries.redactor.redact_data(all_objects(release)))
+    # In one order: another Helm may store the same ones in another.
+    return digest_of(boundaries.redactor.redact_data(sorted(all_objects(release), key=key_of)))
 
 
 def all_objects(release: Release) -> list[Json]:
@@ -210,7 +211,9 @@ def _same(stored: Release, proposal: Proposal, bindings: Json) -> bool:
     if bindings["manifest"] != bindings["stored_manifest"]:
         return False
     # Compared as they are, not redacted: a changed password is a change.
-    return stored.values == proposal.values and stored.manifest == proposal.rendered.manifest
+    # And not as texts: another Helm writes the same objects in another way.
+    mine, theirs = ({key_of(obj): obj for obj in objects_of(each.manifest)} for each in (stored, proposal.rendered))
+    return stored.values == proposal.values and mine == theirs
 
 
 def _preparation(boundaries: Boundaries, proposal: Proposal, before: Iterable[Step] = ()) -> Iterable[Step]:

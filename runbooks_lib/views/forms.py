@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from runbooks_lib.results import Event, Plan, telling
+from runbooks_lib.results import Event, Plan
 from runbooks_lib.run import Run
+from runbooks_lib.telling import telling
 
 
 def ask(run: Run, plan: Plan) -> None:

@@ -34,6 +34,7 @@ from runbooks_lib.results import (
     drawn,
     worst,
 )
+from runbooks_lib.telling import telling
 
 #: All of Unicode but the halves of a pair, which no text from a file or a server can hold.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -279,6 +280,16 @@ def test_keys_that_yaml_made_numbers_of_stand_beside_texts(data: Any, text: str)
         ("plan.made", {"digest": "sha256:1", "impact": ["Installs it."]}, "Installs it.\nplan sha256:1"),
         ("run.ended", {"outcome": "done", "exit_code": 0, "summary": "ok"}, "done (exit code 0): ok"),
         ("check.answered", {"status": "fail", "title": "Pods", "observed": "none"}, "fail    Pods: none"),
+        (
+            "check.answered",
+            {"status": "pass", "title": "Pods", "observed": "one", "remedy": "Mend.", "evidence": "x"},
+            "pass    Pods: one",
+        ),
+        (
+            "check.answered",
+            {"status": "fail", "title": "Pods", "observed": "one\ntwo", "remedy": "Mend.", "evidence": "a\nb"},
+            "fail    Pods: one\n        two\n        Next: Mend.\n        Evidence:\n        a\n        b",
+        ),
         ("change.step", {"title": "Install"}, "step: Install"),
         ("change.failed", {"summary": "It broke."}, "FAILED"),
         ("error.raised", {"summary": "It broke.", "next_step": "Mend."}, "It broke.\nNext: Mend."),
@@ -296,7 +307,7 @@ def test_keys_that_yaml_made_numbers_of_stand_beside_texts(data: Any, text: str)
     ],
 )
 def test_an_event_is_one_line_for_a_person_or_none(kind: str, data: dict[str, Any], line: str) -> None:
-    assert results.telling(Event(kind=kind, data=data)) == line
+    assert telling(Event(kind=kind, data=data)) == line
 
 
 def test_an_observer_may_be_left_out() -> None:
