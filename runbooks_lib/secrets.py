@@ -77,19 +77,31 @@ def _typed(parsed: Reference, typed: dict[str, str] | None) -> str:
     return typed[parsed.text]
 
 
-def _from_file(path: Path) -> str:
+def read_small(path: Path) -> bytes:
+    """What is in a small file; raises UsageError: it can't be read, or is something else."""
     # A pipe would be waited for, by every later run too, and a device has no end.
     said = "" if path.is_file() or path.is_dir() or not path.exists() else "it is no regular file"
     try:
         if not said and path.stat().st_size > LARGEST:
             said = f"it is larger than {LARGEST >> 10} KiB"
-        value = "" if said else path.read_text(encoding="utf-8")
-        is_open = path.is_file() and path.stat().st_mode & stat.S_IROTH
-    except (OSError, UnicodeDecodeError) as error:
-        said = str(error.strerror) if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise refused("unreadable secret", path=path, said=said) from error
+        content = b"" if said else path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise refused("unreadable file", path=path, said=getattr(error, "strerror", None) or error) from error
     if said:
-        raise refused("unreadable secret", path=path, said=said)
-    if is_open:
+        raise refused("unreadable file", path=path, said=said)
+    return content
+
+
+def read_private(path: Path) -> bytes:
+    """The same of a file that nobody else may read."""
+    content = read_small(path)
+    if path.stat().st_mode & stat.S_IROTH:
         raise refused("open secret", path=path)
-    return value.removesuffix("\n").removesuffix("\r")
+    return content
+
+
+def _from_file(path: Path) -> str:
+    try:
+        return read_private(path).decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise refused("unreadable file", path=path, said="it is not text in UTF-8") from error

@@ -43,7 +43,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jinja2": ("runbooks_lib/portal",),
     "nbconvert": ("runbooks_lib/portal",),
     "typer": ("runbooks_lib/__main__", "sandbox/commands"),
-    "cryptography": ("runbooks_lib/probes/tls", "sandbox/certificates"),
+    "cryptography": ("runbooks_lib/probes/tls", "runbooks_lib/signing", "sandbox/certificates"),
     "platformdirs": ("sandbox/toolchain",),
     # Requests and listeners: the library has boundaries for both, the sandbox serves and knocks.
     "http": ("sandbox",),
