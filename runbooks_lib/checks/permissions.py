@@ -27,17 +27,23 @@ _ADVISORY = "only read for advice: the checks that need it are warnings without"
 
 
 class Need(NamedTuple):
-    """Some verbs on one kind of objects; ``namespace`` is where, None in all of them or for the whole cluster."""
+    """Some verbs on one kind of objects; ``namespace`` is where, None in all of them or for the whole cluster.
+
+    ``only`` is the name of the one object that is meant.
+    """
 
     resource: Resource
     namespace: str | None
     verbs: tuple[str, ...]
     advisory: bool = False
+    only: str = ""
 
     @property
     def name(self) -> str:
         """As permissions call it, with the place where that is not the kind's own."""
         name = f"{self.resource.plural}.{self.resource.group}".removesuffix(".")
+        if self.only:
+            return f"{name}/{self.only} in {self.namespace}"
         return f"{name} in all namespaces" if self.resource.namespaced and self.namespace is None else name
 
 
@@ -54,7 +60,7 @@ def permissions(subject: Subject) -> Answer:
         # One question answers for most accounts; verb by verb only where it is refused.
         if cluster.can_i("*", group, plural, where):
             return []
-        lacks = [verb for verb in need.verbs if not cluster.can_i(verb, group, plural, where)]
+        lacks = [verb for verb in need.verbs if not cluster.can_i(verb, group, plural, where, name=need.only)]
         if group == _RBAC and set(lacks) & set(_LENDING) and _lent(subject, need.resource.kind):
             lacks = [verb for verb in lacks if verb not in _LENDING]
         return [f"{'/'.join(lacks)} {need.name}{_LENDER if set(lacks) & set(_LENDING) else ''}"] if lacks else []
@@ -87,7 +93,7 @@ def _rendered(subject: Subject, kinds: Iterable[tuple[str, str]]) -> Iterator[Ne
 def _besides(subject: Subject) -> Iterator[Need]:
     """What is needed by the table."""
     csghub, own = subject.boundaries.parameters.csghub, subject.boundaries.namespace
-    places = {"": own, "all": None, "csghub": csghub.namespace}
+    places = {"": own, "all": None, "csghub": csghub.namespace, "kube-system": "kube-system"}
     for row in _BESIDES:
         where = row.get("where", "")
         resource = _resource(subject, row["version"], row["kind"])
@@ -96,14 +102,14 @@ def _besides(subject: Subject) -> Iterator[Need]:
         there = row["kind"] == "Namespace" and _is_there(subject)
         verbs = tuple(verb for verb in row["verbs"] if not (there and verb == "create"))
         place = places[where] if resource.namespaced else None
-        yield Need(resource, place, verbs, bool(row.get("advisory")))
+        yield Need(resource, place, verbs, bool(row.get("advisory")), row.get("name", ""))
 
 
 def _merged(needs: Iterable[Need]) -> list[Need]:
     """Each kind once a place, with all verbs."""
-    found: dict[tuple[str, str, str | None, bool], Need] = {}
+    found: dict[tuple[object, ...], Need] = {}
     for need in needs:
-        key = (need.resource.group, need.resource.plural, need.namespace, need.advisory)
+        key = (need.resource.group, need.resource.plural, need.namespace, need.advisory, need.only)
         verbs = (*found[key].verbs, *need.verbs) if key in found else need.verbs
         found[key] = need._replace(verbs=tuple(dict.fromkeys(verbs)))
     return list(found.values())
@@ -137,11 +143,11 @@ def _resource(subject: Subject, version: str, kind: str) -> Resource | None:
 
 def roles(needs: Iterable[Need], release: str) -> str:
     """The least Roles and ClusterRoles with these permissions, as YAML for ``kubectl apply -f -``; those for advice apart."""
-    documents: defaultdict[tuple[bool, str], defaultdict[tuple[str, tuple[str, ...]], list[str]]]
+    documents: defaultdict[tuple[bool, str], defaultdict[tuple[str, str, tuple[str, ...]], list[str]]]
     documents = defaultdict(lambda: defaultdict(list))
     for need in needs:
         rules = documents[need.advisory, need.namespace or ""]
-        rules[need.resource.group, need.verbs].append(need.resource.plural)
+        rules[need.resource.group, need.only, need.verbs].append(need.resource.plural)
     return yaml.safe_dump_all(
         (
             {
@@ -151,7 +157,8 @@ def roles(needs: Iterable[Need], release: str) -> str:
                 | ({"namespace": namespace} if namespace else {}),
                 "rules": [
                     {"apiGroups": [group], "resources": sorted(names), "verbs": list(verbs)}
-                    for (group, verbs), names in sorted(rules.items())
+                    | ({"resourceNames": [only]} if only else {})
+                    for (group, only, verbs), names in sorted(rules.items())
                 ],
             }
             for (advisory, namespace), rules in documents.items()

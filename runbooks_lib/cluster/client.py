@@ -80,14 +80,14 @@ class Cluster(AbstractContextManager["Cluster"]):
         except NotFound:
             return {}
 
-    def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None) -> bool:
-        """Whether we may do something to a resource (``pods``, ``pods/log``).
+    def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None, *, name: str = "") -> bool:
+        """Whether we may do something to a resource (``pods``, ``pods/log``), or to one object by its name.
 
         None as namespace: in all of them, or to a cluster-scoped resource.
         """
         resource, _, sub = plural.partition("/")
         asked = {"verb": verb, "group": group, "resource": resource, "namespace": namespace or ""}
-        asked |= {"subresource": sub} if sub else {}
+        asked |= ({"subresource": sub} if sub else {}) | ({"name": name} if name else {})
         spec = {"resourceAttributes": asked}
         return bool(self._review("authorization.k8s.io", "SelfSubjectAccessReview", spec).get("allowed"))
 

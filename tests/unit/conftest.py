@@ -15,7 +15,7 @@ import pytest
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.cluster import Conflict, NotFound
+from runbooks_lib.cluster import Conflict, Forbidden, NotFound
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.helm import Helm
 from runbooks_lib.parameters import Parameters
@@ -170,6 +170,8 @@ class DictCluster:
         return next(found, None)
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Json | None:
+        if ("get", name) in self.refused:
+            raise Forbidden("It may not be read.")
         resource = self.resource(api_version, kind)
         if resource is None:
             return None
@@ -217,8 +219,11 @@ class DictCluster:
         version = found["metadata"]["resourceVersion"]
         if body.get("metadata", {}).get("resourceVersion", version) != version:
             raise Conflict("Someone changed it.")
-        for part, content in body.items():
-            found.setdefault(part, {}).update(content)
+        # As over a network: who has read it before has what was there before.
+        self.objects.remove(found)
+        found = copy.deepcopy(found)
+        self.objects.append(found)
+        _merge(found, body)
         found["metadata"]["resourceVersion"] = str(int(version) + 1)
         return found
 
@@ -228,7 +233,7 @@ class DictCluster:
             self.objects.remove(found)
         return found is not None
 
-    def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None) -> bool:
+    def can_i(self, verb: str, group: str, plural: str, namespace: str | None = None, *, name: str = "") -> bool:
         self.asked.append((verb, plural))
         if verb == "*":
             return not any(what == plural for _, what in self.refused)
@@ -253,6 +258,17 @@ class DictCluster:
         yield from self.news.get(kind, [])
         # As a real one: it lasts its time, also when nothing more happens.
         threading.Event().wait(timeout)
+
+
+def _merge(found: Json, patch: Json) -> None:
+    """As RFC 7386 merges: ``None`` removes a key."""
+    for key, value in patch.items():
+        if value is None:
+            found.pop(key, None)
+        elif isinstance(value, dict):
+            _merge(found.setdefault(key, {}), value)
+        else:
+            found[key] = value
 
 
 class World:

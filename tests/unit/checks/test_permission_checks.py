@@ -17,7 +17,7 @@ def test_every_kind_and_verb_is_asked(world: Any, ask: Any) -> None:
     world.renders(f"{SECRET}---\n{DEPLOYMENT}")
     answer = ask("permissions")
     assert answer.status == "pass"
-    assert answer.observed == "25 kinds, all allowed"
+    assert answer.observed == "26 kinds, all allowed"
     assert {"secrets", "deployments", "namespaces", "pods/log", "endpointslices"} <= {
         kind for _, kind in world.cluster.asked
     }
@@ -38,7 +38,7 @@ def test_a_refused_permission_is_named(world: Any, ask: Any) -> None:
     world.cluster.refused = {("patch", "deployments"), ("delete", "secrets")}
     answer = ask("permissions")
     assert (answer.status, answer.observed) == ("fail", "not allowed: patch deployments.apps, delete secrets")
-    role, cluster_role, advice, advice_of_all = yaml.safe_load_all(answer.evidence)
+    role, cluster_role, policy, advice, advice_of_all = yaml.safe_load_all(answer.evidence)
     assert (role["kind"], role["metadata"]) == ("Role", {"name": "runbooks-dataflow", "namespace": "csghub"})
     verbs = ["get", "list", "create", "update", "patch", "delete"]
     assert {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs} in role["rules"]
@@ -49,6 +49,9 @@ def test_a_refused_permission_is_named(world: Any, ask: Any) -> None:
     assert {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["list"]} in cluster_role[
         "rules"
     ]
+    assert (policy["kind"], policy["metadata"]) == ("Role", {"name": "runbooks-dataflow", "namespace": "kube-system"})
+    only = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": ["runbooks-approval"]}
+    assert policy["rules"] == [only]
     assert (advice["kind"], advice["metadata"]["name"]) == ("Role", "runbooks-dataflow-advice")
     assert (advice_of_all["kind"], advice_of_all["metadata"]["name"]) == ("ClusterRole", "runbooks-dataflow-advice")
     listed = {"apiGroups": [""], "resources": ["nodes", "pods", "services"], "verbs": ["list"]}

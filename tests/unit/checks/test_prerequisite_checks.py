@@ -164,7 +164,7 @@ def test_a_chart_that_can_not_be_rendered_fails_with_helms_reason(world: Any) ->
 @pytest.mark.parametrize(
     ("ident", "said"),
     [
-        ("permissions", "24 kinds, all allowed; which others the chart uses is not known"),
+        ("permissions", "25 kinds, all allowed; which others the chart uses is not known"),
         ("storage.classes", "the chart could not be rendered"),
     ],
 )

@@ -377,4 +377,5 @@ def test_what_helm_leaves_changed_is_put_back_beside_it(world: Any, records: Rec
     plan, lease = Plan(stage="upgrade", target={}), Lease(world.boundaries, stage="upgrade")
     work = change.Work(world.boundaries, plan, lease, "", records)
     change._STEPS["put-back"](work, step)
+    (live,) = world.cluster.objects
     assert live["spec"] == {"hostnames": ["a.b"], "more": "stays"}
