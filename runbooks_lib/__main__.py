@@ -41,10 +41,15 @@ app.add_typer(records_app, name="records")
 app.add_typer(parameters_app, name="parameters")
 checks_app = typer.Typer(help="What is looked at.", no_args_is_help=True)
 app.add_typer(checks_app, name="checks")
+keys_app = typer.Typer(help="Keys of those who approve.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 File = Annotated[str, typer.Option("--parameters", "-p", help="Parameters file, relative to the project.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One key, for example chart.version=1.16.1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
+KeyFile = Annotated[str, typer.Argument(metavar="PATH", help="Where the private key goes.")]
+Name = Annotated[str, typer.Option(help="Who you are, as the cluster knows you; your user's name when left out.")]
+Passphrase = Annotated[str, typer.Option(help="env:NAME or file:PATH; asked for when left out.", show_default=False)]
 Output = Annotated[str, typer.Option("--output-directory", help="Where records go; records/ by default.")]
 
 
@@ -55,7 +60,7 @@ def run(
     ],
     parameters_file: File,
     overrides: Set = None,
-    approve: Annotated[str, typer.Option(help="The digest of the plan that you approve, sha256:…")] = "",
+    approve: Annotated[str, typer.Option(help="The plan's digest, sha256:…, or another person's approval file.")] = "",
     output_directory: Output = "",
     as_json: AsJson = False,
 ) -> None:
@@ -87,6 +92,34 @@ def plan(
     made = headless.preview(stage, parameters_file, overrides=overrides or ())
     content = made.model_dump(mode="json") | {"digest": made.digest}
     say(json.dumps(content, indent=2, ensure_ascii=False) if as_json else plan_text(made))
+
+
+@keys_app.command("new", epilog="Example: runbooks keys new ~/.config/approver.pem --name li.wei")
+def keys_new(path: KeyFile, name: Name = "", passphrase: Passphrase = "") -> None:
+    """Make an Ed25519 key, and print the line by which an administrator lists you as an approver."""
+    from runbooks_lib.release import approver
+
+    say(approver.make_key(path, name, passphrase))
+
+
+@app.command(epilog="Example: runbooks approve plan.json --key ~/.config/approver.pem --name li.wei")
+def approve(
+    file: Annotated[str, typer.Argument(help="plan.json of a record, or what `runbooks plan … --json` printed.")],
+    key: Annotated[str, typer.Option(help="Your private key.")],
+    lasts: Annotated[str, typer.Option("--for", help="How long it holds: 30m, 2h, 3d; at most 7d.")] = "2h",
+    out: Annotated[str, typer.Option(help="The file to write.")] = "approval.json",
+    name: Name = "",
+    passphrase: Passphrase = "",
+) -> None:
+    """Show a plan, and sign a yes to it with your key: your passphrase is the yes."""
+    from runbooks_lib.release import approver
+
+    made = approver.read_plan(file)
+    where = "{release} in namespace {namespace} of the cluster {cluster_uid}".format_map(made.target)
+    text = f"{plan_text(made)}\n{made.stage} of {where}; a yes holds for {lasts} and for one change."
+    # A value of a chart that moves the cursor could hide what stands beside it.
+    say("".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text))
+    say(approver.approve(made, key, name=name, passphrase=passphrase, lasts=lasts, out=out))
 
 
 @records_app.command("list")

@@ -1,8 +1,4 @@
-"""The values that stages return and the journal keeps: frozen, plain, with a JSON round trip.
-
-None holds a client, a path handle or a secret. ``rows()`` gives plain dictionaries; ``views`` makes the
-pandas frame of them.
-"""
+"""The values that stages return and the journal keeps: frozen plain data, a JSON round trip, no client and no secret."""
 
 import hashlib
 import json
@@ -186,11 +182,15 @@ class Plan(Value):
 
 
 class Approval(Value):
-    """A person's yes to one digest."""
+    """A person's yes to one digest; one by ``file`` also has the approver's key, a nonce, and the list's digest."""
 
     digest: str
     by: str
-    how: Literal["parameter", "button", "nothing to approve"]
+    how: Literal["parameter", "button", "file", "nothing to approve"]
+    fingerprint: str = ""
+    approvers: str = ""
+    nonce: str = ""
+    expires: str = ""
 
 
 class ChangeResult(Value):

@@ -79,7 +79,7 @@ class Run:
             stage: The stage's name, for example ``install``.
             parameters_file: Relative to the project's root.
             overrides: Single keys, ``{"chart.version": "1.16.1"}`` or ``["chart.version=1.16.1"]``.
-            approve: The digest of the plan that is approved, ``sha256:…``.
+            approve: The digest of the plan that is approved, ``sha256:…``; or the path of another person's approval file.
             output_directory: Where records go; ``records/`` in the project's root when empty.
             record: A preview (``runbooks plan``) changes nothing and leaves none.
 
@@ -252,7 +252,7 @@ class Run:
 
     def approval(self, plan: Plan) -> Approval:
         """The approval of exactly this plan; see :func:`runbooks_lib.release.approval.approved`."""
-        return approved(plan, self._given, self.observe)
+        return approved(self.boundaries, plan, self._given, awaited=self.interactive)
 
     def carry_out(self, plan: Plan, approval: Approval, replan: Callable[[], Plan]) -> ChangeResult:
         """Carry out an approved plan; see :func:`runbooks_lib.release.change.carry_out`.

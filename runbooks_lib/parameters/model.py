@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, model_val
 from runbooks_lib.parameters import services
 from runbooks_lib.parameters.section import (
     Day,
+    Digest,
     Domain,
     Folder,
     Name,
@@ -129,10 +130,26 @@ class Gateway(Section):
     tls: Tls = Tls()
 
 
+class Approvers(Section):
+    """Where the public keys of those who approve stand: `configmap` and its `namespace`, or `file` and its `digest`."""
+
+    configmap: ObjectName = ""
+    namespace: Name = "kube-system"
+    file: str = ""
+    digest: Digest = ""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Approvers:
+        if bool(self.configmap) == bool(self.file) or bool(self.file) != bool(self.digest):
+            raise ValueError("need one place: configmap, or file and its digest")
+        return self
+
+
 class Policy(Section):
     """Who must agree, and how long things may take."""
 
-    approval: Literal["operator"] = "operator"
+    approval: Literal["operator", "two-person"] = "operator"
+    approvers: Approvers | None = None
     rollout_seconds: int = Field(default=900, gt=0, le=86_400)
     command_seconds: int = Field(default=300, gt=0, le=86_400)
     take_over: str = ""

@@ -126,6 +126,7 @@ Version = Annotated[
 Database = Annotated[
     str, _matching("|[A-Za-z_][A-Za-z0-9_-]{0,62}", "must be a database's name: letters, digits, _ and -, at most 63")
 ]
+Digest = Annotated[str, _matching("|sha256:[0-9a-f]{64}", "must be a digest: sha256: and 64 hexadecimal digits")]
 #: A day that somebody has written down.
 Day = Annotated[str, _matching(r"\d{4}-\d\d-\d\d", "must be a day, such as 2026-12-31"), AfterValidator(_day)]
 #: What somebody has said, and not a space.

@@ -5,30 +5,70 @@ import platform
 from collections.abc import Iterator
 from typing import Literal
 
+from runbooks_lib.errors import ApprovalError
+from runbooks_lib.parameters import resolve_path
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.policy import Rule, rule_of
 from runbooks_lib.release.refusals import refused
-from runbooks_lib.results import Approval, Event, Observe, Plan
+from runbooks_lib.release.signed import verified
+from runbooks_lib.results import Approval, Event, Json, Plan
 
-#: How somebody said yes, and to which digest.
+#: How somebody said yes, and to which digest; or the path of another person's approval file.
 Given = tuple[Literal["parameter", "button"], str]
 
 
-def approved(plan: Plan, given: Given | None, observe: Observe) -> Approval:
+def approved(boundaries: Boundaries, plan: Plan, given: Given | None, *, awaited: bool = False) -> Approval:
     """The approval of a plan; a plan without steps needs none.
 
-    Raises ApprovalError: Nobody approved it, or another one was approved; nothing was changed.
+    Args:
+        awaited: Nothing need be given where two persons are needed: the file is looked for at :func:`place_of`.
+
+    Raises ApprovalError: Nobody who may has approved it, or another one was approved; nothing was changed.
     """
-    by = f"{getpass.getuser()}@{platform.node()}"
     if plan.empty:
-        return Approval(digest=plan.digest, by=by, how="nothing to approve")
+        return Approval(digest=plan.digest, by=_here(), how="nothing to approve")
+    more: Json = {}
+    try:
+        if (rule := rule_of(boundaries)).approvers:
+            made, more = _by_another(boundaries, plan, given[1] if given else place_of(plan) if awaited else "", rule)
+        else:
+            made = _by_operator(plan, given)
+    except ApprovalError:
+        told = {"digest": plan.digest} | ({"given": given[1]} if given else {})
+        boundaries.observe(Event(kind="approval.missing", data=told))
+        raise
+    boundaries.observe(Event(kind="approval.given", data=made.model_dump(mode="json", exclude_defaults=True) | more))
+    return made
+
+
+def place_of(plan: Plan) -> str:
+    """Where the approval file of a plan is looked for in JupyterLab."""
+    return f"approvals/{plan.digest[7:23]}.json"
+
+
+def _by_operator(plan: Plan, given: Given | None) -> Approval:
     if given is None:
-        observe(Event(kind="approval.missing", data={"digest": plan.digest}))
         raise refused("not approved", digest=plan.digest)
     how, digest = given
     if digest != plan.digest:
-        observe(Event(kind="approval.missing", data={"digest": plan.digest, "given": digest}))
         raise refused("another approved", given=digest, digest=plan.digest)
-    observe(Event(kind="approval.given", data={"digest": digest, "by": by, "how": how}))
-    return Approval(digest=digest, by=by, how=how)
+    return Approval(digest=digest, by=_here(), how=how)
+
+
+def _by_another(boundaries: Boundaries, plan: Plan, path: str, rule: Rule) -> tuple[Approval, Json]:
+    """The approval that a file holds, and what the journal keeps besides: the file itself, for who checks it later."""
+    if not path or path.startswith("sha256:"):
+        raise refused("another must", digest=plan.digest, source=rule.source, names=rule.names)
+    said, envelope = verified(boundaries, plan, resolve_path(path), rule)
+    if rule.namespace and boundaries.cluster.can_i("update", "", "configmaps", rule.namespace):
+        boundaries.observe(Event(kind="approval.editable", data={"source": rule.source}))
+    signed: Json = {"fingerprint": said.fingerprint, "nonce": said.nonce, "expires": f"{said.expires:%FT%TZ}"}
+    made = Approval(digest=said.digest, by=said.approver, how="file", approvers=rule.digest, **signed)
+    return made, {"source": rule.source, "envelope": envelope}
+
+
+def _here() -> str:
+    return f"{getpass.getuser()}@{platform.node()}"
 
 
 def differing(before: Plan, now: Plan) -> str:

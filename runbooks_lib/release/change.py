@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runbooks_lib.errors import ChangeFailed, Interrupted, OutcomeUnknown, RunbookError, TargetRefused, words
+from runbooks_lib import errors
+from runbooks_lib.errors import ChangeFailed, Interrupted, OutcomeUnknown, RunbookError, words
 from runbooks_lib.helm import Release
 from runbooks_lib.release import backup, passwords
 from runbooks_lib.release.approval import differing
@@ -54,7 +55,7 @@ def carry_out(
         save: Writes one file of evidence into the record.
 
     Raises:
-        ApprovalError: The plan made now is not the approved one; nothing was changed.
+        ApprovalError: The plan made now is not the approved one, or the approval was used before; nothing was changed.
         ChangeFailed: A step failed; the evidence is saved.
         OutcomeUnknown: It is not known how a step ended; the evidence is saved.
     """
@@ -64,7 +65,7 @@ def carry_out(
     if plan.empty:
         return ChangeResult(stage=plan.stage, plan_digest=plan.digest)
     started = time.monotonic()
-    lease = Lease(boundaries, stage=plan.stage)
+    lease = Lease(boundaries, stage=plan.stage, approval=approval)
     lease.require_free()
     work = Work(boundaries, plan, lease, f"{boundaries.note} plan {plan.digest}", save)
     done: list[str] = []
@@ -77,7 +78,10 @@ def carry_out(
             _STEPS[step.kind](work, step)
             done.append(step.title)
     except BaseException as error:
-        if isinstance(error, TargetRefused) and plan.steps[len(done)].kind == "take-lease":
+        if (
+            isinstance(error, errors.TargetRefused | errors.ApprovalError)
+            and plan.steps[len(done)].kind == "take-lease"
+        ):
             boundaries.observe(Event(kind="change.refused", data={"summary": error.summary}))
             raise
         failed = _failure(error, plan, len(done), scale=_scale_restored(work, plan.steps[len(done)], error))

@@ -13,22 +13,28 @@ from runbooks_lib.records.folder import RUN_VARIABLE
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import annotation
 from runbooks_lib.release.refusals import refused
-from runbooks_lib.results import Event, Json
+from runbooks_lib.results import Approval, Event, Json
 
 #: Seconds after the last renewal from which a Lease no longer holds, and between two renewals.
 SECONDS, RENEWAL = 30, 8.0
 
 _API = "coordination.k8s.io/v1"
 _MARK = "runbooks/"
+#: Before the nonce of an approval that was used; its value says how long that could be used again.
+_USED = f"{_MARK}used-"
 
 
 class Lease:
-    """The Lease of one release; the holder's process is kept in its annotations, to tell whether it is gone."""
+    """The Lease of one release; the holder's process is kept in its annotations, to tell whether it is gone.
 
-    def __init__(self, boundaries: Boundaries, *, stage: str) -> None:
+    So is what each signed approval may be used for once only; while there is such a one, the Lease stays, held by nobody.
+    """
+
+    def __init__(self, boundaries: Boundaries, *, stage: str, approval: Approval | None = None) -> None:
         self._boundaries = boundaries
         self._where = ("Lease", name_of(boundaries.release), boundaries.namespace)
         self._stage = stage
+        self._use = {f"{_USED}{approval.nonce}": approval.expires} if approval and approval.nonce else {}
         self._ended = threading.Event()
         self._holder = ""
         self.lost = False
@@ -36,12 +42,18 @@ class Lease:
     def require_free(self) -> Json | None:
         """The Lease of a former owner that may be taken over; None where there is none.
 
-        Raises TargetRefused: Somebody holds it, or may still hold it.
+        Raises:
+            TargetRefused: Somebody holds it, or may still hold it.
+            ApprovalError: The approval was used before.
         """
         found = self._boundaries.cluster.get(_API, *self._where)
         if found is None:
             return None
+        if self._use.keys() & _annotations(found).keys():
+            raise refused("used before")
         spec = found.get("spec") or {}
+        if not spec.get("holderIdentity"):
+            return found
         run = annotation(found, f"{_MARK}run") or str(spec.get("holderIdentity") or "somebody")
         who = f"{spec.get('holderIdentity', 'somebody')} since {spec.get('acquireTime', 'an unknown time')}"
         renewed = _time(spec.get("renewTime"))
@@ -68,7 +80,7 @@ class Lease:
         self._holder = f"run {run} of {self._stage} by {getpass.getuser()}@{told['host']} (process {told['pid']})"
         spec: Json = {"holderIdentity": self._holder, "leaseDurationSeconds": SECONDS}
         spec |= dict.fromkeys(("acquireTime", "renewTime"), _now())
-        metadata: Json = {"annotations": {f"{_MARK}{key}": str(value) for key, value in told.items()}}
+        metadata: Json = {"annotations": {f"{_MARK}{key}": str(value) for key, value in told.items()} | self._use}
         try:
             if former is None:
                 metadata |= {"name": name, "namespace": namespace}
@@ -76,18 +88,29 @@ class Lease:
             else:
                 metadata["resourceVersion"] = former["metadata"]["resourceVersion"]
                 cluster.patch(_API, kind, name, {"metadata": metadata, "spec": spec}, namespace)
-                self._boundaries.observe(Event(kind="lease.taken-over", data={"from": former["spec"]}))
+                if former["spec"].get("holderIdentity"):
+                    self._boundaries.observe(Event(kind="lease.taken-over", data={"from": former["spec"]}))
         except Conflict as error:
             raise refused("faster", release=self._boundaries.release) from error
         threading.Thread(target=self._renew, name="lease", daemon=True).start()
 
     def give_back(self) -> None:
-        """Remove it, if it is ours; where that fails it expires by itself."""
+        """Remove it, or leave it to nobody for the approvals that were used, if it is ours; else it expires by itself."""
         self._ended.set()
+        cluster, (kind, name, namespace) = self._boundaries.cluster, self._where
         with suppress(RunbookError):
             # Perhaps it was taken over since it was renewed last.
-            if self._holder and self._is_ours(self._boundaries.cluster.get(_API, *self._where)):
-                self._boundaries.cluster.delete(_API, *self._where)
+            found = cluster.get(_API, *self._where) if self._holder else None
+            if found is None or not self._is_ours(found):
+                return
+            told = _annotations(found)
+            used = {key: until for key, until in told.items() if key.startswith(_USED) and until > _now()}
+            if not used:
+                cluster.delete(_API, *self._where)
+                return
+            version, free = found["metadata"]["resourceVersion"], dict.fromkeys(("holderIdentity", "renewTime"))
+            kept = {"annotations": {**dict.fromkeys(told), **used}, "resourceVersion": version}
+            cluster.patch(_API, kind, name, {"metadata": kept, "spec": free}, namespace)
 
     def _is_ours(self, found: Json | None) -> bool:
         return found is not None and found["spec"].get("holderIdentity") == self._holder
@@ -110,9 +133,13 @@ def name_of(release: str) -> str:
     return f"runbooks-{release}"
 
 
+def _annotations(found: Json) -> dict[str, str]:
+    return found["metadata"].get("annotations") or {}
+
+
 def _gone(found: Json) -> bool:
     """Whether the owner has ended for sure."""
-    told = (found["metadata"].get("annotations") or {}).items()
+    told = _annotations(found).items()
     return process.proved_gone({key.removeprefix(_MARK): value for key, value in told if key.startswith(_MARK)})
 
 

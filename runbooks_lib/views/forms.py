@@ -4,19 +4,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from runbooks_lib.release.approval import place_of
+from runbooks_lib.release.policy import rule_of
 from runbooks_lib.results import Event, Plan
 from runbooks_lib.run import Run
 from runbooks_lib.telling import telling
+
+_ANOTHER = """Another person must approve this plan ({names}; by {source}).
+1. Give {folder}/plan.json to one of them.
+2. They read it and run: runbooks approve plan.json --key KEY --out approval.json
+3. Put their file at {place} in the project's folder, then run the next cell (in a pipeline: approve=FILE)."""
 
 
 def ask(run: Run, plan: Plan) -> None:
     """Show what is to be approved, and a button where somebody can press it.
 
     The button is bound to this plan's digest: a plan made later needs a yes of its own. Nothing happens when
-    it is pressed but that the next cell may be run; a cell that waited for it would keep it from working.
+    it is pressed but that the next cell may be run; a cell that waited for it would keep it from working. Where
+    another person must approve there is no button: a file takes its place.
     """
     if plan.empty:
         print("There is nothing to approve: nothing would be changed.")
+    elif (rule := rule_of(run.boundaries)).approvers:
+        print(_ANOTHER.format(names=rule.names, source=rule.source, folder=run.folder, place=place_of(plan)))
     elif run.is_approved(plan):
         print(f"Approved already: {plan.digest}")
     elif run.interactive:

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -338,6 +339,28 @@ def test_a_command_whose_libraries_are_missing_says_how_to_install_them(
 
 
 # ---- what is printed
+
+
+def test_a_person_sees_all_of_a_plan_before_they_sign_it(
+    runbooks: Runbooks, home: Path, environment: dict[str, str]
+) -> None:
+    environment["PASSPHRASE"] = token_hex()
+    who = ("--name", "li.wei", "--passphrase", "env:PASSPHRASE")
+    line = runbooks("keys", "new", "key.pem", *who)
+    assert line.stdout.startswith("ssh-ed25519 "), line.stderr
+    target = {"cluster_uid": "u", "namespace": "csghub", "release": "dataflow"}
+    made = Plan(stage="install", target=target, steps=(Step(kind="a", title="First"),), impact=("Bad\x1b[1A\x1b[2K.",))
+    (home / "plan.json").write_text(json.dumps(made.model_dump(mode="json") | {"digest": made.digest}))
+    ended = runbooks("approve", "plan.json", "--key", "key.pem", *who, "--for", "30m")
+    assert ended.returncode == 0, ended.stderr
+    assert "\x1b" not in ended.stdout
+    shown, digest, target_shown, last = ended.stdout.split("\n", 1)[1].splitlines()
+    assert (shown, digest) == ("  1. First", f"digest: {made.digest}")
+    assert target_shown.startswith("install of dataflow in namespace csghub of the cluster u; a yes holds for 30m")
+    assert last.startswith("Approved by li.wei (SHA256:")
+    assert json.loads((home / "approval.json").read_text())["payloadType"].startswith("application/vnd.dataflow")
+    again = runbooks("approve", "plan.json", "--key", "key.pem", *who)
+    assert (again.returncode, "was not written: File exists" in again.stderr) == (2, True)
 
 
 def test_a_plan_ends_with_the_digest_to_approve() -> None:

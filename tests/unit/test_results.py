@@ -74,7 +74,13 @@ VALUES = st.one_of(
     FINDINGS,
     REPORTS,
     PLANS,
-    st.builds(Approval, digest=TEXT, by=TEXT, how=st.sampled_from(["parameter", "button", "nothing to approve"])),
+    st.builds(
+        Approval,
+        digest=TEXT,
+        by=TEXT,
+        how=st.sampled_from(["parameter", "button", "file", "nothing to approve"]),
+        nonce=TEXT,
+    ),
     st.builds(
         ChangeResult, stage=TEXT, plan_digest=TEXT, done=TEXTS, revision=st.none() | st.integers(1, 99), seconds=SECONDS
     ),
