@@ -3,6 +3,7 @@
 import getpass
 import platform
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Literal
 
 from runbooks_lib.errors import ApprovalError
@@ -62,7 +63,8 @@ def _by_another(boundaries: Boundaries, plan: Plan, path: str, rule: Rule) -> tu
     said, envelope = verified(boundaries, plan, resolve_path(path), rule)
     if rule.namespace and boundaries.cluster.can_i("update", "", "configmaps", rule.namespace):
         boundaries.observe(Event(kind="approval.editable", data={"source": rule.source}))
-    signed: Json = {"fingerprint": said.fingerprint, "nonce": said.nonce, "expires": f"{said.expires:%FT%TZ}"}
+    expires = f"{said.expires.astimezone(UTC):%FT%TZ}"
+    signed: Json = {"fingerprint": said.fingerprint, "nonce": said.nonce, "expires": expires}
     made = Approval(digest=said.digest, by=said.approver, how="file", approvers=rule.digest, **signed)
     return made, {"source": rule.source, "envelope": envelope}
 

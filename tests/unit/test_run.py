@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from secrets import token_bytes
 from typing import Any
 
 import pytest
 
-from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError
+from runbooks_lib.errors import ApprovalError, CheckFailed, OutcomeUnknown, RunbookError
 from runbooks_lib.parameters import Parameters
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.results import Finding, Report
+from runbooks_lib.results import Finding, Plan, Report, Step
 from runbooks_lib.run import Run
+from runbooks_lib.signing import Person
 
 REFUSED = Finding(
     id="a",
@@ -78,3 +81,22 @@ def test_the_evidence_told_is_that_of_the_finding_whose_remedy_comes_first(run: 
 
 def test_a_good_report_lets_a_run_go_on(run: Run) -> None:
     run.require(Report(stage="verify", title="R", findings=(GOOD,)))
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_another_persons_file_is_looked_for_where_a_person_sits(
+    world: Any, run: Run, monkeypatch: pytest.MonkeyPatch, interactive: bool
+) -> None:
+    """A pipeline names it: without `approve` nothing is changed there."""
+    metadata = {"name": "runbooks-approval", "namespace": "kube-system"}
+    line = Person("li.wei", token_bytes(32)).line
+    world.cluster.add({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"approvers": line}})
+    run._boundaries = world.boundaries
+    if interactive:
+        monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    else:
+        monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    plan = Plan(stage="install", target={}, steps=(Step(kind="a", title="First"),))
+    said = f"approvals/{plan.digest[7:23]}.json can't be read" if interactive else "needs the signed approval"
+    with pytest.raises(ApprovalError, match=said):
+        run.approval(plan)

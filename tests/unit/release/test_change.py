@@ -348,6 +348,32 @@ def test_a_run_that_comes_second_by_a_moment_has_changed_nothing(
     assert [kind for kind in world.kinds() if kind.startswith("change.")][-1] == "change.refused"
 
 
+@pytest.mark.parametrize("seen_late", [False, True], ids=["seen at once", "seen as the Lease is taken"])
+def test_a_signed_approval_changes_something_once(
+    world: Any, records: Records, monkeypatch: pytest.MonkeyPatch, seen_late: bool
+) -> None:
+    world.stored(manifest())
+    plan = plan_uninstall(world.boundaries)
+    signed = approved(plan).model_copy(update={"nonce": "0" * 32, "expires": "9999-12-31T00:00:00Z"})
+
+    def carry() -> ChangeResult:
+        return carry_out(world.boundaries, plan, signed, replan=lambda: plan, save=records)
+
+    assert carry().changed
+    calls, files = len(world.program.calls), dict(records.files)
+    if seen_late:
+        # As for a run that looked a moment before the other one took it.
+        looks = [lambda _: None, Lease.require_free]
+        monkeypatch.setattr(Lease, "require_free", lambda lease: looks.pop(0)(lease))
+    with pytest.raises(ApprovalError, match="This approval was used before") as caught:
+        carry()
+    assert caught.value.exit_code == 4
+    assert not any("uninstall" in call.argv for call in world.program.calls[calls:])
+    assert records.files == files, "no evidence of a change that was not begun"
+    last = [kind for kind in world.kinds() if kind.startswith("change.")][-1]
+    assert last == ("change.refused" if seen_late else "change.ended")
+
+
 def test_a_helm_by_hand_between_plan_and_change_is_noticed(world: Any, records: Records) -> None:
     world.stored(manifest())
     plan = plan_uninstall(world.boundaries)

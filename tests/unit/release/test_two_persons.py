@@ -6,7 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,14 @@ def test_the_file_of_a_listed_person_approves_and_the_journal_holds_it(world: An
     assert last.data["envelope"] == envelope
     assert Redactor().redact_data(last.data) == last.data, "nothing of it looks like a secret"
     assert Approval.model_validate_json(made.model_dump_json()) == made
+
+
+@pytest.mark.usefixtures("two_persons")
+def test_the_end_of_an_approval_is_kept_in_one_time_zone(li: Approver, given: Any) -> None:
+    """The Lease compares such texts."""
+    end = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
+    made = given(li.says(expires=end.astimezone(timezone(timedelta(hours=8))).isoformat()))
+    assert made.expires == end.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.mark.usefixtures("two_persons")
