@@ -66,7 +66,7 @@ def verified(boundaries: Boundaries, plan: Plan, path: Path, rule: Rule) -> tupl
     }
     if case := next((case for case, is_so in wrong.items() if is_so), ""):
         told = said.model_dump(mode="json") | {"plan": plan.digest, "listed": by.name, "now": f"{now:%FT%TZ}"}
-        raise refused(case, path=path, **told)
+        raise refused(case, path=path, **told | {"target": ", ".join(map(str, said.target.values()))})
     return said, envelope.decode()
 
 

@@ -145,9 +145,12 @@ REFUSED: dict[str, tuple[Callable[[Approver], str], str]] = {
     "another plan": (lambda li: li.signs(OTHER), f"approves another plan .{OTHER.digest}. than"),
     "another target": (
         lambda li: li.says(target={"release": "other"}),
-        "another target or stage than this: install of",
+        "another target or stage than this: install in other[.]",
     ),
-    "another stage": (lambda li: li.says(stage="uninstall"), "another target or stage than this: uninstall of"),
+    "another stage": (
+        lambda li: li.says(stage="uninstall"),
+        "another target or stage than this: uninstall in dataflow[.]",
+    ),
     "another name": (lambda li: li.says(approver="zoe"), "signed as zoe, with a key that is listed for li.wei"),
     "expired": (
         lambda li: li.says(expires=at(seconds=-1), not_before=at(hours=-2)),
