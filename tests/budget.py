@@ -1,4 +1,4 @@
-"""How large the package is, and that it stays within its budget; see docs/adr/0014-checks-by-the-check.md."""
+"""How large the package is, and that it stays within its budget; see docs/adr/0016-room-for-what-changes-data.md."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import yaml
 from radon.raw import analyze
 
 #: Lines of code: of everything but the checks, and of the checks for each row of their catalogue.
-BUDGET, A_CHECK = 8000, 50
+BUDGET, A_CHECK = 10_000, 50
 PACKAGE = Path(__file__).parent.parent / "runbooks_lib"
 CHECKS = PACKAGE / "checks"
 
