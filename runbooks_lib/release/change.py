@@ -1,48 +1,31 @@
-"""The change: the steps of an approved plan, each a row of one table; a failure saves evidence first."""
+"""The change: the steps of an approved plan, one after the other; a failure saves evidence first."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
 
-from runbooks_lib import errors
-from runbooks_lib.errors import ChangeFailed, Interrupted, OutcomeUnknown, RunbookError, words
-from runbooks_lib.helm import Release
-from runbooks_lib.release import backup, passwords
+from runbooks_lib.errors import (
+    ApprovalError,
+    ChangeFailed,
+    Interrupted,
+    OutcomeUnknown,
+    RunbookError,
+    TargetRefused,
+    words,
+)
+from runbooks_lib.release import backup
 from runbooks_lib.release.approval import differing
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.lease import Lease
-from runbooks_lib.release.losses import losses_of
-from runbooks_lib.release.manifest import ObjectKey, kept, objects_of, secret_values, workloads
-from runbooks_lib.release.plan import Proposal, fingerprint, propose
-from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.refusals import refused
-from runbooks_lib.release.restoring import restore
-from runbooks_lib.release.rollout import await_absence, await_rollout
-from runbooks_lib.release.stores import stores
-from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
+from runbooks_lib.release.steps import STEPS, Work
+from runbooks_lib.results import Approval, ChangeResult, Event, Plan
 
-
-@dataclass
-class Work:
-    """What the steps of one change hand to each other."""
-
-    boundaries: Boundaries
-    plan: Plan
-    lease: Lease
-    note: str
-    save: Save
-    #: How many replicas the workloads had that were stopped.
-    stopped: dict[ObjectKey, int] = field(default_factory=dict)
-    proposal: Proposal | None = None
-    stored: Release | None = None
-    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    def proposed(self) -> Proposal:
-        """The chart as it would be applied now."""
-        if self.proposal is None:
-            self.proposal = propose(self.boundaries, upgrade=self.plan.stage == "upgrade")
-        return self.proposal
+#: Steps after whose failure everything is as it was, once what was stopped is started again.
+_BEFORE_THE_CHANGE = ("stop-writers", "back-up", "restore")
+#: How what is said of the scale ends where it was not restored.
+_STILL = ": see what is there before you scale it back."
 
 
 def carry_out(
@@ -75,16 +58,13 @@ def carry_out(
             boundaries.observe(Event(kind="change.step", data={"kind": step.kind, "title": step.title}))
             if lease.lost:
                 raise refused("taken over")
-            _STEPS[step.kind](work, step)
+            STEPS[step.kind](work, step)
             done.append(step.title)
     except BaseException as error:
-        if (
-            isinstance(error, errors.TargetRefused | errors.ApprovalError)
-            and plan.steps[len(done)].kind == "take-lease"
-        ):
+        if isinstance(error, TargetRefused | ApprovalError) and plan.steps[len(done)].kind == "take-lease":
             boundaries.observe(Event(kind="change.refused", data={"summary": error.summary}))
             raise
-        failed = _failure(error, plan, len(done), scale=_scale_restored(work, plan.steps[len(done)], error))
+        failed = _failure(error, work, len(done))
         told = {"step": plan.steps[len(done)].title, "done": done, "summary": failed.summary}
         boundaries.observe(Event(kind="change.failed", data=told | {"exit_code": failed.exit_code}))
         _save_evidence(boundaries, failed, save)
@@ -96,46 +76,33 @@ def carry_out(
     return ChangeResult(stage=plan.stage, plan_digest=plan.digest, done=tuple(done), revision=revision, seconds=seconds)
 
 
-def _require_revision(work: Work) -> None:
-    """Nobody who keeps no Lease (a helm by hand) has changed the release since the plan was made."""
-    found = work.boundaries.helm.status(work.boundaries.release)
-    now, planned = (found.revision if found else 0), work.plan.bindings["revision"]
-    if now != planned:
-        raise refused("another revision", now=now, planned=planned)
-
-
-def _scale_restored(work: Work, step: Step, error: BaseException) -> str | None:
-    """Give what was stopped its replicas back where a step failed before the change.
-
-    Returns:
-        What to say of it; None where something may have been changed, which is then no time to start it.
-    """
-    if step.kind not in _BEFORE_THE_CHANGE or isinstance(error, ChangeFailed):
-        return None
-    try:
-        backup.start(work.boundaries, work.stopped)
-    except Exception:  # noqa: BLE001 - whatever it is, it must not hide the failure itself
-        return None
-    return "; what was stopped is started again" if work.stopped else ""
-
-
-def _failure(error: BaseException, plan: Plan, done: int, scale: str | None) -> RunbookError:
-    """The error that a failed step becomes once something may have been changed.
-
-    Args:
-        scale: What is said of the scale of workloads where nothing else was changed.
-    """
-    step = plan.steps[done]
+def _failure(error: BaseException, work: Work, done: int) -> RunbookError:
+    """The error that a failed step becomes; what was stopped for the change is started again where nothing was changed."""
+    step, plan = work.plan.steps[done], work.plan
     where = f"Step {done + 1} of {len(plan.steps)} ({step.title}) failed"
     next_step = "Read *If it fails* in this notebook; 03_verify shows what is there now."
+    hint = error.next_step if isinstance(error, RunbookError) and error.next_step else next_step
+    untouched = step.kind in _BEFORE_THE_CHANGE and not isinstance(error, ChangeFailed)
+    scale = _scale_of(work, restore=untouched)
     if isinstance(error, KeyboardInterrupt | SystemExit | Interrupted):
-        return OutcomeUnknown(f"{where.replace('failed', 'was interrupted')}.", next_step=next_step)
+        return OutcomeUnknown(f"{where.replace('failed', 'was interrupted')}.{scale}", next_step=next_step)
     if isinstance(error, OutcomeUnknown):
-        return OutcomeUnknown(f"{where}: {error.summary}", next_step=error.next_step or next_step)
-    hint = error.next_step if isinstance(error, RunbookError) else ""
-    if scale is not None:
-        return refused("not begun", where=where, why=words(error), scale=scale, hint=hint or next_step)
-    return ChangeFailed(f"{where}: {words(error)}", next_step=hint or next_step)
+        return OutcomeUnknown(f"{where}: {error.summary}{scale}", next_step=hint)
+    if untouched and not scale.endswith(_STILL):
+        return refused("not begun", where=where, why=f"{words(error).rstrip('.')}.", scale=scale, hint=hint)
+    return ChangeFailed(f"{where}: {words(error)}{scale}", next_step=hint)
+
+
+def _scale_of(work: Work, *, restore: bool) -> str:
+    """What became of what was stopped, as a sentence; started again on request."""
+    if not work.stopped:
+        return ""
+    if restore:
+        with suppress(Exception):
+            backup.start(work.boundaries, work.stopped)
+            return " What was stopped for it is started again."
+    listed = ", ".join(f"{key} (had {replicas})" for key, replicas in work.stopped.items())
+    return f" Stopped for it, {listed}{_STILL}"
 
 
 def _save_evidence(boundaries: Boundaries, failed: RunbookError, save: Save) -> None:
@@ -145,152 +112,3 @@ def _save_evidence(boundaries: Boundaries, failed: RunbookError, save: Save) -> 
         failed.evidence = f"could not be saved: {words(error)}"
     else:
         failed.evidence = f"{len(files)} files under evidence/ in the record"
-
-
-def _create_namespace(work: Work, step: Step) -> None:
-    metadata = {"name": step.data["namespace"]}
-    work.boundaries.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-
-
-def _take_lease(work: Work, _: Step) -> None:
-    work.lease.take()
-    _require_revision(work)
-
-
-def _stop_writers(work: Work, step: Step) -> None:
-    wanted = [ObjectKey("apps", kind, work.boundaries.namespace, name) for kind, name in step.data["workloads"]]
-    seconds = work.boundaries.parameters.policy.rollout_seconds
-    backup.stop(work.boundaries, wanted, seconds=seconds, were=work.stopped)
-
-
-def _back_up(work: Work, step: Step) -> None:
-    boundaries = work.boundaries
-    stored = boundaries.helm.status(boundaries.release)
-    found = losses_of(boundaries, work.proposed().rendered, "upgrade", stored)
-    wanted = [store for store in found.stores if store.name in step.data["databases"]]
-    made = backup.back_up(boundaries, wanted)
-    work.save("evidence/backup.json", made.model_dump_json(indent=1))
-
-
-def _restore(work: Work, _: Step) -> None:
-    boundaries = work.boundaries
-    place, found = backup.read(boundaries.parameters.recover.restore)
-    stored = boundaries.helm.status(boundaries.release)
-    listed = stores(boundaries, objects_of(stored.manifest) if stored else ())
-    backup.restore(boundaries, place, backup.pairs(listed, found))
-    work.stored = stored
-
-
-def _helm_rollback(work: Work, step: Step) -> None:
-    boundaries, revision = work.boundaries, step.data["revision"]
-    boundaries.helm.rollback(boundaries.release, revision, seconds=boundaries.parameters.policy.command_seconds)
-    work.stored = boundaries.helm.status(boundaries.release)
-    if work.stored is None or fingerprint(boundaries, work.stored) != work.plan.bindings["manifest"]:
-        raise refused("stored other", revision=work.stored.revision if work.stored else revision)
-
-
-def _start_writers(work: Work, _: Step) -> None:
-    backup.start(work.boundaries, work.stopped)
-
-
-def _create_secret(work: Work, step: Step) -> None:
-    boundaries = work.boundaries
-    name, keys = step.data["name"], step.data["keys"]
-    # Rendered before the Secret exists: the only moment at which its other entries can be read off the chart.
-    template = next(made.secret for made in work.proposed().generated if made.name == name)
-    strong = {key: passwords.strong() for key in keys}
-    for key, value in strong.items():
-        boundaries.redactor.register(value, f"{name}#{key}")
-    boundaries.cluster.create(passwords.owned_secret(boundaries, template, strong), boundaries.namespace)
-    work.secrets[name] = strong
-
-
-def _helm_change(work: Work, step: Step) -> None:
-    boundaries, upgrade = work.boundaries, step.kind == "helm-upgrade"
-    if work.secrets:
-        # The chart must now take our passwords; a chart that does not would be planned with one and run with another.
-        work.proposal = None
-        _require_adopted(work)
-    proposal = work.proposed()
-    planned = work.plan.bindings["manifest"]
-    if fingerprint(boundaries, proposal.rendered) != planned:
-        raise refused("renders other")
-    chart, values, seconds = proposal.chart, proposal.values, boundaries.parameters.policy.command_seconds
-    work.stored = boundaries.helm.change(
-        boundaries.release,
-        chart,
-        values,
-        upgrade=upgrade,
-        note=work.note,
-        seconds=seconds,
-        over_others="force-conflicts" in step.data.get("flags", ""),
-    )
-    if fingerprint(boundaries, work.stored) != planned:
-        raise refused("stored other", revision=work.stored.revision)
-
-
-def _put_back(work: Work, step: Step) -> None:
-    restore(work.boundaries, work.proposed().rendered, step)
-
-
-def _require_adopted(work: Work) -> None:
-    rendered = work.proposed().rendered
-    values = {
-        obj["metadata"]["name"]: dict(secret_values(obj))
-        for obj in objects_of(rendered.manifest)
-        if obj["kind"] == "Secret"
-    }
-    for name, strong in work.secrets.items():
-        for key, value in strong.items():
-            if values.get(name, {}).get(key) != value:
-                raise refused("not adopted", name=name, key=key)
-
-
-def _await_rollout(work: Work, _: Step) -> None:
-    boundaries = work.boundaries
-    wanted = workloads(work.stored.manifest) if work.stored else []
-    budget = boundaries.parameters.policy.rollout_seconds
-    late = [item for item in await_rollout(boundaries, wanted, seconds=budget) if not item.done]
-    if late:
-        pods = boundaries.pods_of(wanted)
-        troubles = {f"{pod['metadata']['name']}: {trouble}" for pod in pods if (trouble := trouble_of(pod))}
-        # A pod's message may hold the last lines of its log, and a log a password.
-        reasons = boundaries.redactor.redact("; ".join(sorted(troubles)[:5])) or "no pod says why"
-        states = "; ".join(f"{item.name}: {item.says}" for item in late)
-        raise refused("not rolled out", budget=budget, states=states, reasons=reasons)
-
-
-def _helm_uninstall(work: Work, _: Step) -> None:
-    boundaries = work.boundaries
-    work.stored = boundaries.helm.status(boundaries.release)
-    boundaries.helm.uninstall(boundaries.release, note=work.note, seconds=boundaries.parameters.policy.command_seconds)
-
-
-def _await_absence(work: Work, _: Step) -> None:
-    boundaries = work.boundaries
-    gone = [obj for obj in objects_of(work.stored.manifest) if not kept(obj)] if work.stored else []
-    budget = boundaries.parameters.policy.rollout_seconds
-    pods = [{**pod, "apiVersion": "v1", "kind": "Pod"} for pod in boundaries.pods_of(gone)]
-    still = await_absence(boundaries, [*gone, *pods], seconds=budget)
-    if still:
-        raise refused("still there", budget=budget, names=", ".join(still[:10]))
-
-
-#: Steps after whose failure everything is as it was, once what was stopped is started again.
-_BEFORE_THE_CHANGE = ("stop-writers", "back-up", "restore")
-_STEPS: dict[str, Callable[[Work, Step], None]] = {
-    "create-namespace": _create_namespace,
-    "take-lease": _take_lease,
-    "stop-writers": _stop_writers,
-    "back-up": _back_up,
-    "restore": _restore,
-    "helm-rollback": _helm_rollback,
-    "create-secret": _create_secret,
-    "helm-install": _helm_change,
-    "helm-upgrade": _helm_change,
-    "put-back": _put_back,
-    "start-writers": _start_writers,
-    "await-rollout": _await_rollout,
-    "helm-uninstall": _helm_uninstall,
-    "await-absence": _await_absence,
-}

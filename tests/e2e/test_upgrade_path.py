@@ -185,7 +185,7 @@ def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(
         change(
             opened("upgrade", chart__version="2.2.1", backup__programs=lossy(tmp_path / "lossy"), **AT_ONCE), upgrade
         )
-    assert "; what was stopped is started again" in caught.value.summary
+    assert "What was stopped for it is started again" in caught.value.summary
     assert replicas(live, *writers) == dict.fromkeys(writers, 1)
     assert not [*tmp_path.glob("backups/*/*")]
     assert database.count() == FILLED

@@ -12,7 +12,7 @@ from runbooks_lib.checks.catalogue import commands_of as commands_of_checks
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.parameters import Parameters
 from runbooks_lib.release import by_hand
-from runbooks_lib.release import change as steps_of_a_change
+from runbooks_lib.release.steps import STEPS
 from runbooks_lib.results import Plan, Step
 
 SETTINGS: dict[str, Any] = {
@@ -102,4 +102,4 @@ def test_what_01_looks_at_can_be_seen_by_hand_and_nothing_stands_for_a_name() ->
 
 def test_every_step_of_a_change_has_a_command_but_the_lease() -> None:
     written = yaml.safe_load((Path(by_hand.__file__).parent / "by_hand.yaml").read_text())
-    assert {*steps_of_a_change._STEPS} - {*written} == {"take-lease"}
+    assert {*STEPS} - {*written} == {"take-lease"}

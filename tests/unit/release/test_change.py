@@ -9,14 +9,22 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.errors import ApprovalError, ChangeFailed, Interrupted, OutcomeUnknown, TargetRefused, Unreachable
+from runbooks_lib.errors import (
+    ApprovalError,
+    ChangeFailed,
+    CheckFailed,
+    Interrupted,
+    OutcomeUnknown,
+    TargetRefused,
+    Unreachable,
+)
 from runbooks_lib.helm import Helm
 from runbooks_lib.process import Completed
-from runbooks_lib.release import change
 from runbooks_lib.release.approval import differing
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.plan import plan_install, plan_uninstall
+from runbooks_lib.release.steps import STEPS, Work
 from runbooks_lib.results import Approval, ChangeResult, ObjectChange, Plan, Step
 
 
@@ -142,7 +150,7 @@ def test_an_empty_plan_changes_nothing(world: Any, records: Records) -> None:
 
 def test_every_step_that_a_plan_can_have_can_be_carried_out() -> None:
     kinds = {"create-namespace", "create-secret", "helm-install", "helm-upgrade", "put-back", "await-rollout"}
-    assert set(change._STEPS) == kinds | {
+    assert set(STEPS) == kinds | {
         "take-lease",
         "stop-writers",
         "back-up",
@@ -257,7 +265,7 @@ def test_a_step_that_fails_ends_the_change_with_its_place_and_evidence(
     def broken(*_: Any) -> None:
         raise error
 
-    monkeypatch.setitem(change._STEPS, "helm-upgrade", broken)
+    monkeypatch.setitem(STEPS, "helm-upgrade", broken)
     steps = (
         Step(kind="create-namespace", title="Make it", data={"namespace": "csghub"}),
         Step(kind="helm-upgrade", title="Upgrade it"),
@@ -286,7 +294,7 @@ def test_evidence_that_can_not_be_saved_does_not_hide_the_failure(
     def full(*_: Any) -> None:
         raise error
 
-    monkeypatch.setitem(change._STEPS, "helm-upgrade", broken)
+    monkeypatch.setitem(STEPS, "helm-upgrade", broken)
     plan = Plan(stage="upgrade", target={}, steps=(Step(kind="helm-upgrade", title="Upgrade it"),))
     with pytest.raises(ChangeFailed, match="It broke") as caught:
         carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=full)
@@ -387,7 +395,7 @@ def test_a_change_that_lost_its_lease_stops_before_its_next_step(
 ) -> None:
     world.stored(manifest())
     plan = plan_uninstall(world.boundaries)
-    monkeypatch.setitem(change._STEPS, "take-lease", lambda work, _: setattr(work.lease, "lost", True))
+    monkeypatch.setitem(STEPS, "take-lease", lambda work, _: setattr(work.lease, "lost", True))
     with pytest.raises(OutcomeUnknown, match="has taken the release over"):
         carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
     assert not any("uninstall" in call.argv for call in world.program.calls)
@@ -401,7 +409,68 @@ def test_what_helm_leaves_changed_is_put_back_beside_it(world: Any, records: Rec
     live["metadata"]["resourceVersion"], live["spec"]["more"] = "1", "stays"
     step = Step(kind="put-back", title="Put back", data={"kind": "HTTPRoute", "name": "r"})
     plan, lease = Plan(stage="upgrade", target={}), Lease(world.boundaries, stage="upgrade")
-    work = change.Work(world.boundaries, plan, lease, "", records)
-    change._STEPS["put-back"](work, step)
+    work = Work(world.boundaries, plan, lease, "", records)
+    STEPS["put-back"](work, step)
     (live,) = world.cluster.objects
     assert live["spec"] == {"hostnames": ["a.b"], "more": "stays"}
+
+
+# ---- what was stopped for a change
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "raised", "says", "replicas"),
+    [
+        ("back-up", ChangeFailed("It broke."), ChangeFailed, "Deployment api (had 2): see what is there", 0),
+        ("back-up", CheckFailed("No room."), CheckFailed, "is started again. Nothing was changed.", 2),
+        (
+            "back-up",
+            KeyboardInterrupt(),
+            OutcomeUnknown,
+            "was interrupted. What was stopped for it is started again.",
+            2,
+        ),
+        ("helm-upgrade", CheckFailed("It broke."), ChangeFailed, "Deployment api (had 2): see what is there", 0),
+        ("helm-upgrade", OutcomeUnknown("Lost."), OutcomeUnknown, "Deployment api (had 2): see what is there", 0),
+    ],
+)
+def test_what_was_stopped_is_started_again_only_where_nothing_was_changed(
+    world: Any,
+    records: Records,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    error: BaseException,
+    raised: type[Exception],
+    says: str,
+    replicas: int,
+) -> None:
+    def broken(*_: Any) -> None:
+        raise error
+
+    world.lives(manifest(replicas=2))
+    for obj in world.cluster.objects:
+        obj["metadata"]["resourceVersion"] = "1"
+    monkeypatch.setitem(STEPS, kind, broken)
+    stop = Step(kind="stop-writers", title="Stop", data={"workloads": [["Deployment", "api"]]})
+    plan = Plan(stage="upgrade", target={}, steps=(stop, Step(kind=kind, title="Do it")))
+    with pytest.raises(raised) as caught:
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+    assert says in caught.value.summary
+    assert world.cluster.get("apps/v1", "Deployment", "api", "csghub")["spec"]["replicas"] == replicas
+
+
+def test_what_can_not_be_started_again_is_named_and_the_change_counts_as_failed(
+    world: Any, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        world.cluster.patch = lambda *_, **__: (_ for _ in ()).throw(Unreachable("The cluster is away."))
+        raise CheckFailed("No room.")
+
+    world.lives(manifest(replicas=2))
+    for obj in world.cluster.objects:
+        obj["metadata"]["resourceVersion"] = "1"
+    monkeypatch.setitem(STEPS, "back-up", broken)
+    stop = Step(kind="stop-writers", title="Stop", data={"workloads": [["Deployment", "api"]]})
+    plan = Plan(stage="upgrade", target={}, steps=(stop, Step(kind="back-up", title="Do it")))
+    with pytest.raises(ChangeFailed, match=r"No room.*Stopped for it, Deployment api \(had 2\)"):
+        carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
