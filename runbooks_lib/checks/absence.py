@@ -18,7 +18,7 @@ class Subject:
     Args:
         staying: ``Kind name`` of what an uninstall's plan named as staying; ``None`` when there is no such plan.
         passing: ``Kind name`` of what it named as removing itself later.
-        kinds: All kinds that the plan speaks of, which must be seen; of others it is told where they may not be.
+        named: ``Kind name`` of all that the plan speaks of: what may not be listed is looked up by these names.
     """
 
     def __init__(
@@ -26,12 +26,12 @@ class Subject:
         boundaries: Boundaries,
         staying: tuple[str, ...] | None,
         passing: tuple[str, ...] = (),
-        kinds: frozenset[str] = frozenset(),
+        named: tuple[str, ...] = (),
     ) -> None:
         self.boundaries = boundaries
         self.staying = staying
         self.passing = passing
-        self.kinds = kinds
+        self.named = named
         self.unseen: list[str] = []
 
     @once
@@ -47,14 +47,22 @@ class Subject:
             try:
                 found = cluster.list(resource.api_version, resource.kind, namespace if resource.namespaced else None)
             except Forbidden:
-                if resource.kind in self.kinds or not self.kinds:
+                if not self.named:
                     raise
-                self.unseen.append(resource.plural)
-                return []
+                known = [name for name in self.named if name.startswith(f"{resource.kind} ")]
+                self.unseen += [] if known else [resource.plural]
+                return list(filter(self.there, known))
             return [f"{resource.kind} {obj['metadata']['name']}" for obj in found if self._ours(obj)]
 
         found = at_once(of_kind, (each for each in listed if each.kind not in _DERIVED))
         return sorted({name for names in found for name in names})
+
+    def there(self, name: str) -> bool:
+        """Whether an object is there, by its ``Kind name``."""
+        cluster, (kind, _, rest) = self.boundaries.cluster, name.partition(" ")
+        found = next((each for each in cluster.resources() if each.kind == kind), None)
+        where = self.boundaries.namespace if found and found.namespaced else None
+        return found is not None and cluster.get(found.api_version, kind, rest, where) is not None
 
     def _ours(self, obj: Json) -> bool:
         release, namespace = self.boundaries.release, self.boundaries.namespace
@@ -97,16 +105,7 @@ def staying(subject: Subject) -> Answer:
     """Whether what should stay is there."""
     if subject.staying is None:
         return Answer("skip", "no record of an uninstall of this target was found")
-    cluster, namespace = subject.boundaries.cluster, subject.boundaries.namespace
-    kinds = {resource.kind: resource for resource in cluster.resources()}
-
-    def there(name: str) -> bool:
-        kind, _, rest = name.partition(" ")
-        found = kinds.get(kind)
-        where = namespace if found and found.namespaced else None
-        return found is not None and cluster.get(found.api_version, kind, rest, where) is not None
-
-    if lost := [name for name in subject.staying if not there(name)]:
+    if lost := [name for name in subject.staying if not subject.there(name)]:
         return Answer("fail", f"should have stayed and is gone: {', '.join(lost)}")
     later = f", and {len(subject.passing)} until it removes itself" if subject.passing else ""
     return Answer("pass", f"{len(subject.staying)} objects{later}")

@@ -34,8 +34,8 @@ def gone(run: Run, plan: Plan | None = None) -> Report:
         subject = absence.Subject(run.boundaries, None)
     else:
         bindings = plan.bindings
-        kinds = frozenset(change.name.partition(" ")[0] for change in plan.changes)
-        subject = absence.Subject(run.boundaries, tuple(bindings["staying"]), tuple(bindings["passing"]), kinds)
+        named = tuple(change.name for change in plan.changes)
+        subject = absence.Subject(run.boundaries, tuple(bindings["staying"]), tuple(bindings["passing"]), named)
     return run.ask("Absence", FAMILIES["verify (absent)"], subject)
 
 

@@ -140,6 +140,10 @@ def test_the_roles_as_they_are_printed_are_enough_for_all_stages(
     plan = uninstall.plan(last)
     last.approve(plan.digest)
     uninstall.apply(last, plan, last.approval(plan))
+    gone = uninstall.confirm(last, plan)
+    last.require(gone)
+    # What no release of this chart has need not be seen, and it is told that it was not.
+    assert "not looked at, since this account may not: " in answers(gone)["objects.absent"].observed
 
 
 # ---- one fault does not hide the others
