@@ -28,7 +28,7 @@ from runbooks_lib.release.approval import Given, approved
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.values import register
-from runbooks_lib.results import Approval, ChangeResult, Event, Json, Observe, Plan, Report, RunSummary
+from runbooks_lib.results import Approval, ChangeResult, Event, Json, Observe, Plan, Report, RunSummary, digest_of
 from runbooks_lib.telling import telling
 
 Overrides = Mapping[str, Any] | Iterable[str] | str
@@ -147,6 +147,7 @@ class Run:
         same = target.model_dump(mode="json", include={"cluster_uid", "namespace", "release"})
         last = partial(records.last_change, self.records_root, same)
         known: Json = {"last_change": last, "ended": partial(records.ended, self.records_root)}
+        known |= {"notebook": digest_of(parameters.code_of(self.stage))} if self.stage != "parameters" else {}
         note = f"run {self.id}"
         self._boundaries = Boundaries(self.parameters, helm, cluster, self.redactor, self.observe, note, **known)
         opened: Json = {"run_id": self.id, "stage": self.stage, "who": who, "host": platform.node()}

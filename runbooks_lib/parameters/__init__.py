@@ -3,7 +3,7 @@
 from runbooks_lib.parameters.helm_values import chart_values, named_as, references
 from runbooks_lib.parameters.loading import dump, load, require_unchanged
 from runbooks_lib.parameters.model import Parameters, Waiver
-from runbooks_lib.parameters.places import notebook_path, project_root, resolve_path
+from runbooks_lib.parameters.places import code_of, notebook_path, project_root, resolve_path
 from runbooks_lib.parameters.reference import Reference, fill_references, parse_reference
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Reference",
     "Waiver",
     "chart_values",
+    "code_of",
     "dump",
     "fill_references",
     "load",

@@ -150,6 +150,7 @@ class Policy(Section):
 
     approval: Literal["operator", "two-person"] = "operator"
     approvers: Approvers | None = None
+    on_failure: Literal["stop", "rollback"] = "stop"
     rollout_seconds: int = Field(default=900, gt=0, le=86_400)
     command_seconds: int = Field(default=300, gt=0, le=86_400)
     take_over: str = ""

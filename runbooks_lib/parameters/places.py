@@ -1,6 +1,7 @@
 """Where the project's files are, and where relative paths start: JupyterLab, papermill and a shell differ in theirs."""
 
 import difflib
+import json
 import os
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def resolve_path(path: str | Path) -> Path:
         step = "Write the whole path; ~ alone is the home of whoever runs it."
         raise UsageError(f"Nobody knows the home folder that {path} begins with.", next_step=step) from error
     return expanded if expanded.is_absolute() else project_root() / expanded
+
+
+def code_of(stage: str) -> list[str]:
+    """The source of each code cell of a stage's notebook but the parameters; raises UsageError: see :func:`notebook_path`."""
+    cells = json.loads(notebook_path(stage).read_text(encoding="utf-8"))["cells"]
+    code = (cell for cell in cells if cell["cell_type"] == "code")
+    return ["".join(cell["source"]) for cell in code if "parameters" not in cell["metadata"].get("tags", ())]
 
 
 def notebook_path(stage: str) -> Path:

@@ -24,6 +24,7 @@ class Boundaries:
         observe: The run's journal.
         last_change: Which run was the last to begin a change of this release until a time, if a record here tells.
         ended: Whether a run, by its id, is proved to be over by its record here.
+        notebook: The digest of the code that a person runs; empty where there is none.
         typed: The secrets that a person was asked for, by their references.
     """
 
@@ -35,6 +36,7 @@ class Boundaries:
     note: str
     last_change: Callable[[str], str] = lambda _: ""
     ended: Callable[[str], bool] = lambda _: False
+    notebook: str = ""
     typed: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -62,7 +64,7 @@ class Boundaries:
 
     def pods_of(self, objects: Iterable[Json]) -> list[Json]:
         """The pods that the workloads among these objects select."""
-        specs = [obj["spec"] for obj in objects if obj["kind"] in WORKLOAD_KINDS]
+        specs = [obj.get("spec") or {} for obj in objects if obj["kind"] in WORKLOAD_KINDS]
         wanted = [(spec.get("selector") or {}).get("matchLabels") for spec in specs]
         return [
             pod

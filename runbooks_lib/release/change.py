@@ -20,10 +20,12 @@ from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.steps import STEPS, Work
-from runbooks_lib.results import Approval, ChangeResult, Event, Plan
+from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
 
 #: Steps after whose failure everything is as it was, once what was stopped is started again.
 _BEFORE_THE_CHANGE = ("stop-writers", "back-up", "restore")
+#: Steps whose failure a rollback can take back.
+_HELM_HAS_BEGUN = ("helm-upgrade", "put-back", "start-writers", "await-rollout")
 #: How what is said of the scale ends where it was not restored.
 _STILL = ": see what is there before you scale it back."
 
@@ -68,6 +70,7 @@ def carry_out(
         told = {"step": plan.steps[len(done)].title, "done": done, "summary": failed.summary}
         boundaries.observe(Event(kind="change.failed", data=told | {"exit_code": failed.exit_code}))
         _save_evidence(boundaries, failed, save)
+        _roll_back(work, failed, len(done))
         raise failed from error
     finally:
         lease.give_back()
@@ -103,6 +106,24 @@ def _scale_of(work: Work, *, restore: bool) -> str:
             return " What was stopped for it is started again."
     listed = ", ".join(f"{key} (had {replicas})" for key, replicas in work.stopped.items())
     return f" Stopped for it, {listed}{_STILL}"
+
+
+def _roll_back(work: Work, failed: RunbookError, done: int) -> None:
+    """Go back to the revision before where the plan says so; how that ended is added to what is said of the failure."""
+    revision = work.plan.bindings.get("back_to")
+    if not revision or work.plan.steps[done].kind not in _HELM_HAS_BEGUN or not isinstance(failed, ChangeFailed):
+        return
+    title = f"Roll back to revision {revision} with Helm, as policy.on_failure says"
+    step = Step(kind="helm-rollback", title=title, data={"revision": revision, "failed": True})
+    work.boundaries.observe(Event(kind="change.step", data={"kind": step.kind, "title": title}))
+    try:
+        for each in (step, Step(kind="await-rollout", title="Wait until it is rolled back")):
+            STEPS[each.kind](work, each)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide the failure itself
+        failed.summary += f" The rollback to revision {revision} failed as well: {words(error)}"
+        failed.next_step = "07_recover says how it is now, and what the way out is."
+    else:
+        failed.summary += f" It was rolled back to revision {revision}, as policy.on_failure says."
 
 
 def _save_evidence(boundaries: Boundaries, failed: RunbookError, save: Save) -> None:

@@ -127,6 +127,11 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *_preparation(boundaries, proposal, besides.before),
         *_change_steps("helm-upgrade", proposal, forced=forced, after=(*restoring.steps, *besides.after)),
     )
+    if boundaries.parameters.policy.on_failure == "rollback":
+        unsafe = bool(losses.found)
+        told = "stays as it is, since a rollback would not be safe" if unsafe else f"is rolled back to {now}"
+        impact = (*impact, f"If it fails once Helm has begun, it {told}; evidence is saved first.")
+        bindings["back_to"] = 0 if unsafe or stored.status != "deployed" else stored.revision
     made: Json = {"steps": steps, "changes": changes, "impact": impact, "bindings": bindings}
     return Plan(stage="upgrade", target=target, notes=tuple(map(shown, counted(boundaries, losses))), **made)
 
@@ -254,13 +259,21 @@ def rollout_step(release: Release) -> Step:
 def conditions(boundaries: Boundaries) -> Json:
     """What every plan binds."""
     waivers = [waiver.model_dump(mode="json") for waiver in boundaries.parameters.waivers]
-    return {"helm": boundaries.helm.version, "runbooks": runbooks_lib.__version__, "waivers": waivers}
+    versions = {"helm": boundaries.helm.version, "runbooks": runbooks_lib.__version__}
+    return versions | {"notebook": boundaries.notebook, "waivers": waivers}
+
+
+def _version(live: Json) -> str:
+    return "{uid}/{resourceVersion}".format_map({"uid": "", "resourceVersion": "", **live["metadata"]})
 
 
 def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | None) -> Json:
     chart = proposal.chart
     policy = boundaries.parameters.policy
+    secrets = boundaries.all_live(obj for obj in objects_of(proposal.rendered.manifest) if obj["kind"] == "Secret")
     return conditions(boundaries) | {
+        # What is in them is in no plan; that it is the same can be told all the same.
+        "secrets": {key.name: _version(live) for key, live in secrets.items() if live},
         "chart": {"name": chart.name, "version": chart.version, "digest": chart.digest, "source": chart.source},
         "values": digest_of(boundaries.redactor.redact_data(proposal.values)),
         "manifest": fingerprint(boundaries, proposal.rendered),

@@ -6,6 +6,7 @@ are updated *and available*, and no pod of an older revision is left.
 """
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Iterable
@@ -13,9 +14,15 @@ from typing import NamedTuple
 
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import key_of
+from runbooks_lib.release.pods import troubles_of
 from runbooks_lib.results import Event, Json
+from runbooks_lib.tables import table
 
 _WATCH_SECONDS = 5.0
+#: Seconds between two looks at pods while no workload gets on.
+_LOOK_SECONDS = 2.0
+#: What does not get better by waiting, and for how long it must have been said.
+_HOPELESS: list[Json] = table(__package__, "rollout.yaml")
 
 
 class Progress(NamedTuple):
@@ -59,17 +66,24 @@ def lacks_pods(workload: Json) -> bool:
     return bool(status.get("updatedReplicas", 0) < spec.get("replicas", 1))
 
 
-def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds: float) -> list[Progress]:
-    """Wait until these workloads are rolled out, or the time is up; tells each change to the observer.
+def await_rollout(
+    boundaries: Boundaries, workloads: Iterable[Json], *, seconds: float, old: frozenset[str] = frozenset()
+) -> list[Progress]:
+    """Wait until these workloads are rolled out, the time is up, or a new pod says what does not get better by waiting.
+
+    Each change is told to the observer.
 
     Args:
-        workloads: Rendered objects; only their kind and name are used.
+        workloads: Rendered objects.
         seconds: The budget for all of them together.
+        old: The UIDs of the pods that were there before the change: what they say is what is being mended.
 
     Returns:
         Where each stands at the end; all ``done`` when it went well.
     """
-    wanted = {str(key_of(obj)): (str(obj["apiVersion"]), str(obj["kind"])) for obj in workloads}
+    listed = list(workloads)
+    wanted = {str(key_of(obj)): (str(obj["apiVersion"]), str(obj["kind"])) for obj in listed}
+    hopeless = Hopeless(boundaries, listed, old)
     told: dict[str, Progress] = {name: Progress(name, False, "not there yet") for name in wanted}
     deadline = time.monotonic() + seconds
     news: queue.Queue[Json | Exception] = queue.Queue()
@@ -91,7 +105,13 @@ def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds:
         threading.Thread(target=watch, args=what, daemon=True).start()
     try:
         while not all(progress.done for progress in told.values()):
-            item = news.get(timeout=max(0.0, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            try:
+                item = news.get(timeout=max(0.0, min(left, _LOOK_SECONDS)))
+            except queue.Empty:
+                if left <= 0 or hopeless.seen():
+                    break
+                continue
             if isinstance(item, Exception):
                 raise item
             progress = progress_of(item)
@@ -99,11 +119,31 @@ def await_rollout(boundaries: Boundaries, workloads: Iterable[Json], *, seconds:
                 told[progress.name] = progress
                 data = {"workload": progress.name, "done": progress.done, "says": progress.says}
                 boundaries.observe(Event(kind="change.progress", data=data))
-    except queue.Empty:
-        pass
     finally:
         over.set()
     return [told[name] for name in sorted(told)]
+
+
+class Hopeless:
+    """Looks whether a new pod of some workloads says, for long enough, what waiting does not mend."""
+
+    def __init__(self, boundaries: Boundaries, workloads: list[Json], old: frozenset[str]) -> None:
+        self._boundaries, self._workloads, self._old = boundaries, workloads, old
+        self._since: dict[tuple[str, str], float] = {}
+
+    def seen(self) -> bool:
+        """Whether one does now."""
+        now = time.monotonic()
+        said = {
+            (pod["metadata"]["uid"], row["says"]): row["seconds"]
+            for pod in self._boundaries.pods_of(self._workloads)
+            if pod["metadata"].get("uid", "") not in self._old
+            for trouble in troubles_of(pod)
+            for row in _HOPELESS
+            if re.search(row["says"], trouble.says)
+        }
+        self._since = {key: self._since.get(key, now) for key in said}
+        return any(now - self._since[key] >= seconds for key, seconds in said.items())
 
 
 def await_absence(boundaries: Boundaries, objects: Iterable[Json], *, seconds: float) -> list[str]:

@@ -1,5 +1,6 @@
 """What each step of a plan does: one function a kind, in one table."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -7,9 +8,10 @@ from runbooks_lib.helm import Release
 from runbooks_lib.release import backup, passwords
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save
+from runbooks_lib.release.hook_logs import hook_logs
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.losses import losses_of
-from runbooks_lib.release.manifest import ObjectKey, kept, objects_of, secret_values, workloads
+from runbooks_lib.release.manifest import ObjectKey, hook_objects, kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
 from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.refusals import refused
@@ -32,6 +34,8 @@ class Work:
     stopped: dict[ObjectKey, int] = field(default_factory=dict)
     proposal: Proposal | None = None
     stored: Release | None = None
+    #: The UIDs of the pods that were there before.
+    old: frozenset[str] = frozenset()
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def proposed(self) -> Proposal:
@@ -55,7 +59,11 @@ def _create_namespace(work: Work, step: Step) -> None:
 
 
 def _take_lease(work: Work, _: Step) -> None:
+    boundaries = work.boundaries
     work.lease.take()
+    work.old = frozenset(
+        pod["metadata"].get("uid", "") for pod in boundaries.cluster.list("v1", "Pod", boundaries.namespace)
+    )
     _require_revision(work)
 
 
@@ -87,7 +95,8 @@ def _helm_rollback(work: Work, step: Step) -> None:
     boundaries, revision = work.boundaries, step.data["revision"]
     boundaries.helm.rollback(boundaries.release, revision, seconds=boundaries.parameters.policy.command_seconds)
     work.stored = boundaries.helm.status(boundaries.release)
-    if work.stored is None or fingerprint(boundaries, work.stored) != work.plan.bindings["manifest"]:
+    planned = work.plan.bindings["stored_manifest" if step.data.get("failed") else "manifest"]
+    if work.stored is None or fingerprint(boundaries, work.stored) != planned:
         raise refused("stored other", revision=work.stored.revision if work.stored else revision)
 
 
@@ -118,15 +127,16 @@ def _helm_change(work: Work, step: Step) -> None:
     if fingerprint(boundaries, proposal.rendered) != planned:
         raise refused("renders other")
     chart, values, seconds = proposal.chart, proposal.values, boundaries.parameters.policy.command_seconds
-    work.stored = boundaries.helm.change(
-        boundaries.release,
-        chart,
-        values,
-        upgrade=upgrade,
-        note=work.note,
-        seconds=seconds,
-        over_others="force-conflicts" in step.data.get("flags", ""),
-    )
+    with hook_logs(boundaries, hook_objects(proposal.rendered), work.old, work.save):
+        work.stored = boundaries.helm.change(
+            boundaries.release,
+            chart,
+            values,
+            upgrade=upgrade,
+            note=work.note,
+            seconds=seconds,
+            over_others="force-conflicts" in step.data.get("flags", ""),
+        )
     if fingerprint(boundaries, work.stored) != planned:
         raise refused("stored other", revision=work.stored.revision)
 
@@ -152,14 +162,18 @@ def _await_rollout(work: Work, _: Step) -> None:
     boundaries = work.boundaries
     wanted = workloads(work.stored.manifest) if work.stored else []
     budget = boundaries.parameters.policy.rollout_seconds
-    late = [item for item in await_rollout(boundaries, wanted, seconds=budget) if not item.done]
+    begun = time.monotonic()
+    found = await_rollout(boundaries, wanted, seconds=budget, old=work.old)
+    late = [item for item in found if not item.done]
     if late:
         pods = boundaries.pods_of(wanted)
         troubles = {f"{pod['metadata']['name']}: {trouble}" for pod in pods if (trouble := trouble_of(pod))}
         # A pod's message may hold the last lines of its log, and a log a password.
         reasons = boundaries.redactor.redact("; ".join(sorted(troubles)[:5])) or "no pod says why"
         states = "; ".join(f"{item.name}: {item.says}" for item in late)
-        raise refused("not rolled out", budget=budget, states=states, reasons=reasons)
+        # Ended before its time, where a pod says what no waiting mends.
+        waited = min(float(budget), time.monotonic() - begun)
+        raise refused("not rolled out", budget=waited, states=states, reasons=reasons)
 
 
 def _helm_uninstall(work: Work, _: Step) -> None:

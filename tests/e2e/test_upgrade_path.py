@@ -6,6 +6,7 @@ The hook's SQL is run for real: what it copies is there, what it empties is gone
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from runs import Open
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed, CheckFailed
 from runbooks_lib.release.backup import Backup, programs
-from runbooks_lib.stages import install, recover, upgrade
+from runbooks_lib.stages import install, recover, upgrade, verify
 
 pytestmark = pytest.mark.xdist_group("upgrade-path")
 
@@ -235,6 +236,9 @@ def test_the_first_upgrade_after_a_fresh_install_of_2_2_1_empties_live_tables_ev
 
     with pytest.raises(ChangeFailed, match=f"job {live.release}-dataflow-migrations failed: BackoffLimitExceeded"):
         change(opened("upgrade", chart__version="2.2.2", **AT_ONCE), upgrade)
+    # Told as it came, and kept besides.
+    (heard,) = tmp_path.glob(f"**/evidence/hooks/{live.release}-dataflow-migrations-*.migrations.log")
+    assert 'relation "no_such_table" does not exist' in heard.read_text()
     (told,) = tmp_path.glob(f"**/evidence/logs/{live.release}-dataflow-migrations-*.migrations.log")
     assert 'psql:/migrations/20260615.sql: ERROR:  relation "no_such_table" does not exist' in told.read_text()
     assert database.count() == EMPTIED
@@ -243,3 +247,27 @@ def test_the_first_upgrade_after_a_fresh_install_of_2_2_1_empties_live_tables_ev
 
     with pytest.raises(ChangeFailed, match=r"ImagePullBackOff.*dataflow:v2\.2\.3: not found"):
         change(opened("upgrade", chart__version="2.2.3", policy__rollout_seconds=5, **AT_ONCE), upgrade)
+
+
+@pytest.mark.faults
+def test_an_upgrade_that_can_not_get_better_ends_early_and_is_rolled_back_where_the_policy_says_so_and_it_is_safe(
+    opened: Open, live: Live
+) -> None:
+    careful = {"values__dataflow__migrations__enabled": False, "policy__on_failure": "rollback", **AT_ONCE}
+    change(opened("install", chart__version="2.2.1", **careful), install)
+    unsafe = upgrade.plan(opened("upgrade", chart__version="2.2.3", policy__on_failure="rollback", **AT_ONCE))
+    assert (
+        "If it fails once Helm has begun, it stays as it is, since a rollback would not be safe; evidence is saved first."
+        in unsafe.impact
+    )
+
+    run = opened("upgrade", chart__version="2.2.3", policy__rollout_seconds=600, **careful)
+    begun = time.monotonic()
+    with pytest.raises(ChangeFailed, match=r"v2\.2\.3: not found.* It was rolled back to revision 1"):
+        change(run, upgrade)
+    assert time.monotonic() - begun < 200
+    stored = run.boundaries.helm.status(live.release)
+    assert stored is not None
+    assert (stored.revision, stored.status) == (3, "deployed")
+    there = opened("verify", chart__version="2.2.1", **careful)
+    assert not verify.there(there).with_status("fail", "unknown")

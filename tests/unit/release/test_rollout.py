@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from runbooks_lib.errors import Unreachable
+from runbooks_lib.release import rollout
 from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.rollout import await_absence, await_rollout, progress_of
 from runbooks_lib.results import Json
@@ -219,6 +221,37 @@ def test_what_is_late_is_told_with_where_it_stands(world: Any) -> None:
         ("Deployment api", False, "0 of 2 available, 2 updated"),
         ("StatefulSet api", False, "not there yet"),
     ]
+
+
+NOT_FOUND = "Back-off pulling image: docker.io/x:1: not found"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "old", "early"),
+    [
+        ("ImagePullBackOff", NOT_FOUND, [], True),
+        ("ImagePullBackOff", NOT_FOUND, ["1"], False),
+        ("ImagePullBackOff", "dial tcp: i/o timeout", [], False),
+        ("InvalidImageName", "", [], True),
+        ("ContainerCreating", "", [], False),
+    ],
+)
+def test_the_watch_ends_before_its_time_where_a_new_pod_says_what_no_waiting_mends(
+    world: Any, monkeypatch: pytest.MonkeyPatch, reason: str, message: str, old: list[str], early: bool
+) -> None:
+    monkeypatch.setattr(rollout, "_LOOK_SECONDS", 0.02)
+    rows = [row | {"seconds": row["seconds"] / 100} for row in rollout._HOPELESS]
+    monkeypatch.setattr(rollout, "_HOPELESS", rows)
+    spec = {"selector": {"matchLabels": {"app": "api"}}}
+    late = workload("Deployment", scaled(3, 1, 1, 0), replicas=1)
+    metadata = {"name": "api-1", "namespace": "csghub", "uid": "1", "labels": {"app": "api"}}
+    status = {"containerStatuses": [state("api", waiting={"reason": reason, "message": message})]}
+    world.cluster.add(late, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status})
+    begun = time.monotonic()
+    wanted = [{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"}, "spec": spec}]
+    (found,) = await_rollout(world.boundaries, wanted, seconds=1.5, old=frozenset(old))
+    assert not found.done
+    assert (time.monotonic() - begun < 1.4) == early
 
 
 def test_a_deleted_workload_is_not_taken_for_news(world: Any) -> None:
