@@ -32,6 +32,20 @@ def ready(subject: Subject) -> Answer:
     return Answer("pass", "\n".join(lines))
 
 
+def before_removal(subject: release.Subject) -> Answer:
+    """The same for an uninstall that removes data."""
+    boundaries = subject.boundaries
+    if boundaries.parameters.uninstall.policy == "keep-data":
+        return Answer("skip", "uninstall.policy is keep-data")
+    try:
+        going = [store for store in stores(boundaries, subject.objects) if store.pods is not None]
+        backup.before_removal(boundaries, going, any_data=True)
+        lines = [_seen(boundaries, store) for store in going]
+    except CheckFailed as error:
+        return Answer("fail", error.summary, error.next_step)
+    return Answer("pass", "\n".join(lines) or "nothing of it can be copied, and that is accepted")
+
+
 def state(subject: release.Subject) -> Answer:
     """In which state the release was left, and what is recommended; a state is no fault of whoever looks at it."""
     out = way_out(subject.boundaries, subject.stored)

@@ -165,6 +165,14 @@ class BackupSettings(Section):
     seconds: int = Field(default=3600, gt=0, le=604_800)
 
 
+class UninstallSettings(Section):
+    """What goes with the release."""
+
+    policy: Literal["keep-data", "remove-data", "remove-namespace"] = "keep-data"
+    confirm: ObjectName = ""
+    others_too: bool = False
+
+
 class RecoverSettings(Section):
     """What 07_recover puts back."""
 
@@ -220,6 +228,7 @@ class Parameters(Section):
     policy: Policy = Policy()
     backup: BackupSettings = BackupSettings()
     recover: RecoverSettings = RecoverSettings()
+    uninstall: UninstallSettings = UninstallSettings()
     verify: VerifySettings = VerifySettings()
     probes: Literal["read", "write"] = "read"
     waivers: Annotated[tuple[Waiver, ...], Field(strict=False), AfterValidator(_once_each)] = ()

@@ -49,9 +49,11 @@ def commands_of(plan: Plan, parameters: Parameters, record: Path | None) -> tupl
     lines = []
     for step in plan.steps:
         entries = " ".join(_ENTRY.format(key=key) for key in step.data.get("keys", ()))
+        objects = step.data.get("objects", ()) if step.kind == "remove-data" else ()
+        listed = " ".join(f"{kind.lower()}/{name}" for kind, name, _ in objects)
         copied = ", ".join(step.data.get("databases", ()))
         lines += [
-            line.format_map({**known, "entries": entries, "copied": copied, **step.data})
+            line.format_map({**known, "entries": entries, "copied": copied, "listed": listed, **step.data})
             for line in _STEPS.get(step.kind, ())
         ]
     return tuple(addressed(line, parameters) for line in lines)

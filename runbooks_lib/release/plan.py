@@ -15,6 +15,7 @@ from runbooks_lib.release.losses import counted, losses_of
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, workloads
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.removing import Removing, removing_of
 from runbooks_lib.release.restoring import restoring_of
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
@@ -136,26 +137,36 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     return Plan(stage="upgrade", target=target, notes=tuple(map(shown, counted(boundaries, losses))), **made)
 
 
-def plan_uninstall(boundaries: Boundaries) -> Plan:
-    """The plan of an uninstall: what goes, and what stays and why; raises CheckFailed: there is no such release."""
+def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
+    """The plan of an uninstall: what goes, and what stays and why.
+
+    Args:
+        keep_data: Whatever ``uninstall.policy`` says.
+
+    Raises CheckFailed: There is no such release, or what the policy asks for is missing.
+    """
     target = boundaries.require_pin()
     stored = require_release(boundaries, "uninstall", any_state=True)
     passwords.learn(boundaries.redactor, stored)
-    left = leftovers_of(boundaries, stored)
-    removed = [change for change in left.changes if change.action == "remove"]
+    all_left = leftovers_of(boundaries, stored)
+    removed = [change for change in all_left.changes if change.action == "remove"]
+    left, before, after, says = Removing(all_left) if keep_data else removing_of(boundaries, stored, all_left)
     impact = (
         f"Removes release {boundaries.release} (revision {stored.revision}, {stored.status}) from namespace "
         f"{boundaries.namespace}: {counts(left.changes)}.",
         *sentences.hooks(stored, "delete"),
         *map(boundaries.redactor.redact, losses_of(boundaries, stored, "delete").says()),
         *sentences.leftovers(left),
+        *says,
         *sentences.waivers(boundaries),
     )
     names = {"objects": [change.name for change in removed]}
     steps = (
         lease_step(boundaries),
+        *before,
         Step(kind="helm-uninstall", title=f"Remove the release and its {len(removed)} objects"),
         Step(kind="await-absence", title="Wait until they are gone", data=names),
+        *after,
     )
     bindings = conditions(boundaries) | {
         "revision": stored.revision,

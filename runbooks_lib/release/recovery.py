@@ -39,7 +39,7 @@ def plan_recover(boundaries: Boundaries) -> Plan:
         return Plan(stage="recover", target=target, impact=out.says, bindings=conditions(boundaries))
     _require_over(boundaries, stored)
     if out.way == "uninstall" or out.good is None:
-        made = plan_uninstall(boundaries)
+        made = plan_uninstall(boundaries, keep_data=True)
         return made.model_copy(update={"stage": "recover", "impact": (*out.says[:-1], *made.impact, out.says[-1])})
     return _rolling_back(boundaries, target, stored, out.good, out.says)
 

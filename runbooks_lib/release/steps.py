@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runbooks_lib.helm import Release
-from runbooks_lib.release import backup, passwords
+from runbooks_lib.release import backup, passwords, removing
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save
 from runbooks_lib.release.hook_logs import hook_logs
 from runbooks_lib.release.lease import Lease
-from runbooks_lib.release.losses import losses_of
 from runbooks_lib.release.manifest import ObjectKey, hook_objects, kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
 from runbooks_lib.release.pods import trouble_of
@@ -18,7 +17,7 @@ from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.restoring import restore
 from runbooks_lib.release.rollout import await_absence, await_rollout
 from runbooks_lib.release.stores import stores
-from runbooks_lib.results import Plan, Step
+from runbooks_lib.results import Json, Plan, Step
 
 
 @dataclass
@@ -76,8 +75,10 @@ def _stop_writers(work: Work, step: Step) -> None:
 def _back_up(work: Work, step: Step) -> None:
     boundaries = work.boundaries
     stored = boundaries.helm.status(boundaries.release)
-    found = losses_of(boundaries, work.proposed().rendered, "upgrade", stored)
-    wanted = [store for store in found.stores if store.name in step.data["databases"]]
+    # A hook may be the only one that says which database it works in.
+    hooks = hook_objects(work.proposed().rendered) if work.plan.stage == "upgrade" else []
+    found = stores(boundaries, [*(objects_of(stored.manifest) if stored else ()), *hooks])
+    wanted = [store for store in found if store.name in step.data["databases"]]
     made = backup.back_up(boundaries, wanted)
     work.save("evidence/backup.json", made.model_dump_json(indent=1))
 
@@ -182,14 +183,30 @@ def _helm_uninstall(work: Work, _: Step) -> None:
     boundaries.helm.uninstall(boundaries.release, note=work.note, seconds=boundaries.parameters.policy.command_seconds)
 
 
+def _remove_data(work: Work, step: Step) -> None:
+    removing.remove(work.boundaries, step.data["objects"])
+    _gone(
+        work, [{"apiVersion": "v1", "kind": kind, "metadata": {"name": name}} for kind, name, _ in step.data["objects"]]
+    )
+
+
+def _remove_namespace(work: Work, _: Step) -> None:
+    namespace = work.boundaries.namespace
+    work.boundaries.cluster.delete("v1", "Namespace", namespace)
+    _gone(work, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
+
+
+def _gone(work: Work, objects: list[Json]) -> None:
+    budget = work.boundaries.parameters.policy.rollout_seconds
+    if still := await_absence(work.boundaries, objects, seconds=budget):
+        raise refused("still there", budget=budget, names=", ".join(still[:10]))
+
+
 def _await_absence(work: Work, _: Step) -> None:
     boundaries = work.boundaries
     gone = [obj for obj in objects_of(work.stored.manifest) if not kept(obj)] if work.stored else []
-    budget = boundaries.parameters.policy.rollout_seconds
     pods = [{**pod, "apiVersion": "v1", "kind": "Pod"} for pod in boundaries.pods_of(gone)]
-    still = await_absence(boundaries, [*gone, *pods], seconds=budget)
-    if still:
-        raise refused("still there", budget=budget, names=", ".join(still[:10]))
+    _gone(work, [*gone, *pods])
 
 
 STEPS: dict[str, Callable[[Work, Step], None]] = {
@@ -207,4 +224,6 @@ STEPS: dict[str, Callable[[Work, Step], None]] = {
     "await-rollout": _await_rollout,
     "helm-uninstall": _helm_uninstall,
     "await-absence": _await_absence,
+    "remove-data": _remove_data,
+    "remove-namespace": _remove_namespace,
 }

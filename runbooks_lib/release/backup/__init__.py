@@ -3,7 +3,7 @@
 from runbooks_lib.release.backup.copies import Backup, Copy, back_up, require_room
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.backup.restores import pairs, read, restore
-from runbooks_lib.release.backup.steps import CHECK, Around, around, stopping
+from runbooks_lib.release.backup.steps import CHECK, Around, around, before_removal, stopping
 from runbooks_lib.release.backup.writers import start, stop
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Programs",
     "around",
     "back_up",
+    "before_removal",
     "pairs",
     "programs",
     "read",

@@ -31,11 +31,27 @@ def around(boundaries: Boundaries, losses: Losses) -> Around:
         return Around()
     if not losses.stores:
         raise refused("no store")
-    names = [store.name for store in losses.stores]
-    title = f"Back up {', '.join(names)} to {settings.folder}, and prove it by restoring it into a server of its own"
-    copying = Step(kind="back-up", title=title, data={"databases": names, "folder": settings.folder})
     stopped = stopping(losses.stores) if settings.writers == "stop" else Around()
-    return Around((*stopped.before, copying), stopped.after)
+    return Around((*stopped.before, _copying(boundaries, losses.stores)), stopped.after)
+
+
+def before_removal(boundaries: Boundaries, stores: list[Store], *, any_data: bool) -> Around:
+    """The same where a release goes with its data: of the databases whose server goes, too.
+
+    Raises CheckFailed: There is data and no database that can be copied, and nobody has accepted that.
+    """
+    going = [store for store in stores if store.pods is not None]
+    if not any_data or boundaries.waived(CHECK):
+        return Around()
+    if not going:
+        raise refused("no store")
+    return Around((*stopping(going).before, _copying(boundaries, going)))
+
+
+def _copying(boundaries: Boundaries, stores: Iterable[Store]) -> Step:
+    names, folder = [store.name for store in stores], boundaries.parameters.backup.folder
+    title = f"Back up {', '.join(names)} to {folder}, and prove it by restoring it into a server of its own"
+    return Step(kind="back-up", title=title, data={"databases": names, "folder": folder})
 
 
 def stopping(stores: Iterable[Store]) -> Around:

@@ -158,6 +158,8 @@ def test_every_step_that_a_plan_can_have_can_be_carried_out() -> None:
         "helm-rollback",
         "start-writers",
         "helm-uninstall",
+        "remove-data",
+        "remove-namespace",
         "await-absence",
     }
 

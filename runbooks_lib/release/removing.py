@@ -1,0 +1,125 @@
+"""What an uninstall removes besides the release, where the parameters ask for it: its data, or its whole namespace."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from runbooks_lib.cluster.discovery import Resource
+from runbooks_lib.helm import Release
+from runbooks_lib.release import backup
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.lease import name_of
+from runbooks_lib.release.leftovers import Leftovers
+from runbooks_lib.release.manifest import key_of, objects_of
+from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.rendered import size_of
+from runbooks_lib.release.stores import stores
+from runbooks_lib.results import Json, ObjectChange, Step
+from runbooks_lib.threads import at_once
+
+_DATA = ("PersistentVolumeClaim", "Secret")
+#: What is in every namespace, or is made and removed by controllers.
+_EVERYWHERE = ("ServiceAccount default", "ConfigMap kube-root-ca.crt")
+_DERIVED = frozenset({"Event", "Endpoints", "EndpointSlice", "ControllerRevision", "PodMetrics"})
+#: Names of others that are told.
+_TOLD = 10
+
+
+class Removing(NamedTuple):
+    """What becomes of each object, and the steps before and after the release goes."""
+
+    left: Leftovers
+    before: tuple[Step, ...] = ()
+    after: tuple[Step, ...] = ()
+    says: tuple[str, ...] = ()
+
+
+def removing_of(boundaries: Boundaries, stored: Release, left: Leftovers) -> Removing:
+    """What the policy of the parameters makes of what would stay.
+
+    Raises CheckFailed: The release's name was not typed, nothing can be backed up and nobody has accepted that, or the
+        namespace has objects of others.
+    """
+    settings, namespace = boundaries.parameters.uninstall, boundaries.namespace
+    if settings.policy == "keep-data":
+        return Removing(left)
+    if settings.confirm != boundaries.release:
+        raise refused(
+            "not typed", policy=settings.policy, release=boundaries.release, typed=settings.confirm or "nothing"
+        )
+    data = [each for each in left.changes if each.action == "keep" and each.name.startswith(_DATA)]
+    around = backup.before_removal(boundaries, stores(boundaries, objects_of(stored.manifest)), any_data=bool(data))
+    found = {each.name: _live(boundaries, each.name) for each in data}
+    gone = {
+        name: ObjectChange(action="remove", name=name, detail=(_age(live),)) for name, live in found.items() if live
+    }
+    listed = [[*name.split(" ", 1), live["metadata"].get("uid", "")] for name, live in found.items() if live]
+    step = Step(kind="remove-data", title=f"Remove {', '.join(gone)}, with the data", data={"objects": listed})
+    after = [step] if gone else []
+    says = [f"REMOVES DATA: {name} ({change.detail[0]})." for name, change in gone.items()]
+    if gone and around.before:
+        says.append(
+            "The backup holds the PostgreSQL databases of the release alone: other volumes, Redis and MongoDB are gone for good."
+        )
+    if settings.policy == "remove-namespace":
+        if (others := _others(boundaries, stored, left)) and not settings.others_too:
+            raise refused("not alone", namespace=namespace, names=", ".join(others[:_TOLD]), number=len(others))
+        says += [f"REMOVES what is not this release's: {', '.join(others)}."] if others else []
+        spaced = {each.kind for each in boundaries.cluster.resources() if each.namespaced} | {"Namespace"}
+        besides = (each.name for each in left.changes if each.action == "keep" and each.name.split()[0] in spaced)
+        gone = {
+            name: ObjectChange(action="remove", name=name, detail=("goes with the namespace",)) for name in besides
+        } | gone
+        after.append(Step(kind="remove-namespace", title=f"Remove namespace {namespace} with all that is in it"))
+    changes = tuple(gone.get(each.name, each) for each in left.changes)
+    return Removing(replace(left, changes=changes, split=()), around.before, tuple(after), tuple(says))
+
+
+def remove(boundaries: Boundaries, objects: Iterable[list[str]]) -> None:
+    """Remove exactly these objects, as kind, name and UID: one that was made anew meanwhile stays."""
+    for kind, name, uid in objects:
+        live = boundaries.cluster.get("v1", kind, name, boundaries.namespace)
+        if live is not None and live["metadata"].get("uid", "") == uid:
+            boundaries.cluster.delete("v1", kind, name, boundaries.namespace)
+
+
+def _live(boundaries: Boundaries, name: str) -> Json | None:
+    kind, _, rest = name.partition(" ")
+    return boundaries.cluster.get("v1", kind, rest, boundaries.namespace)
+
+
+def _age(live: Json) -> str:
+    size = size_of(live.get("spec") or {})
+    made = str(live["metadata"].get("creationTimestamp") or "an unknown day")[:10]
+    return f"{size}, made {made}" if size != "0" else f"made {made}"
+
+
+def _others(boundaries: Boundaries, stored: Release, left: Leftovers) -> list[str]:
+    """``Kind name`` of what is in the namespace and not this release's."""
+    cluster, namespace = boundaries.cluster, boundaries.namespace
+    ours = {*map(str, map(key_of, objects_of(stored.manifest))), *(each.name for each in left.changes)}
+    ours |= {*_EVERYWHERE, f"Lease {name_of(boundaries.release)}"}
+
+    def of_kind(resource: Resource) -> list[str]:
+        found = cluster.list(resource.api_version, resource.kind, namespace)
+        names = (f"{resource.kind} {obj['metadata']['name']}" for obj in found if not _derived(obj))
+        return [
+            name
+            for name in names
+            if name not in ours and not name.startswith(f"Secret sh.helm.release.v1.{boundaries.release}.")
+        ]
+
+    wanted = [
+        each
+        for each in cluster.resources()
+        if each.namespaced
+        and {"list", "create"} <= {*each.verbs}
+        and "/" not in each.plural
+        and each.kind not in _DERIVED
+    ]
+    return sorted({name for names in at_once(of_kind, wanted) for name in names})
+
+
+def _derived(obj: Json) -> bool:
+    """Whether it goes with its owner, which is looked at itself."""
+    return bool(obj["metadata"].get("ownerReferences"))
