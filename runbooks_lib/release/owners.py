@@ -7,6 +7,15 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, annotation
 from runbooks_lib.results import Json
 
+#: What Helm writes on all that it makes, and adopts nothing without; and see :func:`annotations_of`.
+LABELS = {"app.kubernetes.io/managed-by": "Helm"}
+_NAME, _SPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
+
+
+def annotations_of(boundaries: Boundaries) -> dict[str, str]:
+    """What Helm writes on the objects of this release beside its label."""
+    return {_NAME: boundaries.release, _SPACE: boundaries.namespace}
+
 
 class Standing(NamedTuple):
     """What became of a release's objects: names of those that are not there, and of another's with whose they are."""
@@ -29,7 +38,6 @@ def standing_of(boundaries: Boundaries, live: Mapping[ObjectKey, Json | None]) -
 
 def other_owner(boundaries: Boundaries, live: Json) -> str:
     """The release that a live object belongs to, where that is not ours: ``release NAME in namespace NAMESPACE``."""
-    owner = annotation(live, "meta.helm.sh/release-name")
-    space = annotation(live, "meta.helm.sh/release-namespace")
+    owner, space = annotation(live, _NAME), annotation(live, _SPACE)
     ours = not owner or (owner, space) == (boundaries.release, boundaries.namespace)
-    return "" if ours else f"release {owner} in namespace {space}"
+    return "" if ours else f"release {owner} in namespace {space or 'unknown'}"

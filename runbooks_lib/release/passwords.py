@@ -15,6 +15,7 @@ from runbooks_lib.parameters.components import COMPONENTS
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import flat, hook_objects, key_of, objects_of, secret_values
+from runbooks_lib.release.owners import LABELS, annotations_of
 from runbooks_lib.results import Json
 
 #: The type of the Secrets in which Helm keeps its revisions.
@@ -95,9 +96,8 @@ def owned_secret(boundaries: Boundaries, template: Json, passwords: dict[str, st
         "metadata": {
             "name": metadata["name"],
             "namespace": boundaries.namespace,
-            "labels": dict(metadata.get("labels") or {}) | {"app.kubernetes.io/managed-by": "Helm"},
-            "annotations": dict(metadata.get("annotations") or {})
-            | {"meta.helm.sh/release-name": boundaries.release, "meta.helm.sh/release-namespace": boundaries.namespace},
+            "labels": dict(metadata.get("labels") or {}) | LABELS,
+            "annotations": dict(metadata.get("annotations") or {}) | annotations_of(boundaries),
         },
         "data": data,
         "stringData": dict(template.get("stringData") or {}) | passwords,

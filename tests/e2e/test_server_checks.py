@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from faults import until
 from releases import change
 from runs import Open
 
+from runbooks_lib import process
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
@@ -127,6 +130,45 @@ def test_a_database_that_the_built_in_server_does_not_make_is_told(opened: Open)
     assert found.status == "pass", found.observed
     found = ask(dataflow__postgresql__database="")
     assert (found.status, "asks for the database" in found.observed) == ("fail", True), found.observed
+
+
+def test_every_object_that_is_anothers_is_named_with_its_owner(
+    opened: Open, cluster: Cluster, target: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    namespace, release = target["target.namespace"], target["target.release"]
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    name = f"{release}-label-studio"
+    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}, namespace)
+    marks = {"meta.helm.sh/release-name": "agentichub", "meta.helm.sh/release-namespace": "hub"}
+    made = {"name": "csghub-gateway", "annotations": marks}
+    api, kind, spec = "gateway.networking.k8s.io/v1", "GatewayClass", {"controllerName": "example.com/x"}
+    cluster.create({"apiVersion": api, "kind": kind, "metadata": made, "spec": spec})
+    request.addfinalizer(lambda: cluster.delete(api, kind, made["name"]))
+
+    def asked() -> dict[str, Finding]:
+        chosen = [one for one in FAMILIES["prerequisites"] if one.id in {"objects.owned", "chart.render"}]
+        subject = Subject(opened("install").boundaries)
+        found = report("t", "T", chosen, subject, observe=lambda _: None).findings
+        return {one.id: one for one in found}
+
+    found = asked()
+    # Helm names the first one alone.
+    assert f"{kind} csghub-gateway" not in found["chart.render"].observed.replace('"', "")
+    first, second = found["objects.owned"].observed.splitlines()
+    assert first.startswith(f"ConfigMap {name} in namespace {namespace} is there and was not made by this release")
+    assert (
+        second
+        == f"{kind} csghub-gateway, one for the whole cluster, is there and belongs to release agentichub in namespace hub"
+    )
+    # What is said of it, done: Helm takes it over.
+    if shutil.which("kubectl") is None:
+        pytest.skip("There is no kubectl on this machine.")
+    for command in found["objects.owned"].remedy.split("`")[1::2]:
+        assert process.run(["bash", "-c", command], timeout=60).ok, command
+    cluster.delete(api, kind, made["name"])
+    assert {one.status for one in asked().values()} == {"pass"}
+    change(opened("install"), install)
+    assert asked()["objects.owned"].status == "pass"
 
 
 # ---- what the values do

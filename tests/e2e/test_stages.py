@@ -272,8 +272,9 @@ def test_a_plan_names_what_hooks_make_anew_and_is_for_one_installation_only(open
 def test_a_second_release_is_told_whose_gateway_class_is_in_the_way(opened: Open, target: dict[str, str]) -> None:
     installed(opened)
     second = opened("install", target__release="second", target__namespace="second")
-    (finding,) = install.look(second).with_status("fail")
-    assert finding.id == "chart.render"
+    finding, owned = install.look(second).with_status("fail")
+    assert (finding.id, owned.id) == ("chart.render", "objects.owned")
+    assert f"belongs to release {target['target.release']} in namespace {target['target.namespace']}" in owned.observed
     assert 'GatewayClass "csghub-gateway"' in finding.observed
     assert target["target.release"] in finding.observed
     assert "does not belong to this release" in finding.observed

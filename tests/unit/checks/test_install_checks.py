@@ -50,7 +50,7 @@ def test_somebody_elses_object_is_found_by_helms_own_dry_run(world: Any) -> None
     assert made.verdict == "fail"
     assert "exists and does not belong to this release" in made.findings[0].observed
     assert 'Secret "db"' in made.findings[0].observed
-    assert "meta.helm.sh/release-name and release-namespace name the owner" in made.findings[0].remedy
+    assert "objects.owned of 01_prerequisites names all of them" in made.findings[0].remedy
 
 
 def test_who_only_waits_for_a_database_has_no_data_of_it(world: Any) -> None:
