@@ -24,7 +24,7 @@ def created(subject: Subject) -> Answer:
 
 
 def _answers(subject: Subject) -> Iterator[Answer]:
-    read, units = reader(subject), list(units_in(subject.objects, "postgresql"))
+    read, units = reader(subject.boundaries, subject.objects), list(units_in(subject.objects, "postgresql"))
     services = {obj["metadata"]["name"]: obj for obj in subject.objects if obj["kind"] == "Service"}
     for client in (unit for unit in units if unit.client):
         # What can't be read is told where the stores outside are asked.

@@ -4,7 +4,9 @@ Who the clients are, and what they are told, comes from the rendered chart.
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,17 +15,23 @@ from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.services import ASKS, PRODUCTS, from_a_pod
 from runbooks_lib.checks.units import Unit, units_in
 from runbooks_lib.cluster.environment import Missing, Read
-from runbooks_lib.errors import CheckFailed
+from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import COMPONENTS, Access
 from runbooks_lib.parameters.documents import at
-from runbooks_lib.parameters.helm_values import contradictions
+from runbooks_lib.parameters.helm_values import contradictions, merge
 from runbooks_lib.probes.asking import Answered, NotFromHere
 from runbooks_lib.release.access import access_of
+from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import key_of, secret_values
 from runbooks_lib.release.passwords import learn_secret
+from runbooks_lib.release.plan import Proposal, all_objects
 from runbooks_lib.release.stores import service_names
+from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Status
 from runbooks_lib.threads import at_once
+
+#: Told of a store that the parameters name, while values win over what they say of it.
+_NOT_USED = "named in the parameters, though values lead elsewhere: "
 
 
 class Store(NamedTuple):
@@ -46,10 +54,9 @@ class Store(NamedTuple):
         return f"{self.access.host}:{self.access.port}"
 
 
-def reader(subject: Subject) -> Read:
+def reader(boundaries: Boundaries, objects: Iterable[Json]) -> Read:
     """Reads what the chart renders and, where it renders none, what is in the cluster."""
-    boundaries = subject.boundaries
-    keys = ((key_of(obj, boundaries.namespace), obj) for obj in subject.objects)
+    keys = ((key_of(obj, boundaries.namespace), obj) for obj in objects)
     rendered = {(key.kind, key.name): obj for key, obj in keys if key.namespace == boundaries.namespace}
 
     def read(kind: str, name: str) -> Json | None:
@@ -63,16 +70,17 @@ def reader(subject: Subject) -> Read:
     return read
 
 
-def _stores(subject: Subject, protocol: str) -> tuple[dict[Store, list[str]], list[Answer]]:
+def _stores(boundaries: Boundaries, proposal: Proposal, protocol: str) -> tuple[dict[Store, list[str]], list[Answer]]:
     """The stores outside of the release with the names of their clients, and what is wrong with other clients."""
     stores: dict[Store, list[str]] = {}
     lines: list[Answer] = []
-    read = reader(subject)
-    services = {key_of(obj).name for obj in subject.objects if obj["kind"] == "Service"}
-    for unit in (each for each in units_in(subject.objects, protocol) if each.client):
+    objects = all_objects(proposal.rendered)
+    read = reader(boundaries, objects)
+    services = {key_of(obj).name for obj in objects if obj["kind"] == "Service"}
+    for unit in (each for each in units_in(objects, protocol) if each.client):
         try:
             access = access_of(
-                subject.boundaries, unit.container, unit.workload["spec"]["template"], unit.component, unit.login, read
+                boundaries, unit.container, unit.workload["spec"]["template"], unit.component, unit.login, read
             )
         except Missing as missing:
             lines.append(Answer("unknown", f"{unit.name}: {missing}, so what it uses can't be told"))
@@ -81,9 +89,9 @@ def _stores(subject: Subject, protocol: str) -> tuple[dict[Store, list[str]], li
             lines.append(Answer("fail", f"{unit.name} can't start: {error}"))
             continue
         variable = unit.login.password or unit.login.url
-        if not access.host or services & {*service_names(access.host.rstrip("."), subject.boundaries.namespace)}:
+        if not access.host or services & {*service_names(access.host.rstrip("."), boundaries.namespace)}:
             continue
-        values = subject.proposal.values
+        values = proposal.values
         if not access.sslmode:
             access = access.model_copy(update={"sslmode": _setting(values, unit, "sslmode")[1]})
         store = Store(protocol, access, variable, _setting(values, unit, "password")[0])
@@ -132,11 +140,29 @@ def stores(protocol: str) -> Callable[[Subject], Answer]:
     """The check of all stores outside of the release that speak a protocol."""
 
     def ask(subject: Subject) -> Answer:
-        stores, lines = _stores(subject, protocol)
+        stores, lines = _stores(subject.boundaries, subject.proposal, protocol)
         lines += at_once(partial(_told, subject), stores, stores.values())
+        named = _stores(subject.boundaries, _as_named(subject), protocol)[0].items() if _contradicted(subject) else ()
+        for store, clients in named:
+            if store not in stores:
+                answer = _told(subject, store, clients)
+                lines.append(answer._replace(observed=f"{_NOT_USED}{answer.observed}"))
         return together(lines or [Answer("skip", f"the release uses no {PRODUCTS[protocol]} outside of it")])
 
     return ask
+
+
+def _contradicted(subject: Subject) -> list[str]:
+    return [str(each) for each in contradictions(subject.boundaries.parameters)]
+
+
+def _as_named(subject: Subject) -> Proposal:
+    """The chart as the parameters' own keys would have it; where that can't be rendered, as it is."""
+    boundaries = subject.boundaries
+    keys = boundaries.parameters.model_copy(update={"values": {}, "values_files": ()})
+    with suppress(RunbookError):
+        return subject.with_values(merge(subject.proposal.values, given(replace(boundaries, parameters=keys))))
+    return subject.proposal
 
 
 def contradicted(subject: Subject) -> Answer:
@@ -144,7 +170,7 @@ def contradicted(subject: Subject) -> Answer:
     parameters = subject.boundaries.parameters
     if not parameters.values and not parameters.values_files:
         return Answer("skip", "the parameters have neither values nor values_files")
-    found = [str(each) for each in contradictions(parameters)]
+    found = _contradicted(subject)
     return Answer("warn" if found else "pass", "\n".join(found) or "they say nothing against the other keys")
 
 

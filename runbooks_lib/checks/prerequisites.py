@@ -1,6 +1,8 @@
 """What must be there before Dataflow can be installed: the guide's §2, and what it takes for granted."""
 
 import re
+from dataclasses import replace
+from typing import Any
 
 from runbooks_lib import probes
 from runbooks_lib.checks import release
@@ -9,9 +11,10 @@ from runbooks_lib.checks.trials import Trial, tried
 from runbooks_lib.cluster import Forbidden
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.helm import Release
+from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import ObjectKey, annotation, hook_objects, objects_of
-from runbooks_lib.release.plan import STUCK, Proposal, contents, propose, state_of
+from runbooks_lib.release.manifest import ObjectKey, annotation
+from runbooks_lib.release.plan import STUCK, Proposal, all_objects, contents, propose, state_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.rendered import pods_of
 from runbooks_lib.results import Json
@@ -91,6 +94,16 @@ class Subject:
             raise OutcomeUnknown("the chart could not be rendered, so there is nothing to compare with")
         return proposal
 
+    def with_values(self, values: dict[str, Any]) -> Proposal:
+        """The same with other values, rendered in the same way; raises RunbookError: it can't be."""
+        boundaries, proposal = self.boundaries, self.proposal
+        if self.refusal is not None:
+            return contents(boundaries, values)
+        upgrade = self.stored is not None
+        rendered = boundaries.helm.render(boundaries.release, proposal.chart, values, upgrade=upgrade)
+        passwords.learn(boundaries.redactor, rendered)
+        return replace(proposal, values=values, rendered=rendered)
+
     @property
     def rendered(self) -> bool:
         """Whether it is known what the chart contains."""
@@ -105,7 +118,7 @@ class Subject:
     @property
     def objects(self) -> list[Json]:
         """All rendered objects, those of hooks included."""
-        return [*objects_of(self.proposal.rendered.manifest), *hook_objects(self.proposal.rendered)]
+        return all_objects(self.proposal.rendered)
 
     @once
     def nodes(self) -> list[Json]:

@@ -11,7 +11,6 @@ from runbooks_lib.helm.chart import ChartSource
 from runbooks_lib.parameters import named_as
 from runbooks_lib.parameters.documents import Path as Keys
 from runbooks_lib.parameters.documents import at, dotted, leaves
-from runbooks_lib.release import passwords
 from runbooks_lib.release.plan import fingerprint
 from runbooks_lib.tables import table
 from runbooks_lib.threads import at_once
@@ -27,8 +26,8 @@ _DOUBTFUL = {
 
 def effect(subject: Subject) -> Answer:
     """The given values without which the chart renders the same."""
-    if subject.refusal:
-        raise Moot("the chart could not be rendered against the cluster, so there is nothing to compare with")
+    if not subject.rendered:
+        raise Moot("the chart could not be rendered, so there is nothing to compare with")
     proposal = subject.proposal
     chart = subject.boundaries.chart_source
     given = dict(leaves(proposal.values))
@@ -48,15 +47,12 @@ def _idle(subject: Subject, suspects: list[Keys]) -> list[Keys]:
     def same(*paths: Keys) -> bool:
         values = proposal.values
         for path in paths:
-            values = _without(values, path)
+            values = without(values, path)
         try:
-            upgrade = subject.stored is not None
-            rendered = boundaries.helm.render(boundaries.release, proposal.chart, values, upgrade=upgrade)
+            return fingerprint(boundaries, subject.with_values(values).rendered) == wanted
         except RunbookError:
             # It can't be rendered without.
             return False
-        passwords.learn(boundaries.redactor, rendered)
-        return fingerprint(boundaries, rendered) == wanted
 
     if not suspects or same(*suspects):
         return suspects
@@ -71,9 +67,10 @@ def _sentence(subject: Subject, chart: ChartSource, path: Keys, named: str) -> s
     return f"{named_as(subject.boundaries.parameters, path)} changes nothing in {named}{meant}"
 
 
-def _without(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
+def without(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
+    """Some values but the one at a path."""
     rest = {key: value for key, value in values.items() if key != path[0]}
-    inner = _without(values[path[0]], path[1:]) if len(path) > 1 else {}
+    inner = without(values[path[0]], path[1:]) if len(path) > 1 else {}
     # Nothing is left of a mapping that was made for this value.
     return {**rest, path[0]: inner} if inner else rest
 

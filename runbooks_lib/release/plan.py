@@ -44,9 +44,9 @@ def propose(boundaries: Boundaries, *, upgrade: bool) -> Proposal:
     return Proposal(chart, values, rendered, generated)
 
 
-def contents(boundaries: Boundaries) -> Proposal:
+def contents(boundaries: Boundaries, values: dict[str, Any] | None = None) -> Proposal:
     """What the chart contains, rendered without the cluster: for checks only, where :func:`propose` is refused."""
-    chart, values = boundaries.chart, given(boundaries)
+    chart, values = boundaries.chart, given(boundaries) if values is None else values
     text = b"\n".join(boundaries.chart_source.files.values()).decode("utf-8", "replace")
     served = [one for one in boundaries.cluster.resources() if one.group and one.group in text]
     apis = sorted({api for one in served for api in (one.api_version, f"{one.api_version}/{one.kind}")})

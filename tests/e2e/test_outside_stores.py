@@ -125,3 +125,18 @@ def test_a_store_outside_that_refuses_its_password_turns_verify_red(
     # Nobody is told to remove anything, nor of a volume that the server may not even have.
     told = [*(found.remedy for found in report.findings), seen["services.postgresql"].remedy]
     assert not any("A volume keeps" in remedy for remedy in told)
+
+
+def test_a_store_outside_is_asked_though_a_value_turns_the_built_in_one_on(
+    opened: Open, redis_with_password: Address
+) -> None:
+    host, port = redis_with_password
+    settings = {"redis__external": {"host": host, "port": port}, "values__global__redis": {"enabled": True}}
+    found = {each.id: each for each in prerequisites.look(opened("prerequisites", **settings)).findings}
+    assert found["stores.contradictions"].status == "warn"
+    redis = found["external.redis"]
+    assert redis.status == "fail"
+    assert redis.observed.startswith(
+        f"named in the parameters, though values lead elsewhere: Redis at {host}:{port} asks for"
+    )
+    assert found["external.postgresql"].status == "skip"

@@ -145,13 +145,18 @@ def test_every_object_that_is_anothers_is_named_with_its_owner(
     cluster.create({"apiVersion": api, "kind": kind, "metadata": made, "spec": spec})
     request.addfinalizer(lambda: cluster.delete(api, kind, made["name"]))
 
-    def asked() -> dict[str, Finding]:
-        chosen = [one for one in FAMILIES["prerequisites"] if one.id in {"objects.owned", "chart.render"}]
-        subject = Subject(opened("install").boundaries)
+    def asked(**values: str) -> dict[str, Finding]:
+        wanted = {"objects.owned", "chart.render", "values.effect"}
+        chosen = [one for one in FAMILIES["prerequisites"] if one.id in wanted]
+        subject = Subject(opened("install", **values).boundaries)
         found = report("t", "T", chosen, subject, observe=lambda _: None).findings
         return {one.id: one for one in found}
 
-    found = asked()
+    found = asked(values__dataflow__persistance__size="20Gi")
+    # Compared all the same, by renders without the cluster.
+    idle = found["values.effect"]
+    assert (idle.status, "values.dataflow.persistance.size changes nothing" in idle.observed) == ("warn", True)
+    assert "edition" not in idle.observed
     # Helm names the first one alone.
     assert f"{kind} csghub-gateway" not in found["chart.render"].observed.replace('"', "")
     first, second = found["objects.owned"].observed.splitlines()
