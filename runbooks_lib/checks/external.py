@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
+from runbooks_lib.checks import mirror
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.services import ASKS, PRODUCTS, from_a_pod
@@ -153,7 +154,8 @@ def stores(protocol: str) -> Callable[[Subject], Answer]:
 
 
 def _contradicted(subject: Subject) -> list[str]:
-    return [str(each) for each in contradictions(subject.boundaries.parameters)]
+    parameters = subject.boundaries.parameters
+    return [str(each) for each in (*mirror.contradictions(parameters), *contradictions(parameters))]
 
 
 def _as_named(subject: Subject) -> Proposal:
@@ -168,7 +170,7 @@ def _as_named(subject: Subject) -> Proposal:
 def contradicted(subject: Subject) -> Answer:
     """Where values say otherwise than the parameters' own keys."""
     parameters = subject.boundaries.parameters
-    if not parameters.values and not parameters.values_files:
+    if not (parameters.values or parameters.values_files or parameters.mirror):
         return Answer("skip", "the parameters have neither values nor values_files")
     found = _contradicted(subject)
     return Answer("warn" if found else "pass", "\n".join(found) or "they say nothing against the other keys")

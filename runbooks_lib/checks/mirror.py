@@ -1,21 +1,36 @@
 """With a mirror: does every image come from it, and which value of the chart moves one that does not?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.containers import few, mentions, parsed, uses_of
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.parameters.helm_values import merge, own_key
+from runbooks_lib.checks.values import without
+from runbooks_lib.errors import RunbookError
+from runbooks_lib.parameters import Parameters, chart_values
+from runbooks_lib.parameters.documents import Path, at, dotted, leaves
+from runbooks_lib.parameters.helm_values import FLAGS, Contradiction, merge, nested, own_key
+from runbooks_lib.parameters.model import MIRRORS
 from runbooks_lib.release.manifest import key_of
+from runbooks_lib.release.plan import all_objects
 from runbooks_lib.results import Json
+from runbooks_lib.threads import at_once
+
+
+def contradictions(parameters: Parameters) -> Iterator[Contradiction]:
+    """Where keys of the parameters name another registry than their mirror does."""
+    for name, to in MIRRORS.get(parameters.mirror, {}).items():
+        if (own := getattr(parameters.images, name)) != to:
+            yield Contradiction(f"images.{name}", own, "mirror", parameters.mirror)
 
 
 def mirrored(subject: Subject) -> Answer:
-    """Whether all images come from the registries that the parameters' mirror stands for."""
-    own = subject.boundaries.parameters.images
+    """Whether all images come from the registries that the parameters' mirror stands for, whatever other keys say."""
     if not subject.boundaries.parameters.mirror:
         return Answer("skip", "the parameters set no mirror")
-    mirrors = {prefix.partition("/")[0] for prefix in (own.registry, own.envoy_registry)}
+    mirror = MIRRORS[subject.boundaries.parameters.mirror]
+    mirrors = {prefix.partition("/")[0] for prefix in mirror.values()}
     uses = uses_of(subject)
     outside = {use.text: f"{use.text} of {{}}" for use in uses if not use.image or use.image.registry not in mirrors}
     for text, said in outside.items():
@@ -30,9 +45,56 @@ def mirrored(subject: Subject) -> Answer:
     if not outside and not later:
         return Answer("pass", f"{len({use.text for use in uses})} images, all from {told}")
     lines = [f"{said} does not come from {told}" for said in (*outside.values(), *later.values())]
+    kept = _kept_by(subject, (*outside, *later))
+    moves = dict.fromkeys(
+        f"Take {name} out: it keeps {few(those)} away from the mirror." for name, those in kept.items()
+    )
+    moved = {text for those in kept.values() for text in those}
     values = merge(subject.boundaries.chart_source.defaults, subject.proposal.values)
-    moves = dict.fromkeys(_line_to_move(values, text, own.registry) for text in (*outside, *later))
+    rest = (text for text in (*outside, *later) if text not in moved)
+    moves |= dict.fromkeys(_line_to_move(values, text, mirror["registry"]) for text in rest)
     return Answer("fail" if outside else "warn", "\n".join(lines), remedy="\n".join(moves))
+
+
+def _kept_by(subject: Subject, outside: Iterable[str]) -> dict[str, list[str]]:
+    """The given values without which images would come from elsewhere, and which: tried, by renders without each."""
+    parameters, given = subject.boundaries.parameters, subject.proposal.values
+    flags = {f"images.{name}": to for name, to in MIRRORS[parameters.mirror].items()}
+    own: dict[Path, str] = {tuple(path.split(".")): flags[key] for key, path, _ in FLAGS if key in flags}
+    suspects = [
+        path
+        for path, value in leaves(given)
+        if (path in own and value != own[path]) or any(_is_registry_of(value, text) for text in outside)
+    ]
+
+    def moved(path: Path) -> list[str]:
+        # What nobody names any more is the mirror's.
+        values = without(given, path)
+        values = merge(values, nested(path, own[path])) if path in own else values
+        try:
+            rendered = all_objects(subject.with_values(values).rendered)
+        except RunbookError:
+            return []
+        still = {text for obj in rendered for text in mentions(obj)}
+        return [text for text in outside if text not in still]
+
+    found = zip(suspects, at_once(moved, suspects), strict=True)
+    return {_named(parameters, path): texts for path, texts in found if texts}
+
+
+def _is_registry_of(value: Any, text: str) -> bool:
+    """Whether a value is the registry of an image, alone or with the beginning of its path."""
+    image = parsed(text)
+    return bool(image and value and f"{image.registry}/{image.repository}".startswith(f"{str(value).rstrip('/')}/"))
+
+
+def _named(parameters: Parameters, path: Path) -> str:
+    """Where somebody has given a value of the chart."""
+    if at(parameters.values, path) is not None:
+        return f"values.{dotted(path)}"
+    keys = chart_values(parameters.model_copy(update={"values": {}}))
+    alone = chart_values(parameters.model_copy(update={"values": {}, "values_files": ()}))
+    return own_key(path) if at(keys, path) == at(alone, path) else f"{dotted(path)} in values_files"
 
 
 def _line_to_move(values: Json, text: str, mirror: str) -> str:

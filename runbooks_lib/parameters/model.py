@@ -27,7 +27,7 @@ from runbooks_lib.parameters.section import (
 from runbooks_lib.tables import table
 
 #: The registries that each mirror stands for.
-_MIRRORS: dict[str, dict[str, str]] = table(__package__, "mirrors.yaml")
+MIRRORS: dict[str, dict[str, str]] = table(__package__, "mirrors.yaml")
 
 
 def _filled(name: str, info: ValidationInfo) -> str:
@@ -240,11 +240,11 @@ class Parameters(Section):
     @classmethod
     def _a_mirror_is_its_registries(cls, data: Any) -> Any:
         """What the parameters name themselves wins."""
-        if not isinstance(data, dict) or str(data.get("mirror")) not in _MIRRORS:
+        if not isinstance(data, dict) or str(data.get("mirror")) not in MIRRORS:
             return data
         own = data.get("images") or {}
         unset = {
-            name: to for name, to in _MIRRORS[data["mirror"]].items() if isinstance(own, dict) and not own.get(name)
+            name: to for name, to in MIRRORS[data["mirror"]].items() if isinstance(own, dict) and not own.get(name)
         }
         return {**data, "images": {**own, **unset}} if unset else data
 

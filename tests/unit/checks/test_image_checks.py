@@ -111,10 +111,20 @@ def test_images_of_the_mirror_are_counted_once_each(mirrored: Any) -> None:
     assert (answer.status, answer.observed) == ("pass", f"2 images, all from {MIRROR}")
 
 
-def test_an_own_registry_stands_in_for_the_mirrors(mirrored: Any) -> None:
-    images = {"registry": "own.example.com/all", "envoy_registry": "other.example.com"}
-    world = mirrored(deployment("d", pod("own.example.com/all/a:1", "other.example.com/b:1")), **images)
-    assert finding(world, "images.mirror").status == "pass"
+def test_an_own_registry_is_not_the_mirrors_and_the_key_that_names_it_is_told(mirrored: Any) -> None:
+    images = {"registry": "own.example.com/all", "envoy_registry": "docker.io/envoyproxy"}
+    world = mirrored(deployment("d", pod("own.example.com/all/a:1", "docker.io/envoyproxy/b:1")), **images)
+    answer = finding(world, "images.mirror")
+    assert (answer.status, answer.amiss) == ("fail", 0)
+    assert answer.observed.endswith(f"docker.io/envoyproxy/b:1 of Deployment d (c1) does not come from {MIRROR}")
+    told = finding(world, "stores.contradictions")
+    assert (told.status, told.observed.splitlines()) == (
+        "warn",
+        [
+            'images.registry is "own.example.com/all", though mirror is "mainland-china": the former wins',
+            'images.envoy_registry is "docker.io/envoyproxy", though mirror is "mainland-china": the former wins',
+        ],
+    )
 
 
 @pytest.mark.parametrize(
