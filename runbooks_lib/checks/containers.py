@@ -1,14 +1,18 @@
 """Which images the rendered objects run, where, and with which pull secrets."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.probes.registry import Image, parse
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.release.rendered import pods_of
 from runbooks_lib.results import Json
+
+if TYPE_CHECKING:
+    from runbooks_lib.checks.prerequisites import Subject
 
 _IMAGE_LINE = re.compile(r"^[\s-]*image:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from runbooks_lib.checks.catalogue import Answer, Moot, together
+from runbooks_lib.checks.storage import going
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.drift import Drift, all_drift
@@ -198,7 +199,10 @@ def workloads(subject: Subject) -> Answer:
 def claims(subject: Subject) -> Answer:
     """Whether its claims are bound."""
     claims = subject.claims.items()
-    phases = {name: (it.get("status") or {}).get("phase", "unknown") if it else "not there" for name, it in claims}
+    phases = {
+        name: going(it) or (it.get("status") or {}).get("phase", "unknown") if it else "not there"
+        for name, it in claims
+    }
     open_ = [f"{name}: {phase}" for name, phase in phases.items() if phase != "Bound"]
     return Answer("fail", "; ".join(open_)) if open_ else Answer("pass", f"{len(phases)} claims, all bound")
 

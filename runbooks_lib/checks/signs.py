@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from runbooks_lib.checks.release import Subject
+from runbooks_lib.checks.storage import going
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.evidence import learn
@@ -139,7 +140,9 @@ def _pods(pods: list[Json]) -> Iterator[Sign]:
 def _claims(subject: Subject) -> Iterator[Sign]:
     for name, claim in subject.claims.items():
         phase = ((claim or {}).get("status") or {}).get("phase")
-        if claim and phase != "Bound":
+        if claim and (ends := going(claim)):
+            yield Sign("claim", f"PersistentVolumeClaim {name}", ends)
+        elif claim and phase != "Bound":
             spec = claim.get("spec") or {}
             asks = (
                 f"class {spec.get('storageClassName') or 'of the default'}, {', '.join(spec.get('accessModes') or ())}"

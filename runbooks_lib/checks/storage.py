@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runbooks_lib.checks.catalogue import Answer, together
+from runbooks_lib.checks.containers import few
 from runbooks_lib.cluster.quantities import thousandths
 from runbooks_lib.release.manifest import annotation, key_of
-from runbooks_lib.release.rendered import Claim, claims_of, size_of
+from runbooks_lib.release.rendered import Claim, claims_of, mounted, pods_of, size_of
 from runbooks_lib.results import Json
 from runbooks_lib.tables import table
 
@@ -19,6 +21,14 @@ _DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.b
 
 _KNOWN: dict[str, list[str]] = table(__package__, "provisioners.yaml")
 _SHARED, _SINGLE = (re.compile("|".join(_KNOWN[mode]), re.IGNORECASE) for mode in ("ReadWriteMany", "ReadWriteOnce"))
+_GOING = (
+    "Nothing takes the deletion of {name} back. Copy its data out first if they are still wanted; then {first}: once it is gone, an "
+    "empty claim is made in its place."
+)
+_MODES = (
+    "Copy the data of {name} out, delete that claim once nothing mounts it, let the change make it anew with {modes}, and copy the "
+    "data back; if they may be lost, delete it alone."
+)
 _NO_DEFAULT = "no default StorageClass, and the chart names none"
 
 
@@ -44,10 +54,15 @@ def storage_classes(subject: Subject) -> Answer:
     if not claims:
         return Answer("skip", "the chart asks for no claim")
     live = {item["metadata"]["name"]: item for item in cluster.list("v1", "PersistentVolumeClaim", namespace)}
-    lines = [
-        _as_it_is(subject, claim, live[claim.name]) if claim.name in live else _as_to_be_made(subject, claim)
-        for claim in claims
-    ]
+    lines = []
+    for claim in claims:
+        there = live.get(claim.name)
+        if there is None:
+            lines.append(_as_to_be_made(subject, claim))
+        elif going(there):
+            lines.append(_going(subject, there))
+        else:
+            lines += [_as_it_is(subject, claim, there), *_modes(subject, claim, there)]
     return together([*lines, *(Answer("fail", says) for says in _changed_templates(subject))])
 
 
@@ -70,6 +85,39 @@ def _as_to_be_made(subject: Subject, claim: Claim) -> Answer:
     if name is None and len(defaults) > 1:
         return Answer("warn", f"{says}, the newest of the default ones {', '.join(defaults)}")
     return Answer("pass", says)
+
+
+def going(claim: Json) -> str:
+    """Of a claim that is being deleted since when, and by which finalizers it is kept; empty for any other."""
+    since, kept = claim["metadata"].get("deletionTimestamp"), claim["metadata"].get("finalizers")
+    return f"is being deleted since {since}, kept by {', '.join(kept or ['nothing'])}" if since else ""
+
+
+def _going(subject: Subject, live: Json) -> Answer:
+    boundaries, name = subject.boundaries, live["metadata"]["name"]
+    pods = [pod for pod in boundaries.cluster.list("v1", "Pod", boundaries.namespace) if name in mounted(pod["spec"])]
+    by = few(pod["metadata"]["name"] for pod in pods)
+    told = f"; mounted by Pod {by}" if pods else "; no pod mounts it"
+    remedy = _GOING.format(name=name, first=f"stop {by}" if pods else "ask whoever set these finalizers to finish")
+    return Answer("fail", f"claim {name} {going(live)}{told}", remedy)
+
+
+def _modes(subject: Subject, claim: Claim, live: Json) -> Iterator[Answer]:
+    """The access modes that are asked for and that a claim that is there does not have."""
+    # What a StatefulSet finds is kept as it is: of a bound one the modes of its volume count. What stands alone is sent as rendered.
+    parts = ("status", "spec") if claim.owner else ("spec",)
+    has = next(filter(None, ((live.get(part) or {}).get("accessModes") for part in parts)), [])
+    lacks = [mode for mode in claim.spec.get("accessModes") or () if mode not in has]
+    if not lacks or "ReadWriteMany" in has:
+        return
+    users = [pods.owner for pods in pods_of(subject.objects) if claim.name in mounted(pods.spec)]
+    names = dict.fromkeys(str(key_of(owner)) for owner in ([claim.owner] if claim.owner else []) + users)
+    says = f"claim {claim.name} is there with {', '.join(has)}, {', '.join(lacks)} is asked for"
+    says += f"; {'a StatefulSet keeps the claim that it finds' if claim.owner else 'no change of a claim changes its access modes'}"
+    if len(names) > 1:
+        says += f"; {few(names)} mount it, and those on another node than the first wait for ever"
+    bad = len(names) > 1 or claim.owner is None
+    yield Answer("fail" if bad else "warn", says, _MODES.format(name=claim.name, modes=", ".join(lacks)))
 
 
 def _as_it_is(subject: Subject, claim: Claim, live: Json) -> Answer:

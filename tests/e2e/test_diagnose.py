@@ -23,7 +23,7 @@ from runbooks_lib.checks import diagnosis
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed
 from runbooks_lib.results import Json, Report
-from runbooks_lib.stages import diagnose, install, upgrade, verify
+from runbooks_lib.stages import diagnose, install, prerequisites, upgrade, verify
 from sandbox.nodes import PREFIX
 
 WORKER = ("apps/v1", "Deployment", "celery-worker")
@@ -198,6 +198,30 @@ def test_a_claim_that_no_volume_fits_is_the_cause_of_pods_that_wait(broken: Brok
     run.require(upgrade.look(run))
     change(run, upgrade)
     broken.until_none(**mended)
+
+
+def test_a_claim_that_is_being_deleted_is_the_cause_of_a_pod_that_can_not_be_made(
+    broken: Broken, request: pytest.FixtureRequest
+) -> None:
+    change(broken.opened("install"), install)
+    claim, pod = f"data-{broken.release}-redis-0", f"{broken.release}-redis-0"
+    where = ("v1", "PersistentVolumeClaim", claim)
+
+    def keep(*finalizers: str) -> None:
+        broken.cluster.patch(*where, {"metadata": {"finalizers": list(finalizers)}}, broken.namespace)
+
+    keep("example.com/kept")
+    request.addfinalizer(keep)
+    broken.cluster.delete(*where, broken.namespace)
+    broken.cluster.delete("v1", "Pod", pod, broken.namespace)
+    broken.comes_first("claim-deleting", f"pvc {claim} is being deleted")
+    found = {each.id: each for each in prerequisites.look(broken.opened("prerequisites")).findings}
+    first = found["storage.classes"].observed.splitlines()[0]
+    assert (found["storage.classes"].status, first.startswith(f"claim {claim} is being deleted since ")) == (
+        "fail",
+        True,
+    )
+    assert first.endswith(", kept by example.com/kept; no pod mounts it")
 
 
 @pytest.mark.faults

@@ -190,6 +190,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
     ("workloads.available", "api", "status.replicas", 2, "1 old still there"),
     ("workloads.available", "api", "spec.replicas", 0, "Deployment api: scaled to 0, the release has 1"),
     ("claims.bound", "data", "status.phase", "Pending", "data-db-0: Pending"),
+    ("claims.bound", "data", "metadata.deletionTimestamp", "2026-03-01", "is being deleted since 2026-03-01, kept by "),
     ("claims.bound", "shared", "status", {}, "shared: unknown"),
     ("services.endpoints", "slice", "endpoints", [], "without a ready endpoint in a pod of this release: api"),
     (

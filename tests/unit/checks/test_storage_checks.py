@@ -181,3 +181,101 @@ def test_the_claim_templates_of_a_stateful_set_that_is_there_can_not_change(
     world.cluster.add(made("files"), live(stateful(**now)))
     answer = ask("storage.classes")
     assert (answer.status, observed in answer.observed) == (status, True), answer.observed
+
+
+# ---- what Kubernetes does with a claim that is there
+
+
+def mounting(name: str, claim: str, kind: str = "Deployment") -> Json:
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]
+    pod = {"containers": [{"name": "c", "image": "i"}], "volumes": volumes}
+    api = {"Pod": "v1"}.get(kind, "apps/v1")
+    spec = pod if kind == "Pod" else {"template": {"spec": pod}}
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "pods", "observed", "remedy"),
+    [
+        (
+            ["kubernetes.io/pvc-protection"],
+            [live(mounting("store-0", "data-store-0", "Pod"))],
+            "kept by kubernetes.io/pvc-protection; mounted by Pod store-0",
+            "then stop store-0: once it is gone, an empty claim is made in its place",
+        ),
+        (
+            ["a/b", "c/d"],
+            [live(mounting("else", "other", "Pod"))],
+            "kept by a/b, c/d; no pod mounts it",
+            "ask whoever set these finalizers to finish",
+        ),
+    ],
+)
+def test_a_claim_that_is_being_deleted_fails_with_what_keeps_it(
+    world: Any, ask: Any, finalizers: list[str], pods: list[Json], observed: str, remedy: str
+) -> None:
+    world.renders(yaml.safe_dump(stateful()))
+    ends = {"deletionTimestamp": "2026-03-01T00:00:00Z", "finalizers": finalizers}
+    there = live(claim(), "data-store-0")
+    world.cluster.add(made("files"), there | {"metadata": there["metadata"] | ends}, *pods)
+    answer = ask("storage.classes")
+    told = f"claim data-store-0 is being deleted since 2026-03-01T00:00:00Z, {observed}"
+    assert (answer.status, answer.observed) == ("fail", told)
+    assert remedy in answer.remedy
+
+
+def with_modes(obj: Json, *modes: str) -> Json:
+    if "volumeClaimTemplates" in obj["spec"]:
+        (template,) = obj["spec"]["volumeClaimTemplates"]
+        return obj | {"spec": {"volumeClaimTemplates": [with_modes(template, *modes)]}}
+    return obj | {"spec": obj["spec"] | {"accessModes": list(modes)}}
+
+
+SHARED, SINGLE = "ReadWriteMany", "ReadWriteOnce"
+
+
+@pytest.mark.parametrize(
+    ("rendered", "there", "status", "observed"),
+    [
+        (
+            [with_modes(stateful(), SHARED), mounting("worker", "data-store-0")],
+            with_modes(live(claim(), "data-store-0"), SINGLE),
+            "fail",
+            "claim data-store-0 is there with ReadWriteOnce, ReadWriteMany is asked for; a StatefulSet keeps the claim that it "
+            "finds; StatefulSet store, Deployment worker mount it, and those on another node than the first wait for ever",
+        ),
+        (
+            [with_modes(stateful(), SHARED)],
+            with_modes(live(claim(), "data-store-0"), SINGLE),
+            "warn",
+            "ReadWriteMany is asked for; a StatefulSet keeps the claim that it finds",
+        ),
+        (
+            [with_modes(claim(), SHARED)],
+            with_modes(live(claim()), SINGLE),
+            "fail",
+            "ReadWriteMany is asked for; no change of a claim changes its access modes",
+        ),
+        (
+            [with_modes(stateful(), SINGLE)],
+            with_modes(live(claim(), "data-store-0"), SHARED),
+            "pass",
+            "is there with 10Gi",
+        ),
+        (
+            [with_modes(stateful(), SHARED), mounting("worker", "data-store-0")],
+            # Its volume was made by hand, and gives more than it was asked for.
+            with_modes(live(claim(), "data-store-0"), SINGLE) | {"status": {"accessModes": [SINGLE, SHARED]}},
+            "pass",
+            "is there with 10Gi",
+        ),
+    ],
+)
+def test_a_claim_that_is_there_has_the_access_modes_that_are_asked_for(
+    world: Any, ask: Any, rendered: list[Json], there: Json, status: str, observed: str
+) -> None:
+    world.renders(yaml.safe_dump_all(rendered))
+    world.cluster.add(made("files"), there)
+    answer = ask("storage.classes")
+    assert (answer.status, observed in answer.observed) == (status, True), answer.observed
+    assert ("Copy the data of " in answer.remedy) == (status != "pass")
