@@ -5,9 +5,7 @@ from typing import Any
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.containers import Use, few, uses_of
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.checks.pull_secrets import login_for, logins
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.probes import registry
 from runbooks_lib.probes.registry import Image, Seen
 from runbooks_lib.tables import table
 
@@ -27,13 +25,8 @@ def found(subject: Subject) -> Answer:
             lines.append(_line("nonsense", image=repr(use.text), where=use))
     if not uses:
         return Answer("skip", "the chart runs no image")
-    known, _ = logins(subject, uses)
-    with_login = {
-        image: login_for(image, (known[name] for use in those for name in use.secrets if name in known))
-        for image, those in wanted.items()
-    }
     platforms, unknown = _platforms(subject)
-    for image, seen in registry.look(with_login).items():
+    for image, seen in subject.seen.items():
         lacks = platforms - set(seen.platforms)
         told = {"image": image.name, "host": image.host, "where": few(wanted[image]), "says": seen.says}
         told |= {"has": ", ".join(seen.platforms), "lacks": ", ".join(sorted(lacks))}

@@ -7,10 +7,12 @@ from typing import Any
 from runbooks_lib import probes
 from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer, Moot
+from runbooks_lib.checks.pull_secrets import with_logins
 from runbooks_lib.checks.trials import Trial, tried
 from runbooks_lib.cluster import Forbidden
 from runbooks_lib.errors import OutcomeUnknown, RunbookError
 from runbooks_lib.helm import Release
+from runbooks_lib.probes.registry import Image, Seen, look
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, annotation
@@ -129,6 +131,11 @@ class Subject:
     def live(self) -> dict[ObjectKey, Json | None]:
         """What is in the cluster of each rendered object; None where it is not there."""
         return self.boundaries.all_live(self.objects)
+
+    @once
+    def seen(self) -> dict[Image, Seen]:
+        """What its registry says of each image, as a pod would ask; once, since registries count questions."""
+        return look(with_logins(self))
 
     @once
     def may_try(self) -> bool:

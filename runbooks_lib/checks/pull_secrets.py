@@ -1,24 +1,32 @@
 """What pull secrets hold, and which of their entries is for an image: as the kubelet takes them."""
 
+from __future__ import annotations
+
 import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.containers import Use, few, uses_of
-from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.referenced import absent, secret
 from runbooks_lib.probes.registry import HUB, Image, Login
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.manifest import key_of, secret_values
 from runbooks_lib.results import Json
 
+if TYPE_CHECKING:
+    from runbooks_lib.checks.prerequisites import Subject
+
 #: The types of a pull secret, and the key of each.
 _KEYS = {"kubernetes.io/dockerconfigjson": ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
 _MAKE = "docker-registry {name} --from-file=.dockerconfigjson=FILE"
+_UNUSED = (
+    "Nothing, where that registry lets anybody pull. Otherwise put a login for it into that Secret; one that is for nothing that is "
+    "pulled can be left out of images.pull_secrets."
+)
 
 #: Namespace and name of a Secret.
 Where = tuple[str, str]
@@ -40,17 +48,35 @@ def pull_secrets(subject: Subject) -> Answer:
         else:
             pulled = few(use.image.registry for use in served if use.image)
             said = f"{called} {', '.join(has) or 'nothing'}, not for {pulled} of {few(map(_pod, served))}"
-            lines.append(Answer("fail", said))
-    if len(known) == len(named) and all(line.status == "pass" for line in lines):
-        bare = [
-            use for use in uses if use.image and use.secrets and not login_for(use.image, map(known.get, use.secrets))
-        ]
-        for registry in dict.fromkeys(use.image.registry for use in bare if use.image):
-            pods = few(_pod(use) for use in bare if use.image and use.image.registry == registry)
-            lines.append(
-                Answer("warn", f"no Secret has a login for {registry} of {pods}, who pull from it without one")
-            )
+            lines.append(Answer("warn", said, _UNUSED))
+    # Of a Secret that is not there, or is none, is told above.
+    whole = [use for use in uses if use.secrets and all(where in known for where in use.secrets)]
+    bare = [(use.image, use) for use in whole if use.image and not login_for(use.image, map(known.get, use.secrets))]
+    for registry in dict.fromkeys(image.registry for image, _ in bare):
+        lines.append(_without_login(subject, registry, [one for one in bare if one[0].registry == registry]))
     return together(lines)
+
+
+def _without_login(subject: Subject, registry: str, bare: list[tuple[Image, Use]]) -> Answer:
+    """Whether a registry gives what is pulled from it without a login."""
+    says = f"no Secret has a login for {registry} of {few(_pod(use) for _, use in bare)}"
+    states = {image: subject.seen[image] for image, _ in bare}
+    if refused := [image.name for image, seen in states.items() if seen.state == "refused"]:
+        return Answer("fail", f"{says}, and it does not give {few(refused)} without one")
+    if unknown := [image.name for image, seen in states.items() if seen.state not in {"found", "missing"}]:
+        return Answer("warn", f"{says}; whether it gives {few(unknown)} without one is not known", _UNUSED)
+    return Answer("warn", f"{says}, who pull from it without one, as anybody may", _UNUSED)
+
+
+def with_logins(subject: Subject) -> dict[Image, Login | None]:
+    """Each image with the login that its pods' Secrets have for it."""
+    uses = uses_of(subject)
+    known, _ = logins(subject, uses)
+    named: dict[Image, list[Where]] = {}
+    for use in uses:
+        if use.image:
+            named.setdefault(use.image, []).extend(use.secrets)
+    return {image: login_for(image, map(known.get, those)) for image, those in named.items()}
 
 
 def _pod(use: Use) -> str:

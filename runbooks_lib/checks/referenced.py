@@ -1,9 +1,16 @@
 """Secrets that rendered objects name: the cluster's, or the ones that the chart brings along."""
 
-from runbooks_lib.checks.prerequisites import Subject
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbooks_lib.release.by_hand import addressed
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.results import Json
+
+if TYPE_CHECKING:
+    from runbooks_lib.checks.prerequisites import Subject
 
 
 def secret(subject: Subject, namespace: str, name: str) -> Json | None:
@@ -18,8 +25,9 @@ def secret(subject: Subject, namespace: str, name: str) -> Json | None:
 
 def absent(subject: Subject, namespace: str, name: str, command: str) -> tuple[str, str]:
     """What is said of a Secret that is not there, and the commands that make it, by what follows ``create secret``."""
-    make = f"kubectl create secret {command.format(name=name)} --namespace {namespace}"
+    parameters = subject.boundaries.parameters
+    make = addressed(f"kubectl create secret {command.format(name=name)} --namespace {namespace}", parameters)
     if subject.boundaries.cluster.get("v1", "Namespace", namespace) is not None:
         return f"Secret {name} is not in namespace {namespace}", f"`{make}`."
-    first = f"kubectl create namespace {namespace}"
+    first = addressed(f"kubectl create namespace {namespace}", parameters)
     return f"Secret {name} is not there, nor is its namespace {namespace}", f"`{first}`, then `{make}`."

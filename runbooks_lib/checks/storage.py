@@ -106,7 +106,7 @@ def _modes(subject: Subject, claim: Claim, live: Json) -> Iterator[Answer]:
     """The access modes that are asked for and that a claim that is there does not have."""
     # What a StatefulSet finds is kept as it is: of a bound one the modes of its volume count. What stands alone is sent as rendered.
     parts = ("status", "spec") if claim.owner else ("spec",)
-    has = next(filter(None, ((live.get(part) or {}).get("accessModes") for part in parts)), [])
+    has: list[str] = next(filter(None, ((live.get(part) or {}).get("accessModes") for part in parts)), [])
     lacks = [mode for mode in claim.spec.get("accessModes") or () if mode not in has]
     if not lacks or "ReadWriteMany" in has:
         return

@@ -341,12 +341,6 @@ NAMESPACE = {"kind": "Namespace", "metadata": {"name": "csghub"}}
             f"is of type Opaque, not {CONFIG}",
         ),
         ([pull_secret("pull", "hunter2-1")], "fail", "holds no logins in .dockerconfigjson"),
-        ([pull_secret("pull", {})], "fail", "has a login for nothing, not for r.example.com of Deployment d"),
-        (
-            [pull_secret("pull", {"x.example.com": auth("u", "hunter2-1")})],
-            "fail",
-            "login for x.example.com, not for r",
-        ),
         ([pull_secret("pull", {AT: {"auth": "!"}})], "fail", "has an entry without user and password: r.example.com"),
         ([pull_secret("pull", {AT: {"auth": "hunter2="}})], "fail", "has an entry without user and password: r."),
         ([pull_secret("pull", {AT: "hunter2-1"})], "fail", "has an entry without user and password: r.example.com"),
@@ -386,16 +380,58 @@ def test_a_secret_that_the_chart_brings_is_there(world: Any) -> None:
     assert finding(world, "images.pull-secrets").status == "pass"
 
 
-def test_a_registry_without_a_login_beside_one_that_has_it_is_a_warning(world: Any) -> None:
-    world.cluster.add(NAMESPACE, pull_secret("pull", {AT: auth("u", "hunter2-1")}))
+@pytest.mark.parametrize("holds", [{}, {"x.example.com": auth("u", "hunter2-1")}])
+@pytest.mark.parametrize(
+    ("public", "answered", "status", "said"),
+    [
+        (True, 0, "warn", ", who pull from it without one, as anybody may"),
+        (True, 404, "warn", ", who pull from it without one, as anybody may"),
+        (True, 500, "warn", "; whether it gives HOST/team/app:v1 without one is not known"),
+        (False, 0, "fail", ", and it does not give HOST/team/app:v1 without one"),
+    ],
+)
+def test_a_secret_that_is_for_no_registry_fails_only_where_one_wants_a_login(
+    world: Any, registry: Registry, holds: Json, public: bool, answered: int, status: str, said: str
+) -> None:
+    registry.login, registry.public = "Bearer", public
+    registry.single("team/app", "v1", "linux/amd64")
+    if answered:
+        registry.answers["/v2/team/app/manifests/v1"] = answered
+    world.cluster.add(NAMESPACE, pull_secret("pull", holds))
+    world.renders(deployment("d", pod(f"{registry.host}/team/app:v1", secrets=("pull",))))
+    answer = finding(world, "images.pull-secrets")
+    assert answer.status == status
+    told = sorted(answer.observed.splitlines(), reverse=True)
+    assert told[0] == f"no Secret has a login for {registry.host} of Deployment d{said.replace('HOST', registry.host)}"
+    has = next(iter(holds), "nothing")
+    assert told[1] == f"Secret pull in namespace csghub has a login for {has}, not for {registry.host} of Deployment d"
+    remedy = (
+        "kubectl create secret docker-registry" if status == "fail" else "Nothing, where that registry lets anybody"
+    )
+    assert remedy in answer.remedy
+
+
+def test_a_registry_without_a_login_beside_one_that_has_it_is_a_warning(world: Any, registry: Registry) -> None:
+    registry.single("team/app", "v1", "linux/amd64")
+    world.cluster.add(NAMESPACE, pull_secret("pull", {f"{registry.host}/other": auth("u", "hunter2-1")}))
+    others, open_to_all = (f"{registry.host}/{name}" for name in ("other/a:1", "team/app:v1"))
     world.renders(
-        f"{deployment('d', pod(f'{AT}/a:1', secrets=('pull',)))}---\n{deployment('e', pod('redis', secrets=('pull',)))}"
+        f"{deployment('d', pod(others, secrets=('pull',)))}---\n{deployment('e', pod(open_to_all, secrets=('pull',)))}"
     )
     answer = finding(world, "images.pull-secrets")
-    assert answer.status == "warn"
-    assert answer.observed.startswith(
-        "no Secret has a login for docker.io of Deployment e, who pull from it without one"
+    assert (answer.status, answer.observed.splitlines()[0]) == (
+        "warn",
+        f"no Secret has a login for {registry.host} of Deployment e, who pull from it without one, as anybody may",
     )
+
+
+def test_a_registry_is_asked_once_for_both_questions(world: Any, registry: Registry) -> None:
+    registry.single("team/app", "v1", "linux/amd64")
+    world.cluster.add(NAMESPACE, node(), pull_secret("pull", {}))
+    world.renders(deployment("d", pod(f"{registry.host}/team/app:v1", secrets=("pull",))))
+    chosen = [check for check in FAMILIES["prerequisites"] if check.id in {"images.found", "images.pull-secrets"}]
+    report("prerequisites", "P", chosen, Subject(world.boundaries), observe=world.told.append)
+    assert registry.paths().count("/v2/team/app/manifests/v1") == 1
 
 
 def test_every_value_of_a_secret_is_known_to_the_redactor_also_where_it_is_odd(world: Any) -> None:
