@@ -17,7 +17,7 @@ import yaml
 
 import runbooks_lib
 from runbooks_lib import errors, parameters, records
-from runbooks_lib.checks.catalogue import Check, Look, Subject, commands_of, report, require_known, unmet
+from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_known, unmet
 from runbooks_lib.cluster import Cluster, Forbidden
 from runbooks_lib.errors import RecordError, RunbookError, UsageError
 from runbooks_lib.helm import Helm
@@ -212,9 +212,8 @@ class Run:
     ) -> Report:
         """Ask all checks; every known secret is replaced in their report."""
         self._accepted = False
-        listed, waivers = tuple(checks), self.parameters.waivers
-        made = report(self.stage, title, listed, subject, tables=tables, observe=self.observe, waivers=waivers)
-        made = made.model_copy(update={"commands": commands_of(listed, self.parameters)})
+        how: Any = {"tables": tables, "observe": self.observe, "parameters": self.parameters}
+        made = report(self.stage, title, checks, subject, **how)
         return Report.model_validate(self.redactor.redact_data(made.model_dump(mode="json")))
 
     def require(self, report: Report) -> None:

@@ -123,24 +123,28 @@ def report(
     *,
     observe: Observe,
     tables: Look[Subject] | None = None,
-    waivers: Iterable[Waiver] = (),
+    parameters: Parameters | None = None,
 ) -> Report:
     """Ask all checks at once, whatever the first ones say, and tell the answers in the checks' order.
 
     Args:
-        waivers: What of it is accepted: a finding that would stop the run is a warning until the waiver's day is over.
+        parameters: Say what of it is accepted, so that a finding that would stop the run is a warning until the waiver's day is
+            over; and which cluster the commands are for that show it by hand, or stand in a remedy.
     """
-    accepted = {waiver.check: waiver for waiver in waivers}
+    accepted = {waiver.check: waiver for waiver in (parameters.waivers if parameters else ())}
+    address = partial(addressed, parameters=parameters) if parameters else str
     listed, findings = tuple(checks), []
     with _asking(listed, subject) as answers:
         for check, answer in zip(listed, answers, strict=True):
-            findings.append(_finding(check, _waived(answer, accepted.get(check.id))))
+            finding = _finding(check, _waived(answer, accepted.get(check.id)))
+            findings.append(finding.model_copy(update={"remedy": address(finding.remedy)}))
             observe(Event(kind="check.answered", data=findings[-1].model_dump(mode="json")))
     try:
         shown = tables(subject) if tables else ()
     except Exception as error:  # noqa: BLE001 - the findings are there, whatever is odd in a table
         shown = (Table(title=f"Not to be had: {words(error)}"),)
-    made = Report(stage=stage, title=title, findings=tuple(findings), tables=shown)
+    commands = commands_of(listed, parameters) if parameters else ()
+    made = Report(stage=stage, title=title, findings=tuple(findings), tables=shown, commands=commands)
     observe(Event(kind="report.made", data={"title": title, "verdict": made.verdict}))
     return made
 

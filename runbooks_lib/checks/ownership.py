@@ -7,7 +7,6 @@ from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.by_hand import addressed
 from runbooks_lib.release.manifest import ObjectKey, annotation, key_of, objects_of
 from runbooks_lib.release.owners import LABELS, annotations_of, other_owner
 from runbooks_lib.results import Json
@@ -62,12 +61,11 @@ def _answer(boundaries: Boundaries, obj: Json) -> Answer | None:
         return Answer("fail", f"{where} and belongs to {owner}", _ANOTHERS.format(owner=owner))
     managers = [f"; {name} is {labels[name]}" for name, value in LABELS.items() if labels.get(name, value) != value]
     told = f"{where} and was not made by this release: it lacks {', '.join(mark for marks in lacks.values() for mark in marks)}"
-    return Answer("fail", told + "".join(managers), "\n".join(_commands(boundaries, key, space, lacks)))
+    return Answer("fail", told + "".join(managers), "\n".join(_commands(key, space, lacks)))
 
 
-def _commands(boundaries: Boundaries, key: ObjectKey, space: str, lacks: dict[str, list[str]]) -> list[str]:
+def _commands(key: ObjectKey, space: str, lacks: dict[str, list[str]]) -> list[str]:
     """The commands that give an object the marks that it lacks."""
     what = f"{key.kind.lower()}{f'.{key.group}' if key.group else ''} {key.name}"
     where = f" --namespace {space}" if space else ""
-    commands = [f"kubectl {verb} {what}{where} --overwrite {' '.join(marks)}" for verb, marks in lacks.items() if marks]
-    return [f"`{addressed(command, boundaries.parameters)}`" for command in commands]
+    return [f"`kubectl {verb} {what}{where} --overwrite {' '.join(marks)}`" for verb, marks in lacks.items() if marks]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbooks_lib.release.by_hand import addressed
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.release.passwords import learn_secret
 from runbooks_lib.results import Json
@@ -25,9 +24,8 @@ def secret(subject: Subject, namespace: str, name: str) -> Json | None:
 
 def absent(subject: Subject, namespace: str, name: str, command: str) -> tuple[str, str]:
     """What is said of a Secret that is not there, and the commands that make it, by what follows ``create secret``."""
-    parameters = subject.boundaries.parameters
-    make = addressed(f"kubectl create secret {command.format(name=name)} --namespace {namespace}", parameters)
+    make = f"kubectl create secret {command.format(name=name)} --namespace {namespace}"
     if subject.boundaries.cluster.get("v1", "Namespace", namespace) is not None:
         return f"Secret {name} is not in namespace {namespace}", f"`{make}`."
-    first = addressed(f"kubectl create namespace {namespace}", parameters)
+    first = f"kubectl create namespace {namespace}"
     return f"Secret {name} is not there, nor is its namespace {namespace}", f"`{first}`, then `{make}`."

@@ -11,14 +11,17 @@ from runbooks_lib.tables import table
 _STEPS: dict[str, list[str]] = table(__package__, "by_hand.yaml")
 #: One entry of a Secret: 32 random characters, made when the command runs and shown nowhere.
 _ENTRY = "--from-file={key}=<(LC_ALL=C tr -dc A-Za-z0-9 </dev/urandom | head -c 32)"
-#: Where a command begins, and which program it calls.
-_PROGRAM = re.compile(r"(^|\| )(helm|kubectl)(?= )")
+#: Where a command begins, alone or within a sentence, and which program it calls.
+_PROGRAM = re.compile(r"(^|\| |`|: )(helm|kubectl)(?= )")
 _UNKEPT = "  # the values.yaml that a run of the notebook keeps in its record"
 _REFERENCES = "  # in that file replace each {from: …} by what it refers to"
 
 
 def addressed(command: str, parameters: Parameters) -> str:
-    """A command with the program and the cluster that the parameters name: else it would act on whatever is current."""
+    """A command, or what to do with commands in it, with the program and the cluster that the parameters name.
+
+    Without, a command would act on whatever is current.
+    """
     target, programs = parameters.target, {"helm": parameters.helm.executable, "kubectl": "kubectl"}
     kubeconfig = str(resolve_path(target.kubeconfig)) if target.kubeconfig else ""
 

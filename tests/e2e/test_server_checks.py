@@ -148,9 +148,8 @@ def test_every_object_that_is_anothers_is_named_with_its_owner(
     def asked(**values: str) -> dict[str, Finding]:
         wanted = {"objects.owned", "chart.render", "values.effect"}
         chosen = [one for one in FAMILIES["prerequisites"] if one.id in wanted]
-        subject = Subject(opened("install", **values).boundaries)
-        found = report("t", "T", chosen, subject, observe=lambda _: None).findings
-        return {one.id: one for one in found}
+        run = opened("install", **values)
+        return {one.id: one for one in run.ask("T", chosen, Subject(run.boundaries)).findings}
 
     found = asked(values__dataflow__persistance__size="20Gi")
     # Compared all the same, by renders without the cluster.

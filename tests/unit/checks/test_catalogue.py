@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import runpy
 import threading
 from datetime import UTC, datetime
@@ -14,8 +15,15 @@ import pytest
 from runbooks_lib.checks import catalogue, families
 from runbooks_lib.checks.catalogue import Answer, Check, report
 from runbooks_lib.errors import OutcomeUnknown, ParametersError, RunbookError, Unreachable
-from runbooks_lib.parameters import Waiver
+from runbooks_lib.parameters import Parameters, Waiver
 from runbooks_lib.results import Event, Finding, Report, Table
+
+MINIMAL: dict[str, Any] = {
+    "target": {},
+    "chart": {"version": "1.16.0"},
+    "csghub": {"external_url": "https://a"},
+    "gateway": {"domain": "example.com"},
+}
 
 
 def check(ident: str, answer: Any) -> Check[Any]:
@@ -163,6 +171,27 @@ def test_a_check_is_data() -> None:
     assert catalogue.Check.__dataclass_params__.frozen  # type: ignore[attr-defined]
 
 
+def test_every_command_is_for_the_cluster_of_the_parameters_and_can_be_pasted_as_it_is() -> None:
+    target = {"kubeconfig": "/kube/config", "context": "prod"}
+    given = Parameters.model_validate(MINIMAL | {"target": target})
+    kubectl = "kubectl --kubeconfig /kube/config --context prod"
+    remedies = {
+        "Ask by hand: kubectl exec p -- x": f"Ask by hand: {kubectl} exec p -- x",
+        "`kubectl get a`, then `helm list`.": f"`{kubectl} get a`, then "
+        "`helm --kubeconfig /kube/config --kube-context prod list`.",
+        "`x | kubectl apply -f -`": f"`x | {kubectl} apply -f -`",
+        "Ask whoever knows kubectl.": "Ask whoever knows kubectl.",
+    }
+    asked = [check(str(n), Answer("fail", "no", one)) for n, one in enumerate(remedies)]
+    told: list[Event] = []
+    made = report("verify", "R", asked, object(), observe=told.append, parameters=given)
+    assert [one.remedy for one in made.findings] == list(remedies.values())
+    assert [event.data["remedy"] for event in told[:-1]] == list(remedies.values())
+    # A word in capitals stands for a name that nobody has filled in.
+    commands = [line for line in catalogue.commands_of(ALL, given) if re.search(r"\b[A-Z]{3,}\b", line)]
+    assert commands == []
+
+
 # ---- at once
 
 
@@ -194,9 +223,9 @@ def test_an_advisory_question_that_can_not_be_put_is_a_warning_and_a_bad_answer_
 
 
 def waived(answer: Answer, until: str, check_id: str = "a") -> Finding:
-    waiver = Waiver(check=check_id, reason="CSGHub comes later", until=until)
-    made = report("verify", "R", [check("a", answer)], object(), observe=lambda _: None, waivers=[waiver])
-    return made.findings[0]
+    waiver = {"check": check_id, "reason": "CSGHub comes later", "until": until}
+    given = Parameters.model_validate(MINIMAL | {"waivers": [waiver]})
+    return report("verify", "R", [check("a", answer)], object(), observe=lambda _: None, parameters=given).findings[0]
 
 
 @pytest.mark.parametrize("status", ["fail", "unknown"])
