@@ -56,6 +56,13 @@ def uses_of(subject: Subject) -> list[Use]:
     return found
 
 
+def texts_of(objects: list[Json]) -> set[str]:
+    """All images that some objects name, as they are written: their pods', and those of which a controller is told."""
+    specs = [pods.spec for pods in pods_of(objects)]
+    containers = (each for spec in specs for key in ("initContainers", "containers") for each in spec.get(key) or ())
+    return {str(each.get("image", "")) for each in containers} | {text for obj in objects for text in mentions(obj)}
+
+
 def mentions(data: Any) -> Iterator[str]:
     """Images with their registry that stand elsewhere in an object: a controller starts pods with them later."""
     for key, inner in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():

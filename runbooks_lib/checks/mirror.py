@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from runbooks_lib.checks.catalogue import Answer
-from runbooks_lib.checks.containers import few, mentions, parsed, uses_of
+from runbooks_lib.checks.containers import few, mentions, parsed, texts_of, uses_of
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.values import without
 from runbooks_lib.errors import RunbookError
@@ -72,10 +72,9 @@ def _kept_by(subject: Subject, outside: Iterable[str]) -> dict[str, list[str]]:
         values = without(given, path)
         values = merge(values, nested(path, own[path])) if path in own else values
         try:
-            rendered = all_objects(subject.with_values(values).rendered)
+            still = texts_of(all_objects(subject.with_values(values).rendered))
         except RunbookError:
             return []
-        still = {text for obj in rendered for text in mentions(obj)}
         return [text for text in outside if text not in still]
 
     found = zip(suspects, at_once(moved, suspects), strict=True)

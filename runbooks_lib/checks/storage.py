@@ -21,6 +21,8 @@ _DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.b
 
 _KNOWN: dict[str, list[str]] = table(__package__, "provisioners.yaml")
 _SHARED, _SINGLE = (re.compile("|".join(_KNOWN[mode]), re.IGNORECASE) for mode in ("ReadWriteMany", "ReadWriteOnce"))
+#: What Kubernetes itself keeps a claim by, as long as a pod mounts it.
+_WHILE_MOUNTED = "kubernetes.io/pvc-protection"
 _GOING = (
     "Nothing takes the deletion of {name} back. Copy its data out first if they are still wanted; then {first}: once it is gone, an "
     "empty claim is made in its place."
@@ -98,7 +100,9 @@ def _going(subject: Subject, live: Json) -> Answer:
     pods = [pod for pod in boundaries.cluster.list("v1", "Pod", boundaries.namespace) if name in mounted(pod["spec"])]
     by = few(pod["metadata"]["name"] for pod in pods)
     told = f"; mounted by Pod {by}" if pods else "; no pod mounts it"
-    remedy = _GOING.format(name=name, first=f"stop {by}" if pods else "ask whoever set these finalizers to finish")
+    others = ", ".join(one for one in live["metadata"].get("finalizers") or () if one != _WHILE_MOUNTED)
+    first = [f"stop {by}"] * bool(pods) + [f"ask whoever set {others} to finish and take it out"] * bool(others)
+    remedy = _GOING.format(name=name, first=" and ".join(first) or "wait")
     return Answer("fail", f"claim {name} {going(live)}{told}", remedy)
 
 

@@ -158,6 +158,13 @@ def test_a_value_that_holds_the_registry_too_gets_it_all_anew(mirrored: Any, wri
     assert finding(world, "images.mirror").remedy == f"Write in the parameters: values.extra.{line}"
 
 
+def test_a_value_that_has_nothing_to_do_with_an_image_is_not_to_be_taken_out(mirrored: Any) -> None:
+    world = mirrored(deployment("d", pod("busybox", "docker.io/redis:7.2.5")))
+    world.settings["values"] = {"extra": {"registry": "docker.io"}}
+    lines = finding(world, "images.mirror").remedy.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["No", "Write"]
+
+
 def test_init_containers_and_hooks_count_and_each_image_is_one_line(mirrored: Any) -> None:
     inside = f"{MIRROR}/opencsghq/a:1"
     job = other("Job", "h", spec={"template": {"spec": pod("docker.io/redis:7")}})

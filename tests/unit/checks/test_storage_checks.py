@@ -207,7 +207,7 @@ def mounting(name: str, claim: str, kind: str = "Deployment") -> Json:
             ["a/b", "c/d"],
             [live(mounting("else", "other", "Pod"))],
             "kept by a/b, c/d; no pod mounts it",
-            "ask whoever set these finalizers to finish",
+            "then ask whoever set a/b, c/d to finish and take it out: once it is gone",
         ),
     ],
 )
