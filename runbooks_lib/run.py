@@ -212,8 +212,7 @@ class Run:
     ) -> Report:
         """Ask all checks; every known secret is replaced in their report."""
         self._accepted = False
-        how: Any = {"tables": tables, "observe": self.observe, "parameters": self.parameters}
-        made = report(self.stage, title, checks, subject, **how)
+        made = report(self.stage, title, checks, subject, tables=tables, observe=self.observe, given=self.parameters)
         return Report.model_validate(self.redactor.redact_data(made.model_dump(mode="json")))
 
     def require(self, report: Report) -> None:

@@ -123,16 +123,16 @@ def report(
     *,
     observe: Observe,
     tables: Look[Subject] | None = None,
-    parameters: Parameters | None = None,
+    given: Parameters | None = None,
 ) -> Report:
     """Ask all checks at once, whatever the first ones say, and tell the answers in the checks' order.
 
     Args:
-        parameters: Say what of it is accepted, so that a finding that would stop the run is a warning until the waiver's day is
-            over; and which cluster the commands are for that show it by hand, or stand in a remedy.
+        given: The parameters. They say what is accepted, so that a finding that would stop the run is a warning until the
+            waiver's day is over; and which cluster the commands are for that show it by hand, or stand in a remedy.
     """
-    accepted = {waiver.check: waiver for waiver in (parameters.waivers if parameters else ())}
-    address = partial(addressed, parameters=parameters) if parameters else str
+    accepted = {waiver.check: waiver for waiver in (given.waivers if given else ())}
+    address = partial(addressed, parameters=given) if given else str
     listed, findings = tuple(checks), []
     with _asking(listed, subject) as answers:
         for check, answer in zip(listed, answers, strict=True):
@@ -143,7 +143,7 @@ def report(
         shown = tables(subject) if tables else ()
     except Exception as error:  # noqa: BLE001 - the findings are there, whatever is odd in a table
         shown = (Table(title=f"Not to be had: {words(error)}"),)
-    commands = commands_of(listed, parameters) if parameters else ()
+    commands = commands_of(listed, given) if given else ()
     made = Report(stage=stage, title=title, findings=tuple(findings), tables=shown, commands=commands)
     observe(Event(kind="report.made", data={"title": title, "verdict": made.verdict}))
     return made

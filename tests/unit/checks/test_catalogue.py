@@ -184,7 +184,7 @@ def test_every_command_is_for_the_cluster_of_the_parameters_and_can_be_pasted_as
     }
     asked = [check(str(n), Answer("fail", "no", one)) for n, one in enumerate(remedies)]
     told: list[Event] = []
-    made = report("verify", "R", asked, object(), observe=told.append, parameters=given)
+    made = report("verify", "R", asked, object(), observe=told.append, given=given)
     assert [one.remedy for one in made.findings] == list(remedies.values())
     assert [event.data["remedy"] for event in told[:-1]] == list(remedies.values())
     # A word in capitals stands for a name that nobody has filled in.
@@ -225,7 +225,7 @@ def test_an_advisory_question_that_can_not_be_put_is_a_warning_and_a_bad_answer_
 def waived(answer: Answer, until: str, check_id: str = "a") -> Finding:
     waiver = {"check": check_id, "reason": "CSGHub comes later", "until": until}
     given = Parameters.model_validate(MINIMAL | {"waivers": [waiver]})
-    return report("verify", "R", [check("a", answer)], object(), observe=lambda _: None, parameters=given).findings[0]
+    return report("verify", "R", [check("a", answer)], object(), observe=lambda _: None, given=given).findings[0]
 
 
 @pytest.mark.parametrize("status", ["fail", "unknown"])
