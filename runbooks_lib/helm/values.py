@@ -50,6 +50,12 @@ class Revision(Value):
     description: str = ""
     updated: str = ""
 
+    @property
+    def chart_and_version(self) -> tuple[str, str]:
+        """Helm writes them as one word; a version may have a ``-`` of its own."""
+        found = re.fullmatch(r"(.+?)-(v?\d+\..+)", self.chart)
+        return (found[1], found[2]) if found else (self.chart, "")
+
 
 class ChartFile(Value):
     """A chart on this disk: what was fetched once is what is planned and applied.

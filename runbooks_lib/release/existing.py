@@ -43,7 +43,7 @@ def parameters_of(boundaries: Boundaries, *, repository: str) -> str:
     """
     stored = require_release(boundaries, "read", any_state=True)
     last: Revision = boundaries.helm.history(boundaries.release)[-1]
-    name, _, version = last.chart.rpartition("-")
+    name, version = last.chart_and_version
     told, comments = _without_secrets(boundaries, stored.values)
     settings = boundaries.parameters.target
     target: Json = {"kubeconfig": settings.kubeconfig, "context": settings.context}

@@ -2,6 +2,7 @@
 
 from runbooks_lib import probes
 from runbooks_lib.checks.families import FAMILIES
+from runbooks_lib.release.path import way
 from runbooks_lib.release.plan import plan_upgrade, require_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
@@ -18,7 +19,8 @@ def look(run: Run) -> Report:
 
 def plan(run: Run) -> Plan:
     """What an upgrade would do; a plan without steps when nothing would change. Reads only."""
-    return run.propose(plan_upgrade(run.boundaries))
+    made = plan_upgrade(run.boundaries)
+    return run.propose(made.model_copy(update={"notes": (*made.notes, *way(run.boundaries))}))
 
 
 def apply(run: Run, plan: Plan, approval: Approval) -> ChangeResult:

@@ -168,6 +168,23 @@ def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(
     # What the operator's own people have added refers to what will be emptied.
     database.fill("CREATE TABLE notes (job bigint REFERENCES job)", "INSERT INTO notes SELECT id FROM job")
     assert foreseen(opened, live, "1.17.2") == TO_1_17_2
+    told = [
+        line.replace(live.release, "R")
+        for line in upgrade.plan(opened("upgrade", chart__version="2.2.1", **AT_ONCE)).notes
+    ]
+    (way,) = (line for line in told if line.startswith("The way: "))
+    assert way.startswith(
+        "The way: 1.16.1 → 1.17.2 → 2.2.1. This plan takes it in one jump; begin with chart.version 1.17.2"
+    )
+    known = [line.partition(":")[0] for line in told if line.startswith("Known of ")]
+    assert known == ["Known of 1.17.2", "Known of 2.2.1"]
+    for version, lines in (("1.17.2", TO_1_17_2), ("2.2.1", TO_2_2_1)):
+        hop = [
+            re.sub(r"made [-\d]+", "made D", line.removeprefix(f"To {version}: "))
+            for line in told
+            if line.startswith(f"To {version}: ")
+        ]
+        assert hop == lines
     upgraded(opened, "1.17.2")
     assert database.count() == FILLED
     assert not {name for name in names(live, "StatefulSet") if "mongo" in name}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runbooks_lib.helm import Revision
 from runbooks_lib.helm.chart import ChartSource, source_of
 
 SUB = {
@@ -93,3 +94,17 @@ def test_what_the_values_or_the_schema_have_is_known(source: ChartSource, path: 
 def test_the_words_are_those_of_all_templates(source: ChartSource) -> None:
     assert {"own", "list", "image", "tag"} <= source.words
     assert not {"registry", "read", "whole"} & source.words
+
+
+@pytest.mark.parametrize(
+    ("chart", "name", "version"),
+    [
+        ("dataflow-1.16.0", "dataflow", "1.16.0"),
+        ("dataflow-1.17.0-rc.1", "dataflow", "1.17.0-rc.1"),
+        ("gateway-helm-v1.6.3", "gateway-helm", "v1.6.3"),
+        ("a-2-b-1.0.0+build-5", "a-2-b", "1.0.0+build-5"),
+        ("odd", "odd", ""),
+    ],
+)
+def test_the_name_and_the_version_of_a_chart_are_told_apart(chart: str, name: str, version: str) -> None:
+    assert Revision(revision=1, status="deployed", chart=chart).chart_and_version == (name, version)
