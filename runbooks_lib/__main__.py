@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import typer
 
 from runbooks_lib.errors import Interrupted, RunbookError, UsageError, words
-from runbooks_lib.results import Event, Json, Plan, RunSummary, drawn, unobserved
+from runbooks_lib.results import Event, Finding, Json, Plan, RunSummary, drawn, unobserved
 from runbooks_lib.telling import telling
 
 app = typer.Typer(
@@ -75,7 +75,7 @@ def run(
 
     how: Json = {"approve": approve, "output_directory": output_directory, "observe": unobserved if as_json else hear}
     summary = headless.run_stage(stage, parameters_file, overrides=overrides or (), **how)
-    say(json.dumps(_content(summary), indent=2, ensure_ascii=False) if as_json else ending(summary, heard))
+    say(_with_findings(summary).model_dump_json(indent=2) if as_json else ending(summary, heard))
     raise typer.Exit(summary.exit_code)
 
 
@@ -129,7 +129,7 @@ def records_list(output_directory: Output = "", as_json: AsJson = False) -> None
 
     found = records.listing(parameters.resolve_path(output_directory or "records"))
     if as_json:
-        say(json.dumps([summary.model_dump(mode="json") for summary in found], indent=2))
+        say(json.dumps([summary.model_dump(mode="json", exclude={"findings"}) for summary in found], indent=2))
     else:
         say(drawn([summary.row() for summary in found]) or "No records yet: `runbooks run` makes them.")
 
@@ -195,13 +195,13 @@ def checks_list() -> None:
     say(drawn(rows("stage", "id", "check", "expected")))
 
 
-def _content(summary: RunSummary) -> Json:
+def _with_findings(summary: RunSummary) -> RunSummary:
     """How a run ended, with every answer to its checks that is no pass."""
     from runbooks_lib import records
 
     events = records.read_events(Path(summary.folder))
-    answers = [event["data"] for event in events if event["kind"] == "check.answered"]
-    return summary.model_dump(mode="json") | {"findings": [one for one in answers if one["status"] != "pass"]}
+    answers = (Finding.model_validate(event["data"]) for event in events if event["kind"] == "check.answered")
+    return summary.model_copy(update={"findings": tuple(one for one in answers if one.status != "pass")})
 
 
 def plan_text(made: Plan) -> str:

@@ -213,7 +213,11 @@ class ChangeResult(Value):
 
 
 class RunSummary(Value):
-    """How a run ended: one row of ``records list`` and of the rehearsal's table."""
+    """How a run ended: one row of ``records list`` and of the rehearsal's table.
+
+    Attributes:
+        findings: The answers to its checks that are no pass, where somebody has asked for them.
+    """
 
     run_id: str
     stage: str
@@ -225,6 +229,7 @@ class RunSummary(Value):
     folder: str
     summary: str = ""
     next_step: str = ""
+    findings: tuple[Finding, ...] = ()
 
     def row(self) -> Row:
         """One line of a table."""

@@ -7,6 +7,7 @@ own, in a project folder of its own; both are removed at the end.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -16,17 +17,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import psutil
 
-from runbooks_lib import headless, process, records
+from runbooks_lib import headless, parameters, process, records
 from runbooks_lib.checks.catalogue import Check, report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
+from runbooks_lib.release.manifest import objects_of
+from runbooks_lib.release.plan import plan_upgrade
 from runbooks_lib.results import Event, RunSummary
 from runbooks_lib.run import Run
 from sandbox import lifecycle, rehearsal, toolchain
@@ -158,6 +162,38 @@ def stage_with_nothing_to_do(state: State) -> None:
             told("  the difference", took - helm, stock, "s", "stock papermill, a notebook with the same imports")
 
 
+def plans(state: State, folder: Path) -> None:
+    """The plan of an upgrade of the practice release, and of one of many objects, over rendering the same chart once."""
+    file, changed = str(state.parameters_file), {"gateway.domain": "other.example.com"}
+    many = {"chart.path": str(many_objects(folder)), "chart.repository": "", "chart.version": "", "chart.name": "many"}
+    many |= {"target.release": "many", "target.namespace": "many", "values.size": "large"}
+    settings = Run.open("upgrade", file, record=False).boundaries
+    where = ["--namespace", "many", "--kubeconfig", str(state.kubeconfig)]
+    argv = [settings.helm.executable, "install", "many", many["chart.path"], "--create-namespace", *where]
+    if not (done := process.run(argv, timeout=120)).ok:
+        raise RunbookError(f"The chart of many objects was not installed: {done.stderr}", next_step="Read its words.")
+    for overrides in (changed, many):
+        boundaries = Run.open("upgrade", file, overrides=overrides, record=False).boundaries
+        number = len(objects_of(boundaries.helm.status(boundaries.release).manifest))  # type: ignore[union-attr]
+        rendered = [settings.helm.executable, "template", boundaries.release, boundaries.chart.path]
+        values = json.dumps(parameters.chart_values(boundaries.parameters))
+        plain = best(lambda argv=rendered, text=values: process.run([*argv, "--values", "-"], timeout=60, stdin=text))  # type: ignore[misc]
+        told(f"a plan of {number} objects", best(partial(plan_upgrade, boundaries)), plain, "s", "helm template, alone")
+
+
+def many_objects(folder: Path) -> Path:
+    """A chart of 500 objects."""
+    chart = folder / "many"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: many\nversion: 1.0.0\n")
+    (chart / "values.yaml").write_text("size: small\n")
+    (chart / "templates" / "all.yaml").write_text(
+        "{{- range $n := until 500 }}\n---\napiVersion: v1\nkind: ConfigMap\n"
+        "metadata: {name: one-{{ $n }}}\ndata: {size: {{ $.Values.size }}}\n{{- end }}\n"
+    )
+    return chart
+
+
 def prerequisites(state: State) -> None:
     """The checks of 01: those that ask the cluster alone, with the chart rendered beforehand, and all, which render it."""
     run = Run.open("prerequisites", str(state.parameters_file), record=False)
@@ -261,6 +297,7 @@ def main() -> int:
         whole_rehearsal()
         state = practice_cluster()
         stage_with_nothing_to_do(state)
+        plans(state, folder)
         prerequisites(state)
     return 0
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runbooks_lib.cluster import Cluster
+from runbooks_lib.cluster import Cluster, Forbidden, NotFound
 from runbooks_lib.helm import ChartFile, Helm
 from runbooks_lib.helm.chart import ChartSource, source_of
 from runbooks_lib.parameters import Parameters, resolve_path
@@ -13,6 +13,9 @@ from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json, Observe
 from runbooks_lib.threads import at_once, once
+
+#: Objects of one kind from which on a list costs less than asking for each.
+_FEW = 4
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,27 @@ class Boundaries:
         return self.cluster.get(obj["apiVersion"], key.kind, key.name, key.namespace)
 
     def all_live(self, objects: Iterable[Json]) -> dict[ObjectKey, Json | None]:
-        """The same of many objects, asked for at once."""
+        """The same of many objects, asked for at once; many of one kind by one list, where the account may."""
         wanted = {key_of(obj, self.namespace): obj for obj in objects}
-        return dict(zip(wanted, at_once(self.live, wanted.values()), strict=True))
+        groups: dict[tuple[str, str, str], list[ObjectKey]] = {}
+        for key, obj in wanted.items():
+            groups.setdefault((obj["apiVersion"], key.kind, key.namespace), []).append(key)
+        crowds = [(kind, keys) for kind, keys in groups.items() if len(keys) > _FEW]
+        found: dict[ObjectKey, Json | None] = {}
+        for listed in at_once(lambda each: self._listed(*each), crowds):
+            found |= listed
+        rest = [key for key in wanted if key not in found]
+        found |= zip(rest, at_once(lambda key: self.live(wanted[key]), rest), strict=True)
+        return {key: found[key] for key in wanted}
+
+    def _listed(self, kind: tuple[str, str, str], keys: list[ObjectKey]) -> dict[ObjectKey, Json | None]:
+        version, name, namespace = kind
+        try:
+            listed = self.cluster.list(version, name, namespace or None)
+        except (Forbidden, NotFound):
+            return {}
+        found = {obj["metadata"]["name"]: {"apiVersion": version, "kind": name} | obj for obj in listed}
+        return {key: found.get(key.name) for key in keys}
 
     def waived(self, check: str) -> bool:
         """Whether somebody accepts today whatever a check finds."""

@@ -114,7 +114,7 @@ def _roll_back(work: Work, failed: RunbookError, done: int) -> None:
     if not revision or work.plan.steps[done].kind not in _HELM_HAS_BEGUN or not isinstance(failed, ChangeFailed):
         return
     title = f"Roll back to revision {revision} with Helm, as policy.on_failure says"
-    step = Step(kind="helm-rollback", title=title, data={"revision": revision, "failed": True})
+    step = Step(kind="helm-rollback", title=title, data={"revision": revision})
     work.boundaries.observe(Event(kind="change.step", data={"kind": step.kind, "title": title}))
     try:
         for each in (step, Step(kind="await-rollout", title="Wait until it is rolled back")):

@@ -95,9 +95,9 @@ def _restore(work: Work, _: Step) -> None:
 def _helm_rollback(work: Work, step: Step) -> None:
     boundaries, revision = work.boundaries, step.data["revision"]
     boundaries.helm.rollback(boundaries.release, revision, seconds=boundaries.parameters.policy.command_seconds)
-    work.stored = boundaries.helm.status(boundaries.release)
-    planned = work.plan.bindings["stored_manifest" if step.data.get("failed") else "manifest"]
-    if work.stored is None or fingerprint(boundaries, work.stored) != planned:
+    work.stored, wanted = (boundaries.helm.status(boundaries.release, revision=each) for each in (0, revision))
+    prints = [fingerprint(boundaries, each) if each else "" for each in (work.stored, wanted)]
+    if work.stored is None or prints[0] != prints[1]:
         raise refused("stored other", revision=work.stored.revision if work.stored else revision)
 
 
@@ -138,7 +138,8 @@ def _helm_change(work: Work, step: Step) -> None:
             seconds=seconds,
             over_others="force-conflicts" in step.data.get("flags", ""),
         )
-    if fingerprint(boundaries, work.stored) != planned:
+    # Not against the plan's: more secrets may be known by now, and so more be replaced by their names.
+    if fingerprint(boundaries, work.stored) != fingerprint(boundaries, proposal.rendered):
         raise refused("stored other", revision=work.stored.revision)
 
 
