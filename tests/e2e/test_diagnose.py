@@ -278,6 +278,7 @@ def test_values_that_an_upgrade_dropped_are_the_cause_of_what_waits_for_their_da
     broken.comes_first("values-dropped", "dataflow.postgresql.database was set before and is no longer", **settings)
 
 
+@pytest.mark.faults
 def test_a_value_that_was_dropped_on_purpose_is_no_cause_on_a_release_that_works(broken: Broken) -> None:
     chosen = {"label_studio__security_context__run_as_user": 1000}
     change(broken.opened("install", **chosen), install)
