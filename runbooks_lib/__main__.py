@@ -90,7 +90,7 @@ def plan(
     from runbooks_lib import headless
 
     made = headless.preview(stage, parameters_file, overrides=overrides or ())
-    content = made.model_dump(mode="json") | {"digest": made.digest}
+    content = made.model_dump(mode="json") | {"digest": made.digest, "notes": list(made.notes)}
     say(json.dumps(content, indent=2, ensure_ascii=False) if as_json else plan_text(made))
 
 
@@ -205,14 +205,15 @@ def _with_findings(summary: RunSummary) -> RunSummary:
 
 
 def plan_text(made: Plan) -> str:
-    """A plan as plain lines, its digest last."""
-    lines = [*made.impact, *made.notes]
+    """A plan as plain lines; what its digest does not cover stands below it."""
+    lines = list(made.impact)
     lines += [f"  {number}. {step.title}" for number, step in enumerate(made.steps, start=1)]
     lines += ["The same by hand:", *(f"  {command}" for command in made.commands)] if made.commands else []
     for change in made.changes:
         lines.append(f"  {change.action:<7} {change.name}")
         lines += [f"          {detail}" for detail in change.detail]
-    return "\n".join([*lines, f"digest: {made.digest}"])
+    notes = ["As it was seen when this was planned, and no part of the digest:", *made.notes] if made.notes else []
+    return "\n".join([*lines, f"digest: {made.digest}", *notes])
 
 
 def ending(summary: RunSummary, heard: list[str]) -> str:

@@ -233,7 +233,7 @@ class Run:
         parameters.require_unchanged(self.parameters, self._overrides)
         self.save("values.yaml", yaml.safe_dump(parameters.chart_values(self.parameters), sort_keys=False))
         if self.folder is not None:
-            content = plan.model_dump(mode="json") | {"digest": plan.digest}
+            content = plan.model_dump(mode="json") | {"digest": plan.digest, "notes": list(plan.notes)}
             records.write_json(self.folder, "plan.json", content, self.redactor)
         steps = [step.title for step in plan.steps]
         self.observe(
