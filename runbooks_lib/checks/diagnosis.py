@@ -25,6 +25,12 @@ def causes_of(signs: Iterable[Sign]) -> tuple[Check[None], ...]:
     seen = list(signs)
     found = {name: [sign for sign in seen if _speaks(sign, row)] for name, row in _CAUSES.items()}
     found = {name: evidence for name, evidence in found.items() if evidence}
+    idle = [
+        name
+        for name in found
+        if _CAUSES[name].get("only_if_it_explains") and not {*_CAUSES[name]["explains"]} & {*found}
+    ]
+    found = {name: evidence for name, evidence in found.items() if name not in idle}
     explained = {one: name for name in reversed(found) for one in _CAUSES[name].get("explains", ()) if one in found}
     ordered = sorted(found, key=lambda name: name in explained)
     if ordered:

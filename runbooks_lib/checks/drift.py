@@ -3,6 +3,7 @@
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.release import REPLICAS, Subject
 from runbooks_lib.release import passwords
+from runbooks_lib.release.manifest import WORKLOAD_KINDS
 
 _BACK = "04_upgrade puts it back, and its plan names each field; what is to stay belongs into the parameters."
 _ENTRY = (
@@ -12,6 +13,9 @@ _ENTRY = (
 _TAKE_AWAY = (
     "Helm leaves what the chart has no word about: take it away with `kubectl -n {namespace} edit {kind} {name}` "
     "(a variable: `kubectl set env {kind}/{name} NAME-`), or set it in the values."
+)
+_TAKE_OUT = (
+    "Helm leaves what the chart has no word about: take it away with `kubectl -n {namespace} edit {kind} {name}`."
 )
 
 
@@ -26,8 +30,12 @@ def as_stored(subject: Subject) -> Answer:
             continue
         says = f"{key}: {each.says(shown)}"
         lines.append(f"{says}; stored is {each.was(shown)}" if each.stored else says)
-        away = _TAKE_AWAY.format(namespace=namespace, kind=key.kind.lower(), name=key.name)
+        away = (_TAKE_AWAY if key.kind in WORKLOAD_KINDS else _TAKE_OUT).format(
+            namespace=namespace, kind=key.kind.lower(), name=key.name
+        )
         remedies.append(away if each.added else _ENTRY if key.kind == "Secret" else _BACK)
     if lines:
-        return Answer("fail", "\n".join(lines), remedy=" ".join(dict.fromkeys(remedies)))
+        # What was only added the chart has no word about, and whether it harms others tell.
+        changed = any(not each.added for _, each in subject.drift if each.path != REPLICAS)
+        return Answer("fail" if changed else "warn", "\n".join(lines), remedy=" ".join(dict.fromkeys(remedies)))
     return Answer("pass", f"each field of {len(subject.objects)} objects that the release sets")

@@ -14,7 +14,7 @@ from runbooks_lib.threads import at_once
 
 _ANOTHERS = (
     "Two releases can't have one object. Ask whoever runs {owner}: have it removed or changed so that it makes none of these; or leave "
-    "them out here by a value of the chart; or choose another target.release, where their names follow it."
+    "them out here, where the chart has a value for that{rename}."
 )
 _NOBODYS = (
     "What was not made by Helm: remove it if nobody needs it; or choose another target.release, where its name follows that; or "
@@ -57,8 +57,10 @@ def _answer(boundaries: Boundaries, obj: Json) -> Answer | None:
         return None
     space = live["metadata"].get("namespace", "")
     where = f"{key}{f' in namespace {space}' if space else ', one for the whole cluster,'} is there"
+    follows = boundaries.release in key.name
+    rename = "; or choose another target.release, which its name follows" if follows else ""
     if owner := other_owner(boundaries, live):
-        return Answer("fail", f"{where} and belongs to {owner}", _ANOTHERS.format(owner=owner))
+        return Answer("fail", f"{where} and belongs to {owner}", _ANOTHERS.format(owner=owner, rename=rename))
     managers = [f"; {name} is {labels[name]}" for name, value in LABELS.items() if labels.get(name, value) != value]
     told = f"{where} and was not made by this release: it lacks {', '.join(mark for marks in lacks.values() for mark in marks)}"
     return Answer("fail", told + "".join(managers), "\n".join(_commands(key, space, lacks)))

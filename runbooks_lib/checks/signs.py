@@ -8,6 +8,7 @@ from runbooks_lib.checks.release import Subject
 from runbooks_lib.checks.storage import going
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.parameters.documents import dotted, leaves
+from runbooks_lib.release.by_hand import addressed
 from runbooks_lib.release.evidence import learn
 from runbooks_lib.release.manifest import hook_objects, key_of
 from runbooks_lib.release.plan import state_of
@@ -50,8 +51,10 @@ def signs_of(subject: Subject, findings: Iterable[Finding]) -> list[Sign]:
     for finding in listed:
         kind = finding.id if finding.status == "fail" else f"{finding.id} ({finding.status})"
         for line in finding.observed.splitlines()[: finding.amiss or None]:
-            whole = kind == "objects.as-stored" and line.partition(":")[0] in works
-            found.append(Sign(f"{kind} (works)" if whole else kind, finding.title, line))
+            if finding.id == "objects.as-stored":
+                # A warning where it was only added to; which of them are in the way is told by their pods.
+                kind = f"{finding.id} (works)" if line.partition(":")[0] in works else finding.id
+            found.append(Sign(kind, finding.title, line))
     if subject.stored is not None:
         late = subject.stored.status != "deployed" or not all(
             it and progress_of(it).done for _, it in subject.live_workloads
@@ -106,7 +109,10 @@ def _stale(subject: Subject, pods: list[Json]) -> Iterator[Sign]:
         is_of = (pod["metadata"].get("labels") or {}).get("controller-revision-hash")
         if newest.get(owner) not in {None, is_of} and not is_ready(pod):
             name = pod["metadata"]["name"]
-            yield Sign("stale", f"Pod {name}", f"is not ready and of an older revision: kubectl delete pod {name}")
+            command = addressed(
+                f"kubectl delete pod {name} --namespace {subject.boundaries.namespace}", subject.boundaries.parameters
+            )
+            yield Sign("stale", f"Pod {name}", f"is not ready and of an older revision: {command}")
 
 
 def _lacks_pods(subject: Subject) -> bool:

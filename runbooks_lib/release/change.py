@@ -7,6 +7,7 @@ from contextlib import suppress
 from runbooks_lib.errors import (
     ApprovalError,
     ChangeFailed,
+    CheckFailed,
     Interrupted,
     OutcomeUnknown,
     RunbookError,
@@ -68,7 +69,8 @@ def carry_out(
             raise
         failed = _failure(error, work, len(done))
         told = {"step": plan.steps[len(done)].title, "done": done, "summary": failed.summary}
-        boundaries.observe(Event(kind="change.failed", data=told | {"exit_code": failed.exit_code}))
+        kind = "change.refused" if isinstance(failed, CheckFailed) else "change.failed"
+        boundaries.observe(Event(kind=kind, data=told | {"exit_code": failed.exit_code}))
         _save_evidence(boundaries, failed, save)
         _roll_back(work, failed, len(done))
         raise failed from error

@@ -20,6 +20,7 @@ from runbooks_lib.results import Json, ObjectChange
 from runbooks_lib.tables import table
 
 #: Why something stays.
+_OF_HELM = "helm.sh/release.v1"
 _WHY: dict[str, str] = table(__package__, "leftovers.yaml")
 
 
@@ -85,9 +86,18 @@ def _removes_itself(obj: Json) -> bool:
     return ours or "ttlSecondsAfterFinished" in (obj.get("spec") or {})
 
 
+def _of_release(boundaries: Boundaries, obj: Json) -> bool:
+    """Whether a claim or a Secret carries the release's name."""
+    labels = obj["metadata"].get("labels") or {}
+    here = [annotation(obj, f"meta.helm.sh/release-{of}") for of in ("name", "namespace")]
+    same = labels.get("app.kubernetes.io/instance") == boundaries.release
+    return here == [boundaries.release, boundaries.namespace] or same
+
+
 def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
     """What stays although the manifest does not name it, as name and reason."""
     cluster, namespace = boundaries.cluster, boundaries.namespace
+    known = {str(key_of(obj)) for obj in [*objects_of(stored.manifest), *hook_objects(stored)]}
     found: dict[str, str] = {}
     for workload in workloads(stored.manifest):
         for claim in claim_names(workload):
@@ -98,6 +108,11 @@ def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
             continue
         if boundaries.live(obj) is not None:
             found[str(key_of(obj))] = _WHY["hook"]
+    for kind in ("PersistentVolumeClaim", "Secret"):
+        for obj in cluster.list("v1", kind, namespace):
+            name = f"{kind} {obj['metadata']['name']}"
+            if name not in known and obj.get("type") != _OF_HELM and _of_release(boundaries, obj):
+                found.setdefault(name, _WHY["earlier"])
     for definition in sorted(_definitions(boundaries, stored)):
         found[f"CustomResourceDefinition {definition}"] = _WHY["definition"]
     found[f"Namespace {namespace}"] = _WHY["namespace"]

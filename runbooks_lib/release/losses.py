@@ -1,6 +1,6 @@
 """What an operation's own SQL and scripts would destroy of what is stored, and how much that is now."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from runbooks_lib.errors import RunbookError
@@ -61,30 +61,45 @@ def losses_of(boundaries: Boundaries, new: Release, verb: str, old: Release | No
     return Losses(verb, found, tuple(hidden), tuple(stores(boundaries, there)) if found else ())
 
 
-def counted(boundaries: Boundaries, losses: Losses) -> Iterator[str]:
-    """How many rows the tables have that would lose them, as of now; asks each database."""
+class Tables(NamedTuple):
+    """Which tables would lose rows, which is part of what is approved, and how many these are now, which changes by the minute."""
+
+    impact: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def tables_of(boundaries: Boundaries, losses: Losses) -> Tables:
+    """The tables that would lose rows, with what a CASCADE takes along; asks each database."""
     of_tables = [each for each in losses.found if each.does.startswith(_OF_TABLES)]
     if not of_tables:
-        return
+        return Tables()
     names, cascade = [each.what for each in of_tables], any("CASCADE" in each.does for each in of_tables)
     if not losses.stores:
-        yield "Rows that would be lost are not counted: which database is meant can't be told."
+        return Tables(("Which tables lose rows is not known: which database is meant can't be told.",))
+    impact, notes = [], []
     for store in losses.stores:
         try:
             with reached(boundaries, store) as address:
                 found = rows.counts(address, store.access, names, cascade=cascade, seconds=_COUNTING)
-            yield from _told(store, found)
         except RunbookError as error:
-            yield f"Rows that would be lost in {store.name} are not counted: {error.summary}"
+            impact.append(f"Which tables of {store.name} lose rows is not known: {error.summary}")
+            continue
+        impact += _meant(store, found)
+        notes += [_told(store, each) for each in found]
+    return Tables(tuple(impact), tuple(notes))
 
 
-def _told(store: Store, tables: Iterable[rows.Counted]) -> Iterator[str]:
-    for along, what in (False, "has"), (True, "goes along, since it refers to one of these, and has"):
-        listed = [each for each in tables if each.along is along]
-        for each in listed:
-            about = "about " if each.estimated else ""
-            many = "an unknown number of" if each.rows is None else f"{about}{each.rows}"
-            yield f"Now: table {each.schema}.{each.name} of {store.access.database} {what} {many} rows."
+def _meant(store: Store, tables: list[rows.Counted]) -> Iterator[str]:
+    named, along = ([f"{each.schema}.{each.name}" for each in tables if each.along is taken] for taken in (False, True))
+    besides = f"; taken along, since they refer to these: {', '.join(along)}" if along else ""
+    if named:
+        yield f"Lose their rows in {store.name}: {', '.join(named)}{besides}."
+
+
+def _told(store: Store, table: rows.Counted) -> str:
+    about = "about " if table.estimated else ""
+    many = "an unknown number of" if table.rows is None else f"{about}{table.rows}"
+    return f"Now: table {table.schema}.{table.name} of {store.access.database} has {many} rows."
 
 
 def _carried(release: Release, verb: str) -> list[Carried]:

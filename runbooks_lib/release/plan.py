@@ -11,11 +11,11 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.impact import counts, difference, value_changes
 from runbooks_lib.release.lease import name_of
 from runbooks_lib.release.leftovers import leftovers_of
-from runbooks_lib.release.losses import counted, losses_of
+from runbooks_lib.release.losses import losses_of, tables_of
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, workloads
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.refusals import refused
-from runbooks_lib.release.removing import Removing, removing_of
+from runbooks_lib.release.removing import Removing, going_with_it, removing_of
 from runbooks_lib.release.restoring import restoring_of
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
@@ -107,7 +107,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
         return Plan(stage="upgrade", target=target, impact=(same, *drifts), bindings=bindings)
     losses = losses_of(boundaries, proposal.rendered, "upgrade", stored)
-    besides = backup.around(boundaries, losses)
+    besides, tables = backup.around(boundaries, losses), tables_of(boundaries, losses)
     now = f"revision {stored.revision}"
     tried = f"R{now[1:]} is {stored.status}: the differences are to what it tried, not to what runs."
     impact = (
@@ -120,6 +120,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *sentences.consequences(boundaries, stored, proposal.rendered),
         *sentences.hooks(proposal.rendered, "upgrade"),
         *map(shown, losses.says()),
+        *map(shown, tables.impact),
         *sentences.generated(proposal.generated),
         *sentences.waivers(boundaries),
     )
@@ -134,7 +135,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         impact = (*impact, f"If it fails once Helm has begun, it {told}; evidence is saved first.")
         bindings["back_to"] = 0 if unsafe or stored.status != "deployed" else stored.revision
     made: Json = {"steps": steps, "changes": changes, "impact": impact, "bindings": bindings}
-    return Plan(stage="upgrade", target=target, notes=tuple(map(shown, counted(boundaries, losses))), **made)
+    return Plan(stage="upgrade", target=target, notes=tuple(map(shown, tables.notes)), **made)
 
 
 def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
@@ -150,7 +151,15 @@ def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
     passwords.learn(boundaries.redactor, stored)
     all_left = leftovers_of(boundaries, stored)
     removed = [change for change in all_left.changes if change.action == "remove"]
-    left, before, after, says = Removing(all_left) if keep_data else removing_of(boundaries, stored, all_left)
+    if keep_data:
+        gone = (
+            f"REMOVES DATA: {name}, with the release that it belongs to."
+            for name in going_with_it(boundaries, all_left)
+        )
+        removing = Removing(all_left, says=tuple(gone))
+    else:
+        removing = removing_of(boundaries, stored, all_left)
+    left, before, after, says = removing
     impact = (
         f"Removes release {boundaries.release} (revision {stored.revision}, {stored.status}) from namespace "
         f"{boundaries.namespace}: {counts(left.changes)}.",

@@ -41,14 +41,19 @@ def removing_of(boundaries: Boundaries, stored: Release, left: Leftovers) -> Rem
         namespace has objects of others.
     """
     settings, namespace = boundaries.parameters.uninstall, boundaries.namespace
+    with_it = going_with_it(boundaries, left)
     if settings.policy == "keep-data":
+        if with_it:
+            raise refused("claims go", names=", ".join(with_it), release=boundaries.release)
         return Removing(left)
     if settings.confirm != boundaries.release:
         raise refused(
             "not typed", policy=settings.policy, release=boundaries.release, typed=settings.confirm or "nothing"
         )
     data = [each for each in left.changes if each.action == "keep" and each.name.startswith(_DATA)]
-    around = backup.before_removal(boundaries, stores(boundaries, objects_of(stored.manifest)), any_data=bool(data))
+    around = backup.before_removal(
+        boundaries, stores(boundaries, objects_of(stored.manifest)), any_data=bool(data or with_it)
+    )
     found = {each.name: _live(boundaries, each.name) for each in data}
     gone = {
         name: ObjectChange(action="remove", name=name, detail=(_age(live),)) for name, live in found.items() if live
@@ -57,7 +62,8 @@ def removing_of(boundaries: Boundaries, stored: Release, left: Leftovers) -> Rem
     step = Step(kind="remove-data", title=f"Remove {', '.join(gone)}, with the data", data={"objects": listed})
     after = [step] if gone else []
     says = [f"REMOVES DATA: {name} ({change.detail[0]})." for name, change in gone.items()]
-    if gone and around.before:
+    says += [f"REMOVES DATA: {name}, with the release that it belongs to." for name in with_it]
+    if says and around.before:
         says.append(
             "The backup holds the PostgreSQL databases of the release alone: other volumes, Redis and MongoDB are gone for good."
         )
@@ -73,6 +79,14 @@ def removing_of(boundaries: Boundaries, stored: Release, left: Leftovers) -> Rem
         after.append(Step(kind="remove-namespace", title=f"Remove namespace {namespace} with all that is in it"))
     changes = tuple(gone.get(each.name, each) for each in left.changes)
     return Removing(replace(left, changes=changes, split=()), around.before, tuple(after), tuple(says))
+
+
+def going_with_it(boundaries: Boundaries, left: Leftovers) -> list[str]:
+    """The volume claims that belong to the release itself, so that Helm removes them with it, as ``Kind name (size)``."""
+    names = (
+        each.name for each in left.changes if each.action == "remove" and each.name.startswith("PersistentVolumeClaim ")
+    )
+    return [f"{name} ({_age(live)})" for name in names if (live := _live(boundaries, name))]
 
 
 def remove(boundaries: Boundaries, objects: Iterable[list[str]]) -> None:

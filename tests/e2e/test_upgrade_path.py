@@ -14,10 +14,12 @@ import pytest
 from releases import Live, change
 from runs import Open
 
+from runbooks_lib import headless
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed, CheckFailed
 from runbooks_lib.release.backup import Backup, programs
-from runbooks_lib.stages import install, recover, upgrade, verify
+from runbooks_lib.results import RunSummary
+from runbooks_lib.stages import install, recover, uninstall, upgrade, verify
 
 pytestmark = pytest.mark.xdist_group("upgrade-path")
 
@@ -144,6 +146,10 @@ TO_2_2_1 = [
     "20260608.sql, by its words: when and whether it does so was not understood).",
     "Rollback safe: no; what was destroyed does not come back.",
 ]
+LOSE = (
+    "Lose their rows in csghub_dataflow at R-postgresql:5432: public.collection_tasks, public.data_format_tasks, public.datasources, "
+    "public.job, public.operator_document, public.operator_permission; taken along, since they refer to these: public.notes."
+)
 
 
 def names(live: Live, kind: str) -> set[str]:
@@ -161,8 +167,21 @@ def log_of_the_hook(live: Live) -> str:
     return live.cluster.logs(live.namespace, pod, "migrations")
 
 
+@pytest.fixture
+def headlessly(sandbox: Any, target: dict[str, str], tmp_path: Path) -> Any:
+    """A stage in a kernel of its own, as a pipeline runs it, with the approval of the plan that it would make."""
+
+    def run(stage: str, **sets: Any) -> RunSummary:
+        given = {**target, "backup.folder": str(tmp_path / "backups"), "values.global.minReadySeconds": 0, **sets}
+        digest = headless.preview(stage, sandbox.parameters_file, overrides=given).digest
+        where = {"approve": digest, "output_directory": str(tmp_path)}
+        return headless.run_stage(stage, sandbox.parameters_file, overrides=given, **where)
+
+    return run
+
+
 def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(
-    opened: Open, live: Live, database: Database, tmp_path: Path
+    opened: Open, live: Live, database: Database, headlessly: Any, tmp_path: Path
 ) -> None:
     change(opened("install", chart__version="1.16.1", **AT_ONCE), install)
     # What the operator's own people have added refers to what will be emptied.
@@ -190,25 +209,22 @@ def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(
     assert not {name for name in names(live, "StatefulSet") if "mongo" in name}
     assert "data-R-mongo-0" in names(live, "PersistentVolumeClaim")
 
-    assert foreseen(opened, live, "2.2.1") == TO_2_2_1
+    assert foreseen(opened, live, "2.2.1") == [*TO_2_2_1, LOSE]
     planned = upgrade.plan(opened("upgrade", chart__version="2.2.1", **AT_ONCE))
     assert "Now: table public.job of csghub_dataflow has 3 rows." in planned.notes
-    along = "Now: table public.notes of csghub_dataflow goes along, since it refers to one of these, and has 3 rows."
-    assert along in planned.notes
+    assert "Now: table public.notes of csghub_dataflow has 3 rows." in planned.notes
 
     writers = ("dataflow", "celery-worker", "label-studio")
-    with pytest.raises(
-        CheckFailed, match=r"table public\.notes had 3 rows, and 0 came out.* Nothing was changed"
-    ) as caught:
-        change(
-            opened("upgrade", chart__version="2.2.1", backup__programs=lossy(tmp_path / "lossy"), **AT_ONCE), upgrade
-        )
-    assert "What was stopped for it is started again" in caught.value.summary
+    failed = headlessly("upgrade", **{"chart.version": "2.2.1", "backup.programs": lossy(tmp_path / "lossy")})
+    assert failed.exit_code == 3
+    assert "table public.notes had 3 rows, and 0 came out" in failed.summary
+    assert "What was stopped for it is started again. Nothing was changed." in failed.summary
     assert replicas(live, *writers) == dict.fromkeys(writers, 1)
     assert not [*tmp_path.glob("backups/*/*")]
     assert database.count() == FILLED
 
-    upgraded(opened, "2.2.1")
+    done = headlessly("upgrade", **{"chart.version": "2.2.1"})
+    assert (done.exit_code, done.outcome) == (0, "done"), done.summary
     (manifest,) = tmp_path.glob("backups/*/*/backup.json")
     kept = {copy.database: copy for copy in Backup.model_validate_json(manifest.read_text()).copies}
     assert set(kept) == {"csghub_dataflow", "csghub_label_studio"}
@@ -241,6 +257,24 @@ def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(
     upgraded(opened, "2.2.1", gateway__domain="another.example.com")
     assert database.count() == FILLED
     assert "20260608 was applied before" in log_of_the_hook(live)
+
+    # The claim of the Deployment is the release's own: Helm takes it along.
+    with pytest.raises(
+        CheckFailed, match=rf"Helm removes them with it: PersistentVolumeClaim {live.release}-dataflow \(50Gi"
+    ):
+        uninstall.plan(opened("uninstall", chart__version="2.2.1", **AT_ONCE))
+    run = opened("uninstall", uninstall__policy="remove-data", uninstall__confirm=live.release, **AT_ONCE)
+    plan = uninstall.plan(run)
+    going = {line.split()[3] for line in plan.impact if line.startswith("REMOVES DATA: PersistentVolumeClaim")}
+    names_of = (
+        "dataflow",
+        *(f"data-{name}-0" for name in ("dataflow", "label-studio", "mongo", "postgresql", "redis")),
+    )
+    assert {name.replace(f"{live.release}-", "") for name in going} == set(names_of)
+    run.approve(plan.digest)
+    uninstall.apply(run, plan, run.approval(plan))
+    run.require(uninstall.confirm(run, plan))
+    assert names(live, "PersistentVolumeClaim") == set()
 
 
 @pytest.mark.faults

@@ -21,6 +21,8 @@ OWN = Access(user="postgres", database="postgres")
 #: What is lost with it may be lost.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "listen_addresses": "", "jit": "off"}
 _SECONDS = 120.0
+#: Bytes of a folder in which a socket of PostgreSQL has room: its whole path may have 107.
+_LONGEST = 85
 
 
 def place(preferred: Path) -> Path:
@@ -44,9 +46,9 @@ def server(programs: Programs, preferred: Path, encoding: str) -> Iterator[Path]
     own = passage.open_copy(real.parent) / "bin" if real.name == "bin" else real
     above = place(preferred)
     above.mkdir(parents=True, exist_ok=True)
-    # Short, since a socket's path must fit its address.
-    sockets = Path(tempfile.mkdtemp(prefix="pg-"))
     folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=above))
+    # A socket's path must fit its address; the folder for temporary files may be a kernel's own, which another user can't enter.
+    sockets = folder if len(bytes(folder)) < _LONGEST else Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     data, log = folder / "data", folder / "log"
     how: dict[str, Any] = {"env": environment(), "user": user, "cwd": folder}
     try:

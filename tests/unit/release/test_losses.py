@@ -17,7 +17,7 @@ from runbooks_lib.helm import Release
 from runbooks_lib.parameters.model import BackupSettings, Waiver
 from runbooks_lib.probes import rows
 from runbooks_lib.release import backup, losses
-from runbooks_lib.release.losses import Losses, counted, losses_of
+from runbooks_lib.release.losses import Losses, losses_of, tables_of
 from runbooks_lib.release.manifest import ObjectKey
 from runbooks_lib.release.stores import reached, stores
 from runbooks_lib.results import Json
@@ -216,20 +216,24 @@ def test_rows_are_told_by_table_and_what_could_not_be_counted_with_its_reason(
         ]
 
     monkeypatch.setattr(losses.rows, "counts", counts)
-    assert list(counted(world.boundaries, found)) == [
+    told = tables_of(world.boundaries, found)
+    assert told.impact == (
+        "Lose their rows in things at db:5432: public.a, public.b; taken along, since they refer to these: public.d.",
+        "Which tables of other at db.elsewhere.example.com:5432 lose rows is not known: PostgreSQL does not answer.",
+    )
+    assert told.notes == (
         "Now: table public.a of things has 7 rows.",
         "Now: table public.b of things has about 5000 rows.",
-        "Now: table public.d of things goes along, since it refers to one of these, and has an unknown number of rows.",
-        "Rows that would be lost in other at db.elsewhere.example.com:5432 are not counted: PostgreSQL does not answer.",
-    ]
+        "Now: table public.d of things has an unknown number of rows.",
+    )
     assert asked[0] == (("db", 5432), "things", ["a", "b", "c"], True)
 
 
 def test_rows_of_a_database_that_nobody_names_are_told_to_be_uncounted(world: Any) -> None:
     bare = HOOK.replace("PGHOST", "ELSE")
     found = losses_of(world.boundaries, released(hooks=bare), "upgrade", released())
-    (line,) = counted(world.boundaries, found)
-    assert line == "Rows that would be lost are not counted: which database is meant can't be told."
+    told = tables_of(world.boundaries, found)
+    assert told == (("Which tables lose rows is not known: which database is meant can't be told.",), ())
 
 
 # ---- what is done about it
