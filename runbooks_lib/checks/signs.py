@@ -20,6 +20,8 @@ from runbooks_lib.results import Finding, Json
 _TAIL = 30
 #: Characters of one.
 _LONGEST = 300
+#: Restarts of a container, ready by now, that are no trouble: a start while its database was on its way.
+_ROUGH = 2
 
 
 class Sign(NamedTuple):
@@ -138,7 +140,13 @@ def _hook_pods(subject: Subject) -> list[Json]:
 
 def _pods(pods: list[Json]) -> Iterator[Sign]:
     for pod in pods:
+        over = is_ready(pod) and all(
+            int(status.get("restartCount") or 0) <= _ROUGH for _, status, _ in statuses_of(pod)
+        )
         for kind, container, says in troubles_of(pod):
+            # How a rough start ended is past; what ran out of memory will again.
+            if kind == "exit" and over and "OOMKilled" not in says:
+                continue
             of = f", container {container}" if container else ""
             yield Sign(kind, f"Pod {pod['metadata']['name']}{of}", says)
 

@@ -17,7 +17,7 @@ from runbooks_lib.results import Json
 from sandbox.ports import free_port
 
 #: What changes by itself: heartbeats, and volumes that tests before this one have left to the controllers.
-_RESTLESS = {"Event", "Lease", "Node", "PersistentVolume"}
+_RESTLESS = {"Event", "Lease", "Node", "PersistentVolume", "IPAddress", "ServiceCIDR"}
 
 _ADMISSION = "admissionregistration.k8s.io/v1"
 

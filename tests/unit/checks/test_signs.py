@@ -57,6 +57,34 @@ def test_where_secrets_can_not_be_read_no_log_is_told(world: Any) -> None:
     assert logged(world) == []
 
 
+@pytest.mark.parametrize(
+    ("restarts", "ready", "reason", "seen"),
+    [
+        (1, "True", "Error", False),
+        (1, "False", "Error", True),
+        (3, "True", "Error", True),
+        (1, "True", "OOMKilled", True),
+    ],
+)
+def test_how_a_rough_start_ended_is_no_sign_of_a_pod_that_is_ready_by_now(
+    world: Any, restarts: int, ready: str, reason: str, seen: bool
+) -> None:
+    pod = crashed()
+    last = {"terminated": {"exitCode": 1, "reason": reason}}
+    status = {
+        "name": "api",
+        "restartCount": restarts,
+        "ready": ready == "True",
+        "state": {"running": {}},
+        "lastState": last,
+    }
+    pod["status"] = {"containerStatuses": [status], "conditions": [{"type": "Ready", "status": ready}]}
+    world.stored(MANIFEST)
+    world.cluster.add(pod)
+    found = [sign.text for sign in signs_of(Subject(world.boundaries), []) if sign.kind == "exit"]
+    assert found == [f"exit 1 {reason}"] * seen
+
+
 def workload(**status: int) -> Json:
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": "api"}}}
     meta = {"name": "api", "namespace": "csghub"}
