@@ -4,8 +4,7 @@ from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.cluster import Forbidden
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import annotation
-from runbooks_lib.results import Json
+from runbooks_lib.release.owners import carries_name
 from runbooks_lib.threads import at_once, once
 
 #: Kinds that controllers make and remove by themselves, shortly after what they belong to.
@@ -52,7 +51,7 @@ class Subject:
                 known = [name for name in self.named if name.startswith(f"{resource.kind} ")]
                 self.unseen += [] if known else [resource.plural]
                 return list(filter(self.there, known))
-            return [f"{resource.kind} {obj['metadata']['name']}" for obj in found if self._ours(obj)]
+            return [f"{resource.kind} {obj['metadata']['name']}" for obj in found if carries_name(self.boundaries, obj)]
 
         found = at_once(of_kind, (each for each in listed if each.kind not in _DERIVED))
         return sorted({name for names in found for name in names})
@@ -63,17 +62,6 @@ class Subject:
         found = next((each for each in cluster.resources() if each.kind == kind), None)
         where = self.boundaries.namespace if found and found.namespaced else None
         return found is not None and cluster.get(found.api_version, kind, rest, where) is not None
-
-    def _ours(self, obj: Json) -> bool:
-        release, namespace = self.boundaries.release, self.boundaries.namespace
-        if [annotation(obj, f"meta.helm.sh/release-{of}") for of in ("name", "namespace")] == [release, namespace]:
-            return True
-        if any(owner.get("controller") for owner in obj["metadata"].get("ownerReferences") or ()):
-            # Goes with its controller, which is looked at itself.
-            return False
-        labels = obj["metadata"].get("labels") or {}
-        same_place = obj["metadata"].get("namespace") == namespace
-        return same_place and labels.get("app.kubernetes.io/instance") == release
 
 
 def release(subject: Subject) -> Answer:

@@ -6,13 +6,13 @@ from contextlib import suppress
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.external import reader
 from runbooks_lib.checks.prerequisites import Subject
-from runbooks_lib.checks.units import Unit, selects, units_in
+from runbooks_lib.checks.units import Unit, units_in
 from runbooks_lib.cluster.environment import Missing, Read, environment
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes.postgresql import MAINTENANCE
 from runbooks_lib.release.access import access_of
 from runbooks_lib.release.manifest import claim_names
-from runbooks_lib.release.rendered import mounted
+from runbooks_lib.release.rendered import mounted, selects
 from runbooks_lib.release.stores import service_names
 from runbooks_lib.results import Json
 
@@ -32,7 +32,10 @@ def _answers(subject: Subject) -> Iterator[Answer]:
             access = _access(subject, client, read)
             names = service_names(access.host.rstrip("."), subject.boundaries.namespace)
             service = next((services[name] for name in names if name in services), {})
-            server = next((unit for unit in units if not unit.client and selects(service, unit.workload)), None)
+            server = next(
+                (unit for unit in units if not unit.client and selects(service, unit.workload["spec"]["template"])),
+                None,
+            )
             if server and access.database:
                 yield _judged(subject, client, access.database, server, read)
 

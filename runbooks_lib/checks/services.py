@@ -10,7 +10,7 @@ from runbooks_lib import probes
 from runbooks_lib.checks import prerequisites
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.release import Subject
-from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, selects, units
+from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, units
 from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import PORTS, Access
@@ -18,6 +18,7 @@ from runbooks_lib.probes.asking import Answered, NotFromHere, name_of
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import key_of
 from runbooks_lib.release.pods import is_ready, trouble_of
+from runbooks_lib.release.rendered import selects
 from runbooks_lib.results import Json, Status
 from runbooks_lib.threads import at_once
 
@@ -92,7 +93,7 @@ def _all_told(subject: Subject, listed: list[Unit], names: list[str]) -> list[An
 def _through(subject: Subject, unit: Unit) -> tuple[Json, int]:
     """Where a service is asked: a web server by way of its own Service, as the gateway goes; others, as they are."""
     own = (unit.workload, _own_port(subject, unit))
-    leads = [each for each in subject.rendered("Service") if selects(each, unit.workload)]
+    leads = [each for each in subject.rendered("Service") if selects(each, unit.workload["spec"]["template"])]
     if unit.login.protocol != "http" or not leads:
         return own
     name = leads[0]["metadata"]["name"]

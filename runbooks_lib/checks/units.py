@@ -11,6 +11,7 @@ from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import Access, Component, Login, Page, component_of
 from runbooks_lib.release.access import access_of, command_of
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, key_of
+from runbooks_lib.release.rendered import selects, target_of
 from runbooks_lib.release.stores import service_names
 from runbooks_lib.results import Json
 
@@ -51,17 +52,12 @@ def units_in(objects: Iterable[Json], protocol: str) -> Iterator[Unit]:
 
 def ports_of(subject: Subject, unit: Unit) -> list[int]:
     """The ports that the container names, and those that a Service sends on to its pods."""
-    services = (service for service in subject.rendered("Service") if selects(service, unit.workload))
+    services = (
+        service for service in subject.rendered("Service") if selects(service, unit.workload["spec"]["template"])
+    )
     targets = (port.get("targetPort") or port["port"] for service in services for port in service["spec"]["ports"])
     named = [int(port["containerPort"]) for port in unit.container.get("ports") or ()]
     return named + [int(target) for target in targets if str(target).isdigit()]
-
-
-def selects(service: Json, workload: Json) -> bool:
-    """Whether a Service leads to the pods of a workload."""
-    selector = (service.get("spec") or {}).get("selector") or {}
-    labels = (workload["spec"]["template"].get("metadata") or {}).get("labels") or {}
-    return bool(selector) and selector.items() <= labels.items()
 
 
 def access(subject: Subject, unit: Unit, clients: Iterable[Unit] = ()) -> Access:
@@ -95,19 +91,13 @@ def behind(subject: Subject, access: Access) -> tuple[Json, int] | None:
         raise CheckFailed(f"Service {name} is not in the cluster.")
     if service is None or not service["spec"].get("selector"):
         return None
-    workload = next((obj for obj in subject.workloads if selects(service, obj)), None)
+    workload = next((obj for obj in subject.workloads if selects(service, obj["spec"]["template"])), None)
     if workload is None:
         raise CheckFailed(f"{key_of(service)} has no workload of this release behind it.")
-    if service["spec"].get("clusterIP") == "None":
-        # Without an address of its own it leads to the pods themselves.
-        return workload, access.port
-    targets = {port["port"]: port.get("targetPort") or port["port"] for port in service["spec"]["ports"]}
-    containers = workload["spec"]["template"]["spec"]["containers"]
-    named = {port.get("name"): port["containerPort"] for each in containers for port in each.get("ports") or ()}
-    target = str(named.get(targets.get(access.port), targets.get(access.port)))
-    if not target.isdigit():
+    port = target_of(service, workload["spec"]["template"]["spec"]["containers"], access.port)
+    if port is None:
         raise CheckFailed(f"{key_of(service)} has no port {access.port}.")
-    return workload, int(target)
+    return workload, port
 
 
 def pages_of(subject: Subject, unit: Unit) -> Iterator[Page]:

@@ -32,6 +32,11 @@ class Resource(Value):
         """As objects spell it: ``apps/v1``, ``v1``."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def holds_objects(self) -> bool:
+        """Whether it has objects that somebody has made: not subresources, nor what is only shown (componentstatuses)."""
+        return {"list", "create"} <= {*self.verbs} and "/" not in self.plural
+
     def ask(self, verb: str, namespace: str | None, name: str = "", **more: Any) -> Ask:
         """A request about one object, which may need a namespace, or, to list or watch, a collection."""
         place = namespace or "" if self.namespaced else ""

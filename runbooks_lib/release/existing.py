@@ -19,6 +19,7 @@ from runbooks_lib.parameters.reference import secrets_in_clear
 from runbooks_lib.parameters.section import Section
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
+from runbooks_lib.release.passwords import HELMS_OWN
 from runbooks_lib.release.plan import require_release
 from runbooks_lib.results import Json
 
@@ -72,7 +73,7 @@ def _without_secrets(boundaries: Boundaries, values: Json) -> tuple[Json, dict[s
     held = {
         value: f"k8s:{boundaries.namespace}/{secret['metadata']['name']}#{key}"
         for secret in live
-        if secret.get("type") != "helm.sh/release.v1"
+        if secret.get("type") != HELMS_OWN
         for key, value in secret_values(secret)
     }
     comments: dict[str, str] = {}

@@ -14,13 +14,12 @@ from runbooks_lib.release.manifest import (
     secret_values,
     workloads,
 )
-from runbooks_lib.release.owners import other_owner
-from runbooks_lib.release.passwords import PASSWORD_KEYS
+from runbooks_lib.release.owners import carries_name, other_owner
+from runbooks_lib.release.passwords import HELMS_OWN, PASSWORD_KEYS
 from runbooks_lib.results import Json, ObjectChange
 from runbooks_lib.tables import table
 
 #: Why something stays.
-_OF_HELM = "helm.sh/release.v1"
 _WHY: dict[str, str] = table(__package__, "leftovers.yaml")
 
 
@@ -86,14 +85,6 @@ def _removes_itself(obj: Json) -> bool:
     return ours or "ttlSecondsAfterFinished" in (obj.get("spec") or {})
 
 
-def _of_release(boundaries: Boundaries, obj: Json) -> bool:
-    """Whether a claim or a Secret carries the release's name."""
-    labels = obj["metadata"].get("labels") or {}
-    here = [annotation(obj, f"meta.helm.sh/release-{of}") for of in ("name", "namespace")]
-    same = labels.get("app.kubernetes.io/instance") == boundaries.release
-    return here == [boundaries.release, boundaries.namespace] or same
-
-
 def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
     """What stays although the manifest does not name it, as name and reason."""
     cluster, namespace = boundaries.cluster, boundaries.namespace
@@ -111,7 +102,7 @@ def _kept_besides(boundaries: Boundaries, stored: Release) -> dict[str, str]:
     for kind in ("PersistentVolumeClaim", "Secret"):
         for obj in cluster.list("v1", kind, namespace):
             name = f"{kind} {obj['metadata']['name']}"
-            if name not in known and obj.get("type") != _OF_HELM and _of_release(boundaries, obj):
+            if name not in known and obj.get("type") != HELMS_OWN and carries_name(boundaries, obj):
                 found.setdefault(name, _WHY["earlier"])
     for definition in sorted(_definitions(boundaries, stored)):
         found[f"CustomResourceDefinition {definition}"] = _WHY["definition"]

@@ -36,6 +36,20 @@ def standing_of(boundaries: Boundaries, live: Mapping[ObjectKey, Json | None]) -
     return Standing(tuple(name for name, live in found.items() if not live), foreign)
 
 
+def carries_name(boundaries: Boundaries, obj: Json) -> bool:
+    """Whether a live object carries the release's name, by what Helm writes on it or, in its namespace, by the usual label.
+
+    What has a controller goes with that, which is looked at itself.
+    """
+    if [annotation(obj, name) for name in (_NAME, _SPACE)] == [boundaries.release, boundaries.namespace]:
+        return True
+    if any(owner.get("controller") for owner in obj["metadata"].get("ownerReferences") or ()):
+        return False
+    labels = obj["metadata"].get("labels") or {}
+    same_place = obj["metadata"].get("namespace") == boundaries.namespace
+    return same_place and labels.get("app.kubernetes.io/instance") == boundaries.release
+
+
 def other_owner(boundaries: Boundaries, live: Json) -> str:
     """The release that a live object belongs to, where that is not ours: ``release NAME in namespace NAMESPACE``."""
     owner, space = annotation(live, _NAME), annotation(live, _SPACE)

@@ -19,7 +19,7 @@ from runbooks_lib.release.owners import LABELS, annotations_of
 from runbooks_lib.results import Json
 
 #: The type of the Secrets in which Helm keeps its revisions.
-_RELEASE = "helm.sh/release.v1"
+HELMS_OWN = "helm.sh/release.v1"
 _PUBLIC_KEYS = frozenset(key for component in COMPONENTS for key in component.public_keys)
 #: The entries of Secrets that are passwords of data stores.
 PASSWORD_KEYS = frozenset(component.password_key for component in COMPONENTS if component.password_key)
@@ -53,7 +53,7 @@ def learn(redactor: Redactor, rendered: Release) -> None:
 
 def learn_secret(redactor: Redactor, secret: Json) -> None:
     """Make the values of one Secret known; entries that the components publish (user names) stay readable."""
-    if secret.get("type") == _RELEASE:
+    if secret.get("type") == HELMS_OWN:
         # A packed megabyte a revision, in dozens of forms; no log prints it.
         return
     for key, value in secret_values(secret):

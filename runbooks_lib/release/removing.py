@@ -123,14 +123,8 @@ def _others(boundaries: Boundaries, stored: Release, left: Leftovers) -> list[st
             if name not in ours and not name.startswith(f"Secret sh.helm.release.v1.{boundaries.release}.")
         ]
 
-    wanted = [
-        each
-        for each in cluster.resources()
-        if each.namespaced
-        and {"list", "create"} <= {*each.verbs}
-        and "/" not in each.plural
-        and each.kind not in _DERIVED
-    ]
+    held = (each for each in cluster.resources() if each.namespaced and each.holds_objects)
+    wanted = [each for each in held if each.kind not in _DERIVED]
     return sorted({name for names in at_once(of_kind, wanted) for name in names})
 
 

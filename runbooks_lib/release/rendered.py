@@ -69,6 +69,25 @@ def claims_of(objects: Iterable[Json]) -> list[Claim]:
     return found
 
 
+def selects(service: Json, template: Json) -> bool:
+    """Whether a Service leads to the pods of a template."""
+    selector = (service.get("spec") or {}).get("selector") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    return bool(selector) and selector.items() <= labels.items()
+
+
+def target_of(service: Json, containers: Iterable[Json], port: int) -> int | None:
+    """The port of a pod with these containers to which a Service sends one of its own; None: it has no such port."""
+    spec = service.get("spec") or {}
+    if spec.get("clusterIP") == "None":
+        # Without an address of its own it leads to the pods themselves.
+        return port
+    targets = {each["port"]: each.get("targetPort") or each["port"] for each in spec.get("ports") or ()}
+    named = {each.get("name"): each["containerPort"] for one in containers for each in one.get("ports") or ()}
+    target = str(named.get(targets.get(port), targets.get(port)))
+    return int(target) if target.isdigit() else None
+
+
 def size_of(claim: Json) -> str:
     """The size that a claim's specification asks for, as it is written."""
     return str(((claim.get("resources") or {}).get("requests") or {}).get("storage", "0"))

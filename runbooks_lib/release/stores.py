@@ -11,7 +11,7 @@ from runbooks_lib.release.access import access_of
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
 from runbooks_lib.release.pods import is_ready
-from runbooks_lib.release.rendered import Pods, pods_of
+from runbooks_lib.release.rendered import Pods, pods_of, selects, target_of
 from runbooks_lib.results import Json
 
 _PROTOCOL = "postgresql"
@@ -84,13 +84,12 @@ def accesses(boundaries: Boundaries, pods: Pods) -> Iterator[Access]:
 
 def _server(boundaries: Boundaries, access: Access, listed: Iterable[Pods]) -> tuple[Access | None, Json | None]:
     """The access of a server's own user, and the labels of its pods, where the release has the server."""
-    service = _service(boundaries, access)
-    selector = ((service or {}).get("spec") or {}).get("selector")
+    service = _service(boundaries, access) or {}
+    selector = (service.get("spec") or {}).get("selector")
     if not selector:
         return None, None
     for pods in listed:
-        labels = (pods.template.get("metadata") or {}).get("labels") or {}
-        for container in pods.spec["containers"] if selector.items() <= labels.items() else ():
+        for container in pods.spec["containers"] if selects(service, pods.template) else ():
             component = component_of(str(container.get("image", "")))
             if component and component.itself.protocol == _PROTOCOL:
                 with suppress(Missing, ValueError):
@@ -121,20 +120,8 @@ def reached(boundaries: Boundaries, store: Store) -> Iterator[tuple[str, int]]:
     ready = next((pod for pod in wanted if is_ready(pod)), None)
     if ready is None:
         raise CheckFailed(f"No pod of {store.name} is ready.", next_step="06_diagnose says why.")
+    service = _service(boundaries, access) or {}
     # Its Service may lead from another port to this one.
-    port = _target(_service(boundaries, access) or {}, ready, access.port)
+    port = target_of(service, ready["spec"]["containers"], access.port) or access.port
     with boundaries.cluster.forward(boundaries.namespace, ready["metadata"]["name"], port) as address:
         yield address
-
-
-def _target(service: Json, pod: Json, port: int) -> int:
-    spec = service.get("spec") or {}
-    targets = {each["port"]: each.get("targetPort") or each["port"] for each in spec.get("ports") or ()}
-    named = {
-        each.get("name"): each["containerPort"]
-        for container in pod["spec"]["containers"]
-        for each in container.get("ports") or ()
-    }
-    headless = spec.get("clusterIP") == "None"
-    target = port if headless else targets.get(port, port)
-    return int(named.get(target, target))
