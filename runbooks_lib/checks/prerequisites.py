@@ -16,9 +16,10 @@ from runbooks_lib.probes.registry import Image, Seen, look
 from runbooks_lib.release import passwords
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, annotation
-from runbooks_lib.release.plan import STUCK, Proposal, all_objects, contents, propose, state_of
+from runbooks_lib.release.plan import Proposal, all_objects, contents, propose
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.rendered import pods_of
+from runbooks_lib.release.stored import STUCK, state_of
 from runbooks_lib.results import Json
 from runbooks_lib.threads import once
 

@@ -11,9 +11,9 @@ from runbooks_lib.release.drift import Drift, all_drift
 from runbooks_lib.release.evidence import last_words
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, claim_names, key_of, objects_of
 from runbooks_lib.release.owners import standing_of
-from runbooks_lib.release.plan import STUCK, state_of
 from runbooks_lib.release.pods import is_ready, statuses_of, trouble_of
 from runbooks_lib.release.rollout import progress_of
+from runbooks_lib.release.stored import STUCK, state_of
 from runbooks_lib.results import Json
 from runbooks_lib.threads import once
 

@@ -11,9 +11,9 @@ from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.by_hand import addressed
 from runbooks_lib.release.evidence import learn
 from runbooks_lib.release.manifest import hook_objects, key_of
-from runbooks_lib.release.plan import state_of
 from runbooks_lib.release.pods import is_ready, statuses_of, troubles_of
 from runbooks_lib.release.rollout import lacks_pods, progress_of
+from runbooks_lib.release.stored import state_of
 from runbooks_lib.results import Finding, Json
 
 #: Lines of a log that are looked at.

@@ -20,7 +20,7 @@ from runbooks_lib.parameters.section import Section
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
 from runbooks_lib.release.passwords import HELMS_OWN
-from runbooks_lib.release.plan import require_release
+from runbooks_lib.release.stored import require_release
 from runbooks_lib.results import Json
 
 _HEAD = """\

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.helm import Release
+from runbooks_lib.helm import Release, Revision
 from runbooks_lib.release import sentences
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.losses import losses_of
-from runbooks_lib.release.plan import propose, require_release
+from runbooks_lib.release.plan import propose
+from runbooks_lib.release.stored import require_release
+from runbooks_lib.results import Plan
 from runbooks_lib.tables import table
 
 
@@ -26,21 +28,22 @@ class Known(NamedTuple):
 _KNOWN: dict[str, list[dict[str, str]]] = table(__package__, "versions.yaml")
 
 
-def way(boundaries: Boundaries) -> Iterator[str]:
-    """What is known of the versions between the release as it is and the chart that is planned, and the way through them."""
-    stored = require_release(boundaries, "upgrade")
-    name, now = boundaries.helm.history(boundaries.release)[-1].chart_and_version
-    planned = boundaries.chart
-    passed = [known for known in _of(name) if _number(now) < _number(known.version) <= _number(planned.version)]
-    if name != planned.name or not passed:
+def way(boundaries: Boundaries, plan: Plan) -> Iterator[str]:
+    """What is known of the versions between the chart that a plan comes from and the one it goes to, and the way through them."""
+    chart = Revision(revision=0, status="", chart=plan.bindings["from"])
+    (name, now), planned = chart.chart_and_version, plan.bindings["chart"]
+    known = [Known(**row) for row in _KNOWN.get(name, ())]
+    passed = [each for each in known if _number(now) < _number(each.version) <= _number(planned["version"])]
+    if name != planned["name"] or not passed:
         return
-    yield from (f"Known of {known.version}: {known.says} (by {known.source})." for known in passed)
-    stops = [known.version for known in passed if known.version != planned.version]
+    yield from (f"Known of {each.version}: {each.says} (by {each.source})." for each in passed)
+    stops = [each.version for each in passed if each.version != planned["version"]]
     if not stops or not boundaries.parameters.chart.repository:
         return
-    yield f"The way: {' → '.join((now, *stops, planned.version))}. This plan takes it in one jump; begin with chart.version {stops[0]} to stop there."
-    before = stored
-    for version, after in zip((*stops, planned.version), _rendered(boundaries, (*stops, planned.version)), strict=True):
+    versions = (*stops, planned["version"])
+    yield f"The way: {' → '.join((now, *versions))}. This plan takes it in one jump; begin with chart.version {stops[0]} to stop there."
+    before = require_release(boundaries, "upgrade")
+    for version, after in zip(versions, _rendered(boundaries, versions), strict=True):
         if isinstance(after, RunbookError):
             yield f"To {version}: can't be told, since it can't be rendered with these values: {after.summary}"
             return
@@ -60,10 +63,6 @@ def _rendered(boundaries: Boundaries, versions: tuple[str, ...]) -> Iterator[Rel
             yield propose(replace(boundaries, parameters=there), upgrade=True).rendered
         except RunbookError as error:
             yield error
-
-
-def _of(name: str) -> list[Known]:
-    return [Known(**row) for row in _KNOWN.get(name, ())]
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -14,14 +14,11 @@ from runbooks_lib.release.leftovers import leftovers_of
 from runbooks_lib.release.losses import losses_of, tables_of
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, workloads
 from runbooks_lib.release.owners import standing_of
-from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.removing import Removing, going_with_it, removing_of
 from runbooks_lib.release.restoring import restoring_of
+from runbooks_lib.release.stored import require_no_release, require_release
 from runbooks_lib.release.values import given
 from runbooks_lib.results import Json, Plan, Step, digest_of
-
-#: What to do about a release whose last operation was cut off.
-STUCK = "07_recover explains how it was left and takes the way out that you approve, once no helm is at work on it any more."
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     changes = difference(all_objects(stored), all_objects(proposal.rendered), namespace=namespace, shown=shown)
     bindings = _bindings(boundaries, proposal, stored=stored)
     last = boundaries.helm.history(boundaries.release)[-1]
+    bindings["from"] = last.chart
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
     live = boundaries.all_live(objects_of(stored.manifest))
     standing = standing_of(boundaries, live)
@@ -186,39 +184,6 @@ def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
         "passing": list(left.passing),
     }
     return Plan(stage="uninstall", target=target, steps=steps, changes=left.changes, impact=impact, bindings=bindings)
-
-
-def require_no_release(boundaries: Boundaries) -> None:
-    """Refuse to install over a release: CheckFailed, or TargetRefused when an operation on it has not ended."""
-    if boundaries.helm.status(boundaries.release) is None:
-        return
-    found = require_release(boundaries, "install")
-    where = {"release": boundaries.release, "namespace": boundaries.namespace}
-    raise refused("release exists", **where, told=state_of(boundaries, found))
-
-
-def require_release(boundaries: Boundaries, verb: str, *, any_state: bool = False) -> Release:
-    """The stored release.
-
-    Raises:
-        CheckFailed: There is none.
-        TargetRefused: An operation on it was begun and not ended.
-    """
-    stored = boundaries.helm.status(boundaries.release)
-    if stored is None:
-        raise refused("no release", release=boundaries.release, namespace=boundaries.namespace, verb=verb)
-    if stored.pending and not any_state:
-        raise refused("stuck", release=boundaries.release, told=state_of(boundaries, stored), stuck=STUCK)
-    return stored
-
-
-def state_of(boundaries: Boundaries, stored: Release) -> str:
-    """How a release is; where it is not as it should be also since when, and which run has left it so."""
-    told = f"revision {stored.revision} is {stored.status}"
-    if stored.status == "deployed":
-        return f"{told}: {stored.description}"
-    by = boundaries.last_change(stored.updated) or "an operation that no record here tells of"
-    return f"{told} since {stored.updated} ({stored.description.rstrip('.')}), left by {by}"
 
 
 def fingerprint(boundaries: Boundaries, release: Release) -> str:

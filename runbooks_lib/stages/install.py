@@ -1,7 +1,8 @@
 """02_install: a first install. Look, plan, approve, act, confirm."""
 
 from runbooks_lib import probes
-from runbooks_lib.release.plan import plan_install, require_no_release
+from runbooks_lib.release.plan import plan_install
+from runbooks_lib.release.stored import require_no_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
 from runbooks_lib.stages import prerequisites, verify

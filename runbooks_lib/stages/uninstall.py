@@ -2,7 +2,8 @@
 
 from runbooks_lib.checks import overview, release
 from runbooks_lib.checks.families import FAMILIES
-from runbooks_lib.release.plan import plan_uninstall, require_release
+from runbooks_lib.release.plan import plan_uninstall
+from runbooks_lib.release.stored import require_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
 from runbooks_lib.stages import verify

@@ -3,7 +3,8 @@
 from runbooks_lib import probes
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.release.path import way
-from runbooks_lib.release.plan import plan_upgrade, require_release
+from runbooks_lib.release.plan import plan_upgrade
+from runbooks_lib.release.stored import require_release
 from runbooks_lib.results import Approval, ChangeResult, Plan, Report
 from runbooks_lib.run import Run
 from runbooks_lib.stages import prerequisites, verify
@@ -20,7 +21,7 @@ def look(run: Run) -> Report:
 def plan(run: Run) -> Plan:
     """What an upgrade would do; a plan without steps when nothing would change. Reads only."""
     made = plan_upgrade(run.boundaries)
-    return run.propose(made.model_copy(update={"notes": (*made.notes, *way(run.boundaries))}))
+    return run.propose(made.model_copy(update={"notes": (*made.notes, *way(run.boundaries, made))}))
 
 
 def apply(run: Run, plan: Plan, approval: Approval) -> ChangeResult:

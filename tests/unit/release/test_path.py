@@ -8,6 +8,7 @@ import pytest
 
 from runbooks_lib.release import path
 from runbooks_lib.release.path import way
+from runbooks_lib.release.plan import plan_upgrade
 
 KNOWN = {
     "dataflow": [
@@ -27,7 +28,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 def told(world: Any, now: str, to: str, name: str = "dataflow") -> list[str]:
     world.stored(MANIFEST, chart=f"{name}-{now}")
     world.renders(MANIFEST, chart="dataflow", version=to)
-    return list(way(world.boundaries))
+    return list(way(world.boundaries, plan_upgrade(world.boundaries)))
 
 
 def known(lines: list[str]) -> list[str]:
