@@ -13,7 +13,6 @@ if (
 
 import json
 from collections.abc import Callable
-from functools import reduce
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
@@ -22,8 +21,8 @@ from typing import Annotated, Any
 import typer
 
 from runbooks_lib.errors import Interrupted, RunbookError, UsageError, words
-from runbooks_lib.results import Event, Finding, Json, Plan, RunSummary, drawn, unobserved
-from runbooks_lib.telling import telling
+from runbooks_lib.results import Event, Finding, Json, RunSummary, drawn, unobserved
+from runbooks_lib.telling import ending, plan_text, telling
 
 app = typer.Typer(
     name="runbooks",
@@ -202,25 +201,6 @@ def _with_findings(summary: RunSummary) -> RunSummary:
     events = records.read_events(Path(summary.folder))
     answers = (Finding.model_validate(event["data"]) for event in events if event["kind"] == "check.answered")
     return summary.model_copy(update={"findings": tuple(one for one in answers if one.status != "pass")})
-
-
-def plan_text(made: Plan) -> str:
-    """A plan as plain lines; what its digest does not cover stands below it."""
-    lines = list(made.impact)
-    lines += [f"  {number}. {step.title}" for number, step in enumerate(made.steps, start=1)]
-    lines += ["The same by hand:", *(f"  {command}" for command in made.commands)] if made.commands else []
-    for change in made.changes:
-        lines.append(f"  {change.action:<7} {change.name}")
-        lines += [f"          {detail}" for detail in change.detail]
-    notes = ["As it was seen when this was planned, and no part of the digest:", *made.notes] if made.notes else []
-    return "\n".join([*lines, f"digest: {made.digest}", *notes])
-
-
-def ending(summary: RunSummary, heard: list[str]) -> str:
-    """The last lines of a run: outcome, what of its sentence was not told already, record."""
-    rest = reduce(lambda said, told: said.replace(told, "") if told else said, heard, summary.summary).strip()
-    why = f" {rest}" if rest else ""
-    return f"{summary.stage}: {summary.outcome} (exit code {summary.exit_code}).{why}\nrecord: {summary.folder}"
 
 
 def tell(event: Event) -> None:

@@ -1,8 +1,12 @@
-"""What a person is told of an event as it happens; kinds that are not in ``telling.yaml`` are for the journal only."""
+"""What a person is told in plain lines: of an event as it happens, of a plan, and of how a run ended.
 
+Kinds of events that are not in ``telling.yaml`` are for the journal only.
+"""
+
+from functools import reduce
 from typing import Any
 
-from runbooks_lib.results import Event
+from runbooks_lib.results import Event, Plan, RunSummary
 from runbooks_lib.tables import table
 
 _TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
@@ -24,9 +28,28 @@ def telling(event: Event) -> str:
 
 
 def _below(key: str, text: str) -> list[str]:
-    word = "Next" if key == "remedy" else "Evidence"
-    first, *rest = text.splitlines() or [""]
-    return [f"{word}: {first}" if len(rest) == 0 else f"{word}:", *([first, *rest] if rest else [])] if text else []
+    """A remedy or an evidence, on the line of its word where it is one line."""
+    word, lines = "Next" if key == "remedy" else "Evidence", text.splitlines()
+    return [f"{word}:", *lines] if lines[1:] else [f"{word}: {line}" for line in lines]
+
+
+def plan_text(made: Plan) -> str:
+    """A plan as plain lines; what its digest does not cover stands below it."""
+    lines = list(made.impact)
+    lines += [f"  {number}. {step.title}" for number, step in enumerate(made.steps, start=1)]
+    lines += ["The same by hand:", *(f"  {command}" for command in made.commands)] if made.commands else []
+    for change in made.changes:
+        lines.append(f"  {change.action:<7} {change.name}")
+        lines += [f"          {detail}" for detail in change.detail]
+    notes = ["As it was seen when this was planned, and no part of the digest:", *made.notes] if made.notes else []
+    return "\n".join([*lines, f"digest: {made.digest}", *notes])
+
+
+def ending(summary: RunSummary, heard: list[str]) -> str:
+    """The last lines of a run: outcome, what of its sentence was not told already, record."""
+    rest = reduce(lambda said, told: said.replace(told, "") if told else said, heard, summary.summary).strip()
+    why = f" {rest}" if rest else ""
+    return f"{summary.stage}: {summary.outcome} (exit code {summary.exit_code}).{why}\nrecord: {summary.folder}"
 
 
 class _Blanks(dict[str, Any]):

@@ -41,8 +41,6 @@ _SUM = (
 _PLAIN = "SET datestyle = ISO; SET timezone = UTC; SET intervalstyle = postgres; SET bytea_output = hex; \
 SET extra_float_digits = 1; SET row_security = off; SET lc_monetary = 'C'; \
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"
-
-
 _UNEQUAL = "Try again; if it stays so, compare the versions of the server and of the programs in backup.programs."
 
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save, learn
-from runbooks_lib.release.manifest import annotation
 from runbooks_lib.release.pods import statuses_of
 from runbooks_lib.results import Event, Json
 
@@ -23,7 +22,7 @@ def hook_logs(boundaries: Boundaries, hooks: Iterable[Json], old: frozenset[str]
     Args:
         old: The UIDs of the pods that were there before, of which nothing is told.
     """
-    jobs = {obj["metadata"].get("name") for obj in hooks if obj["kind"] == "Job" and annotation(obj, "helm.sh/hook")}
+    jobs = {obj["metadata"].get("name") for obj in hooks if obj["kind"] == "Job"}
     if not jobs:
         yield
         return

