@@ -195,12 +195,12 @@ def checks_list() -> None:
 
 
 def _with_findings(summary: RunSummary) -> RunSummary:
-    """How a run ended, with every answer to its checks that is no pass."""
+    """How a run ended, with every answer to its checks."""
     from runbooks_lib import records
 
     events = records.read_events(Path(summary.folder))
     answers = (Finding.model_validate(event["data"]) for event in events if event["kind"] == "check.answered")
-    return summary.model_copy(update={"findings": tuple(one for one in answers if one.status != "pass")})
+    return summary.model_copy(update={"findings": tuple(answers)})
 
 
 def tell(event: Event) -> None:

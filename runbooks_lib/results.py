@@ -216,7 +216,7 @@ class RunSummary(Value):
     """How a run ended: one row of ``records list`` and of the rehearsal's table.
 
     Attributes:
-        findings: The answers to its checks that are no pass, where somebody has asked for them.
+        findings: The answers to its checks, where somebody has asked for them.
     """
 
     run_id: str

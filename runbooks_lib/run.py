@@ -24,7 +24,7 @@ from runbooks_lib.helm import Helm
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release import by_hand
-from runbooks_lib.release.approval import Given, approved
+from runbooks_lib.release.approval import Given, approved, asked_of
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.values import register
@@ -231,6 +231,7 @@ class Run:
     def propose(self, plan: Plan) -> Plan:
         """Keep a plan in the record, with the values for Helm; it comes back with its commands, its digest can be approved."""
         parameters.require_unchanged(self.parameters, self._overrides)
+        plan = plan.model_copy(update={"notes": (*plan.notes, *asked_of(self.boundaries, plan))})
         self.save("values.yaml", yaml.safe_dump(parameters.chart_values(self.parameters), sort_keys=False))
         if self.folder is not None:
             content = plan.model_dump(mode="json") | {"digest": plan.digest, "notes": list(plan.notes)}

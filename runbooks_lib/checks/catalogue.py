@@ -20,6 +20,8 @@ Subject = TypeVar("Subject")
 WORDS: dict[str, dict[str, dict[str, Any]]] = table(__package__, "catalogue.yaml")
 
 
+#: What is added to the first of several remedies.
+_OTHERS = "What else failed has a remedy of its own, told with it."
 #: What is shown of a subject beside the findings.
 Look = Callable[[Subject], tuple[Table, ...]]
 
@@ -211,6 +213,8 @@ def unmet(report: Report, *, changing: bool) -> RunbookError | None:
     told += f"; and {len(bad) - 3} more, in the table" if bad[3:] else ""
     besides = f", {len(unknown)} could not be made" if unknown else ""
     remedy, evidence = next(((one.remedy, one.evidence) for one in bad if one.remedy), ("", ""))
+    # A symptom goes with its cause.
+    remedy += f"\n{_OTHERS}" if len({one.remedy for one in bad if one.remedy and not one.symptom}) > 1 else ""
     number, what = (len(failed), f"failed{besides}") if failed else (len(unknown), "could not be made")
     error = OutcomeUnknown if not failed else ChangeFailed if changing else CheckFailed
     checks = "check" if number == 1 else "checks"

@@ -124,10 +124,10 @@ def own_key(path: Path) -> str:
 
 
 def named_as(parameters: Parameters, path: Path) -> str:
-    """Where the parameters set a value of the chart: their own key with the chart's path, or the path below ``values``."""
+    """Where the parameters set a value of the chart: below ``values``, in a values file, or their own key with its path."""
     dotted, key = documents.dotted(path), own_key(path)
-    own = key and documents.at(parameters.values, path) is None
-    return f"{key} ({dotted})" if own else f"values.{dotted}"
+    places = [place for place, layer in _layers(parameters) if documents.at(layer, path) is not None]
+    return f"{key} ({dotted})" if key and not places else f"{(places or ['values.'])[-1]}{dotted}"
 
 
 def references(parameters: Parameters) -> tuple[Reference, ...]:

@@ -3,6 +3,7 @@
 import getpass
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC
 from typing import Literal
 
@@ -40,6 +41,14 @@ def approved(boundaries: Boundaries, plan: Plan, given: Given | None, *, awaited
         raise
     boundaries.observe(Event(kind="approval.given", data=made.model_dump(mode="json", exclude_defaults=True) | more))
     return made
+
+
+def asked_of(boundaries: Boundaries, plan: Plan) -> Iterator[str]:
+    """For whoever reads a plan: whose yes it needs besides the reader's own."""
+    # Why it can't be known is said by what asks for the approval.
+    with suppress(ApprovalError):
+        if not plan.empty and (rule := rule_of(boundaries)).approvers:
+            yield f"It takes two: one of {rule.names} must sign it with `runbooks approve`, by {rule.source}."
 
 
 def place_of(plan: Plan) -> str:

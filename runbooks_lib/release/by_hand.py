@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from runbooks_lib.parameters import Parameters, references, resolve_path
-from runbooks_lib.results import Plan
+from runbooks_lib.results import Plan, Step
 from runbooks_lib.tables import table
 
 _STEPS: dict[str, list[str]] = table(__package__, "by_hand.yaml")
@@ -13,6 +13,7 @@ _STEPS: dict[str, list[str]] = table(__package__, "by_hand.yaml")
 _ENTRY = "--from-file={key}=<(LC_ALL=C tr -dc A-Za-z0-9 </dev/urandom | head -c 32)"
 #: Where a command begins, alone or within a sentence, and which program it calls.
 _PROGRAM = re.compile(r"(^|\| |`|: )(helm|kubectl)(?= )")
+_SCALING = ("stop-writers", "start-writers")
 _UNKEPT = "  # the values.yaml that a run of the notebook keeps in its record"
 _REFERENCES = "  # in that file replace each {from: …} by what it refers to"
 
@@ -49,14 +50,24 @@ def commands_of(plan: Plan, parameters: Parameters, record: Path | None) -> tupl
         "flags": "",
         "values": values + (_REFERENCES if references(parameters) else ""),
     }
+    gone = {change.name for change in plan.changes if change.action == "remove"}
     lines = []
     for step in plan.steps:
-        entries = " ".join(_ENTRY.format(key=key) for key in step.data.get("keys", ()))
-        objects = step.data.get("objects", ()) if step.kind == "remove-data" else ()
-        listed = " ".join(f"{kind.lower()}/{name}" for kind, name, _ in objects)
-        copied = ", ".join(step.data.get("databases", ()))
-        lines += [
-            line.format_map({**known, "entries": entries, "copied": copied, "listed": listed, **step.data})
-            for line in _STEPS.get(step.kind, ())
-        ]
+        filled = known | _filling(step, gone) | step.data
+        # What the change removes can be stopped before it, and not be started after it.
+        told = _STEPS.get(step.kind, ()) if filled["scaled"] or step.kind not in _SCALING else ()
+        lines += [line.format_map(filled) for line in told]
     return tuple(addressed(line, parameters) for line in lines)
+
+
+def _filling(step: Step, gone: set[str]) -> dict[str, str]:
+    """What stands in a step's data as lists, in the words of a command."""
+    listed = step.data.get("objects", ()) if step.kind == "remove-data" else ()
+    scaled = step.data["workloads"] if step.kind in _SCALING else ()
+    still = [each for each in scaled if step.kind == "stop-writers" or " ".join(each) not in gone]
+    return {
+        "entries": " ".join(_ENTRY.format(key=key) for key in step.data.get("keys", ())),
+        "listed": " ".join(f"{kind.lower()}/{name}" for kind, name, _ in listed),
+        "scaled": " ".join(f"{kind.lower()}/{name}" for kind, name in still),
+        "copied": ", ".join(step.data.get("databases", ())),
+    }

@@ -73,6 +73,16 @@ def test_what_is_not_good_is_told_by_its_worst_lines(
     assert caught.value.next_step.startswith(next_step)
 
 
+def test_the_first_of_several_remedies_is_not_told_as_the_only_one(run: Run) -> None:
+    other = REFUSED.model_copy(update={"id": "f", "remedy": "Mend it."})
+    with pytest.raises(CheckFailed) as caught:
+        run.require(Report(stage="verify", title="R", findings=(REFUSED, other, DOWN)))
+    assert caught.value.next_step == "Look.\nWhat else failed has a remedy of its own, told with it."
+    with pytest.raises(CheckFailed) as caught:
+        run.require(Report(stage="verify", title="R", findings=(REFUSED, DOWN)))
+    assert caught.value.next_step == "Look.", "a symptom goes with its cause"
+
+
 def test_the_evidence_told_is_that_of_the_finding_whose_remedy_comes_first(run: Run) -> None:
     with pytest.raises(CheckFailed) as caught:
         run.require(Report(stage="verify", title="R", findings=(DOWN, GOOD)))

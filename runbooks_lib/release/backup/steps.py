@@ -61,7 +61,6 @@ def stopping(stores: Iterable[Store]) -> Around:
         return Around()
     told = ", ".join(map(str, clients))
     data: Json = {"workloads": [[key.kind, key.name] for key in clients]}
-    data |= {"names": " ".join(f"{key.kind.lower()}/{key.name}" for key in clients)}
     stop = Step(kind="stop-writers", title=f"Stop what writes, until it is changed: scale {told} to 0", data=data)
     start = Step(kind="start-writers", title="Start again what the chart has not started", data=data)
     return Around((stop,), (start,))

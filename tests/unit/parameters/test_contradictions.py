@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runbooks_lib import parameters
 from runbooks_lib.parameters import Parameters, chart_values
-from runbooks_lib.parameters.helm_values import contradictions
+from runbooks_lib.parameters.helm_values import contradictions, named_as
 
 Write = Callable[..., str]
 
@@ -123,6 +123,15 @@ def test_a_file_that_values_put_right_again_is_no_contradiction(write: Write) ->
     write(b"externalUrl: https://b\n", "one.yaml")
     chosen = {"values_files": ["one.yaml"], "values.externalUrl": "https://csghub.example.com"}
     assert list(contradictions(parameters.load(write(), chosen))) == []
+
+
+def test_a_value_is_named_by_the_place_that_sets_it(write: Write) -> None:
+    write(b"dataflow: {replicas: 2}\nexternalUrl: https://b\n", "one.yaml")
+    loaded = parameters.load(write(), {"values_files": ["one.yaml"], "values.dataflow.extra": 1})
+    assert named_as(loaded, ("dataflow", "replicas")) == "one.yaml: dataflow.replicas"
+    assert named_as(loaded, ("dataflow", "extra")) == "values.dataflow.extra"
+    assert named_as(loaded, ("externalUrl",)) == "one.yaml: externalUrl"
+    assert named_as(parameters.load(write()), ("externalUrl",)) == "csghub.external_url (externalUrl)"
 
 
 TEXT = st.sampled_from(["a", "b"])

@@ -13,7 +13,7 @@ from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.parameters import Parameters
 from runbooks_lib.release import by_hand
 from runbooks_lib.release.steps import STEPS
-from runbooks_lib.results import Plan, Step
+from runbooks_lib.results import ObjectChange, Plan, Step
 
 SETTINGS: dict[str, Any] = {
     "target": {"namespace": "csghub"},
@@ -69,6 +69,23 @@ def test_where_the_values_are_is_said() -> None:
     secret = parameters(values={"a": {"password": {"from": "env:PW"}}})
     (line,) = by_hand.commands_of(plan("https://c.example.com", "helm-upgrade"), secret, Path("/r"))
     assert line.endswith("--values /r/values.yaml  # in that file replace each {from: …} by what it refers to")
+
+
+def test_what_a_change_removes_is_stopped_by_hand_and_not_started_again() -> None:
+    pairs: Any = [["Deployment", "api"], ["StatefulSet", "worker"]]
+    steps = tuple(Step(kind=kind, title=kind, data={"workloads": pairs}) for kind in ("stop-writers", "start-writers"))
+    made = plan().model_copy(update={"steps": steps})
+    told = by_hand.commands_of(made, parameters(), None)
+    assert [line.partition(" --namespace")[0] for line in told] == [
+        "kubectl scale deployment/api statefulset/worker --replicas 0",
+        "kubectl scale deployment/api statefulset/worker --replicas 1",
+    ]
+    removed = ObjectChange(action="remove", name="StatefulSet worker")
+    (_, start) = by_hand.commands_of(made.model_copy(update={"changes": (removed,)}), parameters(), None)
+    assert start.startswith("kubectl scale deployment/api --replicas 1 ")
+    both = (removed, ObjectChange(action="remove", name="Deployment api"))
+    (stop,) = by_hand.commands_of(made.model_copy(update={"changes": both}), parameters(), None)
+    assert "--replicas 0" in stop
 
 
 def test_every_command_names_the_cluster_that_the_parameters_name(

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from runbooks_lib.errors import ApprovalError, TargetRefused
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.release.approval import approved, place_of
+from runbooks_lib.release.approval import approved, asked_of, place_of
 from runbooks_lib.release.approver import sign
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.policy import rule_of
@@ -86,6 +86,22 @@ def given(world: Any, tmp_path: Path) -> Callable[[str], Approval]:
 @pytest.fixture
 def two_persons(li: Approver, listing: Any) -> None:
     listing(f"# those who may\n\n{Approver('zoe').person.line}\n{li.person.line}\n")
+
+
+# ---- what a plan says of it
+
+
+@pytest.mark.usefixtures("two_persons")
+def test_whoever_reads_a_plan_is_told_who_else_must_sign_it(world: Any) -> None:
+    told = "It takes two: one of zoe, li.wei must sign it with `runbooks approve`, by ConfigMap kube-system/runbooks-approval."
+    assert list(asked_of(world.boundaries, PLAN)) == [told]
+    assert not list(asked_of(world.boundaries, PLAN.model_copy(update={"steps": ()}))), "nothing to approve"
+
+
+def test_one_whose_own_yes_is_enough_is_told_nothing(world: Any, listing: Any) -> None:
+    assert not list(asked_of(world.boundaries, PLAN))
+    listing("no approver's line")
+    assert not list(asked_of(world.boundaries, PLAN)), "said by what asks for the approval"
 
 
 # ---- the file
