@@ -101,6 +101,35 @@ def keys_new(path: KeyFile, name: Name = "", passphrase: Passphrase = "") -> Non
     say(approver.make_key(path, name, passphrase))
 
 
+@keys_app.command("list")
+def keys_list(output_directory: Output = "") -> None:
+    """The keys by which the log of each target was signed, one a line; the last one of a target signs it now."""
+    from runbooks_lib import parameters, records
+
+    found = records.signers(parameters.resolve_path(output_directory or "records"))
+    say(
+        "\n".join(f"{target}  {person.line}  {person.fingerprint}" for target, person in found)
+        or "No record is signed."
+    )
+
+
+@keys_app.command(
+    "rotate", epilog="Example: runbooks keys rotate production --new new.pem -p parameters/production.yaml"
+)
+def keys_rotate(
+    target: Annotated[str, typer.Argument(help="The folder of the target's records, below records/.")],
+    new: Annotated[str, typer.Option(help="The private key that signs from now on.")],
+    parameters_file: File,
+    new_passphrase: Passphrase = "",
+    name: Name = "runbooks",
+    output_directory: Output = "",
+) -> None:
+    """Hand a target's log over to another key; the one of the parameters file, which signs it now, vouches for it."""
+    from runbooks_lib.headless.rotation import rotate
+
+    say(rotate(target, parameters_file, new, new_passphrase, name, output_directory))
+
+
 @app.command(epilog="Example: runbooks approve plan.json --key ~/.config/approver.pem --name li.wei")
 def approve(
     file: Annotated[str, typer.Argument(help="plan.json of a record, or what `runbooks plan … --json` printed.")],
@@ -154,6 +183,30 @@ def records_show(
                 say(f"{event['at']}  {line}")
         say("\n".join(problems) if problems else "All files are as the manifest says.")
     if problems:
+        raise typer.Exit(8)
+
+
+@records_app.command(
+    "verify", epilog="Example: runbooks records verify --all --key trusted.keys --checkpoint anchored/"
+)
+def records_verify(
+    run_id: Annotated[str, typer.Argument(help="The run's id, or its beginning; or --all.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="All records, and that none is missing.")] = False,
+    checkpoint: Annotated[str, typer.Option(help="An earlier checkpoint of a log, or a folder of them.")] = "",
+    key: Annotated[str, typer.Option(help="A file with the keys that you trust, one a line.")] = "",
+    output_directory: Output = "",
+    as_json: AsJson = False,
+) -> None:
+    """Prove that records are what was sealed: files, signatures, places in the log. Needs no cluster and no secret."""
+    from runbooks_lib import parameters, records
+
+    if every == bool(run_id):
+        raise UsageError("Name a run, or --all.", next_step="`runbooks records list` lists them.")
+    root = parameters.resolve_path(output_directory or "records")
+    known = records.given(*(str(parameters.resolve_path(name)) if name else "" for name in (key, checkpoint)))
+    found = records.verify_all(root, known, records.find(root, run_id) if run_id else None)
+    say(found.model_dump_json(indent=2) if as_json else found.text)
+    if found.problems or not found.proved:
         raise typer.Exit(8)
 
 

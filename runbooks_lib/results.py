@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -283,6 +284,12 @@ def digest_of(data: Any) -> str:
 def digest_bytes(content: bytes) -> str:
     """``sha256:…``; spelt so that no tool takes a digest for a number (``12e4567``)."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """The digest of a file of any size."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def worst(statuses: Iterable[Status]) -> Status:

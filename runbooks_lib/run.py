@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import getpass
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ import runbooks_lib
 from runbooks_lib import errors, parameters, records
 from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_known, unmet
 from runbooks_lib.cluster import Cluster, Forbidden
-from runbooks_lib.errors import RecordError, RunbookError, UsageError
+from runbooks_lib.errors import Outcome, RunbookError, UsageError
 from runbooks_lib.helm import Helm
+from runbooks_lib.recording import Recording
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release import by_hand
@@ -28,7 +28,8 @@ from runbooks_lib.release.approval import Given, approved, asked_of
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.values import register
-from runbooks_lib.results import Approval, ChangeResult, Event, Json, Observe, Plan, Report, RunSummary, digest_of
+from runbooks_lib.results import Approval, ChangeResult, Event, Json, Plan, Report, RunSummary, digest_of
+from runbooks_lib.secrets import seal_of
 from runbooks_lib.telling import telling
 
 Overrides = Mapping[str, Any] | Iterable[str] | str
@@ -42,22 +43,27 @@ class Run:
     """
 
     def __init__(
-        self, stage: str, settings: parameters.Parameters, *, folder: Path | None, redactor: Redactor, approve: str
+        self,
+        stage: str,
+        settings: parameters.Parameters,
+        *,
+        folder: Path | None,
+        redactor: Redactor,
+        approve: str,
+        seal: records.Seal | None = None,
     ) -> None:
         self.stage = stage
         self.parameters = settings
         self._overrides: Overrides = ()
+        self.recording = Recording(folder, redactor, seal)
+        self.observe, self.save, self.listening = self.recording.observe, self.recording.save, self.recording.listening
         self.folder = folder
         self.redactor = redactor
         self.id = records.run_id(folder) if folder else "preview"
-        self._journal = records.Journal(folder, redactor, role="kernel") if folder else None
-        self._capture = records.Capture(self._journal) if self._journal else None
-        self._listeners: list[Observe] = []
         self._given: Given | None = ("parameter", approve) if approve else None
-        self._changing = self._begun = False
+        self._changing = False
         #: What Seal can vouch for: the last report was good, and the plan was carried out after the last try.
         self._accepted = self._carried = False
-        self._unwritten: RecordError | None = None
         #: Killed runs whose records were closed when this one was opened.
         self._found: list[Event] = []
         self._boundaries: Boundaries | None = None
@@ -94,19 +100,22 @@ class Run:
         settings = parameters.load(parameters_file, overrides)
         require_known(settings.waivers)
         redactor, root = Redactor(), parameters.resolve_path(output_directory or "records")
+        seal = seal_of(settings.records, redactor) if record else None
         # Our engine's command has done so a moment ago.
         found = [] if FOLDER_VARIABLE in os.environ else records.sweep(root, register)
         folder = None
         if record:
             folder = records.open_folder(root, target=settings.target.name, stage=stage)
-        run = cls(stage, settings, folder=folder, redactor=redactor, approve=approve)
+        run = cls(stage, settings, folder=folder, redactor=redactor, approve=approve, seal=seal)
         run._overrides = overrides
         run._found = found
         try:
-            run._begin()
+            run.recording.begin(stage, settings)
+            for swept in found:
+                run.observe(swept)
             run._reach()
         except RunbookError as error:
-            run._fail(error)
+            run.recording.fail(error)
             raise
         return run
 
@@ -116,23 +125,6 @@ class Run:
         run = cls("parameters", settings, folder=None, redactor=redactor, approve="")
         run._reach()
         return run
-
-    def _begin(self) -> None:
-        if self.folder is None or self._capture is None:
-            return
-        self._capture.install()
-        atexit.register(self._close_as_proved, "kernel shutdown")
-        source = parameters.notebook_path(self.stage).read_text(encoding="utf-8")
-        records.write_text(self.folder, "input.ipynb", source, self.redactor)
-        records.write_json(self.folder, "parameters.json", parameters.dump(self.parameters), self.redactor)
-        for swept in self._found:
-            self.observe(swept)
-
-    def _fail(self, error: RunbookError) -> None:
-        """Close the record of a run that could not be opened; in a kernel it first gets the cell's output."""
-        if self._capture is not None and not self._capture.watching:
-            self.observe(Event(kind="error.raised", data=records.describe(error)))
-            self._close_as_proved("open")
 
     def _reach(self) -> None:
         target = self.parameters.target
@@ -145,8 +137,8 @@ class Run:
         versions |= {"python": platform.python_version(), "kubernetes": cluster.version()}
         who = {"cluster": cluster.who(), "system": getpass.getuser()}
         same = target.model_dump(mode="json", include={"cluster_uid", "namespace", "release"})
-        last = partial(records.last_change, self.records_root, same)
-        known: Json = {"last_change": last, "ended": partial(records.ended, self.records_root)}
+        last = partial(records.last_change, self.recording.root, same)
+        known: Json = {"last_change": last, "ended": partial(records.ended, self.recording.root)}
         known |= {"notebook": digest_of(parameters.code_of(self.stage))} if self.stage != "parameters" else {}
         note = f"run {self.id}"
         self._boundaries = Boundaries(self.parameters, helm, cluster, self.redactor, self.observe, note, **known)
@@ -167,45 +159,11 @@ class Run:
 
     def seal(self) -> RunSummary:
         """Close the record: passed or done if the last report was good and the change made, else as the journal proves."""
-        if self.folder is None or self._capture is None:
-            raise UsageError("A preview has no record to seal.", next_step="Run the notebook instead.")
-        self._capture.tell_late()
         changes = self.stage in {"install", "upgrade", "uninstall", "recover"}
-        if not self._accepted or (changes and not self._carried):
-            return records.close_as_proved(self.folder, self.redactor, closer="seal cell")
+        vouched = self._accepted and (self._carried or not changes)
         idle = ": there was nothing to do, and nothing was changed" if changes and not self._changing else ""
-        told: Json = {"outcome": "done" if changes else "passed", "summary": f"{self.stage} ended as it should{idle}"}
-        try:
-            return records.close(self.folder, self.redactor, exit_code=0, closer="seal cell", **told)
-        except RecordError as error:
-            raise errors.refused("change unwritten", ended=f"{told['summary']}.", why=error.summary) from error
-
-    def _close_as_proved(self, closer: str) -> None:
-        if self.folder is not None and self._capture is not None and not records.is_closed(self.folder):
-            self._capture.tell_late()
-            records.close_as_proved(self.folder, self.redactor, closer=closer)
-
-    def observe(self, event: Event) -> None:
-        """Journal an event, then tell it to whoever listens; a change goes on when the journal can't be written any more."""
-        try:
-            if self._journal is not None:
-                self._journal(event)
-            self._begun = self._begun or event.kind == "change.started"
-        except RecordError as error:
-            if not self._begun:
-                raise
-            self._unwritten = error
-        for listener in self._listeners:
-            listener(event)
-
-    @contextmanager
-    def listening(self, listener: Observe) -> Iterator[None]:
-        """Tell a listener all events of a block, for example to show progress."""
-        self._listeners.append(listener)
-        try:
-            yield
-        finally:
-            self._listeners.remove(listener)
+        outcome: Outcome = "done" if changes else "passed"
+        return self.recording.close(outcome if vouched else None, f"{self.stage} ended as it should{idle}")
 
     def ask(
         self, title: str, checks: Iterable[Check[Subject]], subject: Subject, *, tables: Look[Subject] | None = None
@@ -262,29 +220,16 @@ class Run:
         self._accepted = self._carried = False
         parameters.require_unchanged(self.parameters, self._overrides)
         self._changing = not plan.empty
+        if not plan.empty:
+            self.recording.announce(plan.digest)
         try:
             result = carry_out(self.boundaries, plan, approval, replan=replan, save=self.save)
         except RunbookError as error:
-            self._require_written(error.summary)
+            self.recording.require_written(error.summary)
             raise
-        self._require_written(f"The change was made: {'; '.join(result.done)}.")
+        self.recording.require_written(f"The change was made: {'; '.join(result.done)}.")
         self._carried = True
         return result
-
-    def save(self, relative: str, text: str) -> None:
-        """Keep a text as a file of the record, secrets replaced; a preview keeps none."""
-        if self.folder is not None:
-            records.write_text(self.folder, relative, text, self.redactor)
-
-    def _require_written(self, ended: str) -> None:
-        self._begun = False
-        if self._unwritten is not None:
-            raise errors.refused("change unwritten", ended=ended, why=self._unwritten.summary)
-
-    @property
-    def records_root(self) -> Path:
-        """Where this run's record, and those before it, are."""
-        return self.folder.parent.parent if self.folder else parameters.project_root() / "records"
 
     @property
     def interactive(self) -> bool:

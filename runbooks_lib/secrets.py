@@ -9,9 +9,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from runbooks_lib import signing
 from runbooks_lib.errors import UsageError, refused
-from runbooks_lib.parameters import Reference, parse_reference, resolve_path
+from runbooks_lib.parameters import RecordsSettings, Reference, parse_reference, resolve_path
+from runbooks_lib.records import Seal
 from runbooks_lib.redaction import Redactor
+from runbooks_lib.signing import Signer
 
 #: Bytes of a file with a secret in it.
 LARGEST = 1 << 16
@@ -105,3 +108,22 @@ def _from_file(path: Path) -> str:
         return read_private(path).decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise refused("unreadable file", path=path, said="it is not text in UTF-8") from error
+
+
+def signer(key: str, passphrase: str, name: str, redactor: Redactor) -> Signer:
+    """Who signs with a private key, the passphrase given by reference; raises UsageError: one of them can't be used."""
+    path = resolve_path(key)
+    word = resolve(passphrase, read_secret=None, redactor=redactor, typed={}).get_secret_value().encode()
+    try:
+        return signing.signer(read_private(path), word, name)
+    except ValueError as error:
+        raise refused("key unusable", path=path) from error
+
+
+def seal_of(settings: RecordsSettings, redactor: Redactor) -> Seal | None:
+    """With what the parameters have records sealed; None: with nothing. Raises UsageError: the key can't be used."""
+    if not settings.key or settings.passphrase is None:
+        return None
+    anchor = str(resolve_path(settings.anchor)) if settings.anchor and "://" not in settings.anchor else settings.anchor
+    by = signer(settings.key, settings.passphrase["from"], settings.signer, redactor)
+    return Seal(by, anchor, settings.anchor_required)

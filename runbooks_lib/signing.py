@@ -76,9 +76,6 @@ def opened(envelope: bytes, kind: str, persons: Mapping[str, Person]) -> tuple[P
 
     Raises ValueError: It is no envelope of this kind.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     try:
         found = json.loads(envelope)
         (signature,) = found["signatures"]
@@ -88,11 +85,19 @@ def opened(envelope: bytes, kind: str, persons: Mapping[str, Person]) -> tuple[P
         raise ValueError("no envelope") from error
     if told != kind:
         raise ValueError("an envelope of something else")
-    with suppress(InvalidSignature):
-        if person:
-            Ed25519PublicKey.from_public_bytes(person.key).verify(signed, _encoded(content, kind))
-            return person, content
-    return None
+    return (person, content) if person and verifies(person, signed, _encoded(content, kind)) else None
+
+
+def verifies(person: Person, signature: bytes, content: bytes) -> bool:
+    """Whether a signature is that of a person under exactly these bytes."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(person.key).verify(signature, content)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _encoded(content: bytes, kind: str) -> bytes:

@@ -47,6 +47,7 @@ def run_stage(
         RecordError: The record could not be made or closed.
     """
     from runbooks_lib.release.values import register
+    from runbooks_lib.secrets import seal_of
 
     if not isinstance(overrides, str):
         # As JSON, since they become a parameter of the notebook.
@@ -58,7 +59,7 @@ def run_stage(
     given = {name: value for name, value in wanted.items() if value}
     check_readable(notebook)
     check_taken(notebook, given)
-    root = parameters.resolve_path(output_directory or "records")
+    root, seal = parameters.resolve_path(output_directory or "records"), seal_of(settings.records, Redactor())
     with Stop() as stop:
         for swept in records.sweep(root, register):
             observe(swept)
@@ -66,7 +67,7 @@ def run_stage(
         with _following(folder, observe):
             records.write_text(folder, "input.ipynb", notebook.read_text(encoding="utf-8"), Redactor())
             _execute(notebook, given, folder, stop)
-    summary = records.summary_of(folder)
+    summary = _sealed(records.summary_of(folder), seal)
     told = [event["data"] for event in records.read_events(folder) if event["kind"] == "error.raised"]
     step = told[-1].get("next_step", "") if told and summary.exit_code else ""
     return summary.model_copy(update={"next_step": step})
@@ -135,6 +136,17 @@ def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
             journal = records.Journal(folder, Redactor(), role="engine")
             journal(Event(kind="error.raised", data=records.describe(error)))
             records.close_as_proved(folder, Redactor(), closer="engine")
+
+
+def _sealed(summary: RunSummary, seal: records.Seal | None) -> RunSummary:
+    """How a run ended, its record sealed; one that ended well and can't be sealed did not leave what it should."""
+    try:
+        if seal is not None:
+            records.seal_closed(Path(summary.folder).parent, seal)
+    except RecordError as error:
+        told = f"{summary.summary} Its record is closed, and could not be sealed: {error.summary}"
+        return summary.model_copy(update={"exit_code": summary.exit_code or error.exit_code, "summary": told})
+    return summary
 
 
 @contextmanager

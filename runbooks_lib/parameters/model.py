@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, model_validator
 
@@ -20,7 +20,9 @@ from runbooks_lib.parameters.section import (
     ReleaseName,
     Repository,
     Said,
+    Secret,
     Section,
+    SignerName,
     Url,
     Version,
 )
@@ -165,6 +167,24 @@ class BackupSettings(Section):
     seconds: int = Field(default=3600, gt=0, le=604_800)
 
 
+class RecordsSettings(Section):
+    """By whose key records are sealed, and where the head of their log is copied to."""
+
+    key: str = ""
+    passphrase: Secret | None = None
+    signer: SignerName = "runbooks"
+    anchor: str = ""
+    anchor_required: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.key and self.passphrase is None:
+            raise ValueError("passphrase is missing: what unlocks the key")
+        if self.anchor_required and not (self.key and self.anchor):
+            raise ValueError("anchor_required needs key and anchor")
+        return self
+
+
 class UninstallSettings(Section):
     """What goes with the release."""
 
@@ -227,6 +247,7 @@ class Parameters(Section):
     mongo: services.Mongo = services.Mongo()
     policy: Policy = Policy()
     backup: BackupSettings = BackupSettings()
+    records: RecordsSettings = RecordsSettings()
     recover: RecoverSettings = RecoverSettings()
     uninstall: UninstallSettings = UninstallSettings()
     verify: VerifySettings = VerifySettings()

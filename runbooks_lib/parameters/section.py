@@ -49,6 +49,7 @@ ObjectName = Annotated[
     str, _matching(f"|{_NAMED}", "must be the name of an object: lower-case letters, digits, - and .")
 ]
 Folder = Annotated[str, _matching("|[A-Za-z0-9][-._A-Za-z0-9]{0,119}", "must be usable as the name of a folder")]
+SignerName = Annotated[str, _matching("[A-Za-z0-9][-._+@A-Za-z0-9]{0,99}", "must be letters, digits and - . _ + @")]
 Domain = Annotated[
     str, _matching(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})+", "must be a domain alone, such as example.com")
 ]

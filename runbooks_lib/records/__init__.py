@@ -8,8 +8,11 @@ from runbooks_lib.records.closing import close, close_as_proved, ended, sweep
 from runbooks_lib.records.folder import create, is_closed, open_folder, run_id, write_json, write_text
 from runbooks_lib.records.journal import Journal, read_events
 from runbooks_lib.records.outcome import describe
+from runbooks_lib.records.sealing import Seal, announce, rotate, seal_closed
 from runbooks_lib.records.shelf import find, last_change, listing, summary_of, verify
+from runbooks_lib.records.verification import Given, Verification, given, signers, verify_all
 
 __all__ = ["Capture", "Journal", "describe", "read_events"]
 __all__ += ["create", "is_closed", "open_folder", "run_id", "write_json", "write_text"]
+__all__ += ["Given", "Seal", "Verification", "announce", "given", "rotate", "seal_closed", "signers", "verify_all"]
 __all__ += ["close", "close_as_proved", "ended", "find", "last_change", "listing", "summary_of", "sweep", "verify"]

@@ -17,6 +17,11 @@ EVENTS = "events.jsonl"
 INPUT = "input.ipynb"
 MANIFEST = "manifest.json"
 NOTEBOOK = "notebook.ipynb"
+PARAMETERS = "parameters.json"
+PLAN = "plan.json"
+#: What vouches for the manifest, and so comes after it.
+ENVELOPES = {"record": "record.dsse.json", "report": "report.dsse.json"}
+PROOF = "proof.json"
 
 #: How our engine tells a kernel which record to write, and where it wants to be told of one made there.
 FOLDER_VARIABLE = "RUNBOOKS_RUN_FOLDER"

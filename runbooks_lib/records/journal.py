@@ -50,9 +50,14 @@ def append(handle: int, folder: Path, *, writer: str, sequence: int, kind: str, 
         if size and os.pread(handle, 1, size - 1) != b"\n":
             # A writer that was killed has left half a line.
             line = b"\n" + line
-        while line:
-            line = line[os.write(handle, line) :]
-        _sync(handle)
+        write_through(handle, line)
+
+
+def write_through(handle: int, content: bytes) -> None:
+    """Write all of it, and return when it is on the disk."""
+    while content:
+        content = content[os.write(handle, content) :]
+    _sync(handle)
 
 
 def read_events(folder: Path) -> list[Json]:

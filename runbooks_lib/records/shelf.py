@@ -7,15 +7,20 @@ from datetime import datetime
 from pathlib import Path
 
 from runbooks_lib.errors import RecordError
-from runbooks_lib.records.folder import MANIFEST, is_closed, is_record, refused, run_id, stage_of
+from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, is_record, refused, run_id, stage_of
 from runbooks_lib.records.journal import now, read_events
-from runbooks_lib.results import Json, RunSummary, digest_bytes
+from runbooks_lib.results import Json, RunSummary, digest_of_file
 
 
 def folders(records_root: Path) -> list[Path]:
     """Every record under a root, oldest first."""
-    found = [folder for folder in records_root.glob("*/*") if is_record(folder)]
+    found = [folder for shelf in records_root.glob("*") for folder in records_of(shelf)]
     return sorted(found, key=lambda folder: (folder.name, folder.parent.name))
+
+
+def records_of(shelf: Path) -> list[Path]:
+    """Every record of one target, oldest first."""
+    return sorted(folder for folder in shelf.glob("*") if is_record(folder))
 
 
 def listing(records_root: Path) -> list[RunSummary]:
@@ -100,15 +105,18 @@ def verify(folder: Path) -> list[str]:
     for name, path in found.items():
         if name not in expected:
             problems.append(f"{name} was added after the record was closed.")
-        elif digest_bytes(path.read_bytes()) != expected[name]["sha256"]:
+        elif path.is_symlink() or not path.is_file():
+            problems.append(f"{name} is no file of its own: what a link leads to can change.")
+        elif digest_of_file(path) != expected[name]["sha256"]:
             problems.append(f"{name} was altered after the record was closed.")
     return problems
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Every file of a record but its manifest, in the order of their names; links count as files."""
+    """Every file of a record but what its closing and sealing add, in the order of their names; links count as files."""
     found = [Path(directory, name) for directory, _, names in os.walk(folder) for name in names]
-    return sorted(path for path in found if path != folder / MANIFEST)
+    added = {folder / name for name in (MANIFEST, PROOF, *ENVELOPES.values())}
+    return sorted(path for path in found if path not in added)
 
 
 def read_manifest(folder: Path) -> Json:

@@ -14,6 +14,8 @@ from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.signed import KIND, LONGEST, Statement
 from runbooks_lib.results import Json, Plan
 
+_ASKED = "prompt:passphrase of the key"
+
 
 def make_key(path: str, name: str, passphrase: str) -> str:
     """Write a new private key that only its owner may read; the line by which its public half is listed.
@@ -66,21 +68,21 @@ def sign(plan: Plan, by: signing.Signer, lasts: timedelta) -> str:
 
 def approve(plan: Plan, key: str, *, name: str, passphrase: str, lasts: str, out: str) -> str:
     """Write the approval of a plan, which holds for a while (``30m``, ``2h``, ``3d``); who gave it, in a sentence."""
-    found, path = re.fullmatch("([1-9][0-9]{0,4})([mhd])", lasts), resolve_path(key)
+    found = re.fullmatch("([1-9][0-9]{0,4})([mhd])", lasts)
     time = timedelta(minutes=int(found[1]) * {"m": 1, "h": 60, "d": 1440}[found[2]]) if found else timedelta.max
     if time > LONGEST:
         raise refused("no duration", text=lasts)
-    try:
-        by = signing.signer(secrets.read_private(path), _passphrase(passphrase), name or getpass.getuser())
-    except ValueError as error:
-        raise refused("key unusable", path=path) from error
+    by = secrets.signer(key, passphrase or _ASKED, name or getpass.getuser(), Redactor())
     _write(out, sign(plan, by, time).encode(), 0o644)
     return f"Approved by {by[0].name} ({by[0].fingerprint}): who runs it gives --approve {out}"
 
 
 def _passphrase(reference: str) -> bytes:
-    asked = reference or "prompt:passphrase of the key"
-    return secrets.resolve(asked, read_secret=None, redactor=Redactor(), typed={}).get_secret_value().encode()
+    return (
+        secrets.resolve(reference or _ASKED, read_secret=None, redactor=Redactor(), typed={})
+        .get_secret_value()
+        .encode()
+    )
 
 
 def _write(name: str, content: bytes, mode: int) -> None:

@@ -43,7 +43,7 @@ def _planned(run: Run) -> Plan | None:
     """The plan of the last uninstall of this target that was carried out, from its record."""
     target = run.parameters.target
     place = {"cluster_uid": run.boundaries.cluster.uid(), "namespace": target.namespace, "release": target.release}
-    for summary in reversed(records.listing(run.records_root)):
+    for summary in reversed(records.listing(run.recording.root)):
         if (summary.stage, summary.target, summary.outcome) == ("uninstall", target.name, "done"):
             content = json.loads((Path(summary.folder) / "plan.json").read_text())
             plan = Plan.model_validate({key: value for key, value in content.items() if key != "digest"})

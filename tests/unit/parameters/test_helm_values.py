@@ -79,7 +79,7 @@ def test_every_row_of_the_table_names_a_key_that_there_is(key: str) -> None:
 
 def test_every_key_is_a_value_of_the_chart_or_for_the_stages_alone() -> None:
     ours = {"target", "helm", "chart", "policy", "verify", "probes", "waivers", "values", "values_files", "mirror"}
-    ours |= {"backup", "recover", "uninstall"}
+    ours |= {"backup", "records", "recover", "uninstall"}
     besides = {("csghub", "release"), ("csghub", "namespace")}
     rows = [tuple(row[0].split(".")) for row in FLAGS]
     leaves = {path for path in FIELDS if not any(other[: len(path)] == path != other for other in FIELDS)}

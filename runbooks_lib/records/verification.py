@@ -1,0 +1,256 @@
+"""Whether records are what they were when they were sealed, and whether none is missing: everything that can be proved offline.
+
+Each sentence says what was found; nothing here is believed that no digest, signature or proof vouches for.
+"""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from runbooks_lib.errors import RecordError, words
+from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, refused, run_id
+from runbooks_lib.records.log import FOLDER, Checkpoint, Log, persons_of, read_head, read_log
+from runbooks_lib.records.merkle import climbed, leaf_hash, root_of
+from runbooks_lib.records.sealing import IN_TOTO
+from runbooks_lib.records.shelf import read_manifest, records_of
+from runbooks_lib.records.shelf import verify as altered
+from runbooks_lib.results import Json, Value, digest_of_file
+from runbooks_lib.signing import Person, listed, opened
+
+#: How far two clocks may be apart, or one go back.
+_SLACK = timedelta(seconds=5)
+#: What a damaged or forged file makes a parser say.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+Persons = Mapping[str, Person]
+
+
+class Verification(Value):
+    """What could be proved of some records, what could not be, and what is wrong."""
+
+    proved: tuple[str, ...] = ()
+    unproved: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        named = {"PROVED": self.proved, "NOT PROVED": self.unproved, "WRONG": self.problems}
+        return "\n".join(f"{name}: {said}" for name, found in named.items() for said in found) or "No record is here."
+
+
+class Given(NamedTuple):
+    """What an auditor has from elsewhere: keys that are trusted, and heads of the log that were seen or anchored."""
+
+    persons: tuple[Person, ...] = ()
+    heads: tuple[Checkpoint, ...] = ()
+
+
+def given(keys: str | Path | None, checkpoints: str | Path | None) -> Given:
+    """Read both; checkpoints are a file, or a folder of them. Raises RecordError: one is not what it should be."""
+    path = Path()
+    try:
+        lines = (path := Path(keys)).read_text(encoding="utf-8").splitlines() if keys else []
+        persons = tuple(listed(line) for line in lines if line.strip() and not line.startswith("#"))
+        path = Path(checkpoints or "")
+        files = sorted(path.rglob("*.checkpoint")) if path.is_dir() else [path]
+        heads = tuple(read_head((path := file).read_text(encoding="utf-8")) for file in (files if checkpoints else ()))
+    except _UNREADABLE as error:
+        raise refused("not given", path=path, error=error) from error
+    return Given(persons, heads)
+
+
+def verify_all(records_root: Path, known: Given, only: Path | None = None) -> Verification:
+    """Verify the log of each target and every record beside it; ``only`` this one of the records."""
+    shelves = [only.parent] if only else sorted(path for path in records_root.glob("*") if path.is_dir())
+    found = [_of_shelf(shelf, known, only) for shelf in shelves if records_of(shelf) or (shelf / FOLDER).exists()]
+    parts: dict[str, list[str]] = {
+        name: [said for each in found for said in getattr(each, name)] for name in Verification.model_fields
+    }
+    origins = {origin for shelf in shelves if (origin := _origin_of(shelf))}
+    for head in known.heads if only is None else ():
+        if head.origin not in origins:
+            parts["problems"].append(
+                f"The log {head.origin} is not here, of which a checkpoint was given: it was removed."
+            )
+    if not known.persons:
+        parts["unproved"].append("Whose keys these are: give those that you trust (--key).")
+    if not known.heads:
+        parts["unproved"].append(
+            "That no log was rewritten by who has its key: give earlier checkpoints (--checkpoint)."
+        )
+    return Verification.model_validate(parts)
+
+
+def _of_shelf(shelf: Path, known: Given, only: Path | None) -> Verification:
+    """What can be said of the records of one target."""
+    try:
+        log, listed = read_log(shelf), records_of(shelf)
+        keys = list(persons_of(log.entries[: log.head.size])) if log.head else []
+    except (RecordError, ValueError) as error:
+        return Verification(problems=(f"{shelf.name}: {words(error)}",))
+    chosen = [only] if only else [folder for folder in listed if is_closed(folder)]
+    if log.head is None:
+        return _unsealed(shelf, chosen)
+    persons = {person.fingerprint: person for person in keys}
+    problems = [*_of_keys(keys, known.persons), *_of_head(log, log.head, keys)]
+    heads = [head for head in known.heads if head.origin == log.origin]
+    for head in heads:
+        problems += _of_earlier(log, head, persons)
+    problems += [*_of_order(log.entries), *_of_presence(log.entries, listed)] if only is None else []
+    problems = [f"{shelf.name}: {said}" for said in problems]
+    finished = {entry["run"]: entry for entry in log.entries if entry["kind"] == "finished"}
+    for folder in chosen:
+        problems += [f"{folder.name}: {said}" for said in of_record(folder, persons, finished.get(run_id(folder)))]
+    proved = (
+        f"{shelf.name}: {len(chosen)} records are as they were sealed: files, manifest, signature, place in the log.",
+        f"{shelf.name}: the log has {len(log.lines)} entries, signed by {keys[-1].name} ({keys[-1].fingerprint}).",
+        *(f"{shelf.name}: it goes on from the given checkpoint of {head.size} entries." for head in heads),
+    )
+    still = [folder for folder in listed if not is_closed(folder)] if only is None else []
+    unproved = tuple(f"{folder.name}: how it ends; it is not closed." for folder in still)
+    return Verification(proved=() if problems else proved, unproved=unproved, problems=tuple(problems))
+
+
+def signers(records_root: Path) -> Iterator[tuple[str, Person]]:
+    """By whose keys the log of each target was signed, one after the other; raises RecordError: a log can't be believed."""
+    for shelf in sorted(path for path in records_root.glob("*") if (path / FOLDER).exists()):
+        for person in persons_of(read_log(shelf).entries):
+            yield shelf.name, person
+
+
+def _origin_of(shelf: Path) -> str:
+    with suppress(RecordError, IndexError):
+        return read_log(shelf).origin
+    return ""
+
+
+def of_record(folder: Path, persons: Persons, entry: Json | None) -> Iterator[str]:
+    """What is wrong with one record; nothing where it is as it was.
+
+    Args:
+        entry: What the log says of it.
+    """
+    try:
+        wrong = altered(folder)
+        yield from wrong
+        if wrong:
+            return
+        if not (folder / PROOF).exists():
+            yield "it is closed, and was never sealed." if entry is None else f"{PROOF} is missing."
+            return
+        manifest = read_manifest(folder)
+        yield from _of_envelopes(folder, manifest, persons)
+        yield from _of_proof(folder, manifest, persons, entry)
+    except (RecordError, *_UNREADABLE) as error:
+        yield f"it can't be read: {error}"
+
+
+def _unsealed(shelf: Path, chosen: list[Path]) -> Verification:
+    problems = [f"{folder.name}: {said}" for folder in chosen for said in altered(folder)]
+    said = f"{shelf.name}: {len(chosen)} records have the files that their manifests name."
+    nobody = f"{shelf.name}: who made them, and that none is missing or rewritten: they are not signed (records.key)."
+    return Verification(proved=() if problems else (said,), unproved=(nobody,), problems=tuple(problems))
+
+
+def _of_keys(keys: list[Person], trusted: Iterable[Person]) -> Iterator[str]:
+    wanted = {person.fingerprint for person in trusted}
+    # The later ones were named by it, each by the one before.
+    if wanted and keys[0].fingerprint not in wanted:
+        yield f"The log begins with the key {keys[0].fingerprint}, which is none of those given."
+
+
+def _of_head(log: Log, head: Checkpoint, keys: list[Person]) -> Iterator[str]:
+    present = keys[-1]
+    if head.origin != log.origin:
+        yield f"The checkpoint is of another log, {head.origin}."
+    if not head.signer({present.fingerprint: present}):
+        yield f"The checkpoint is not signed by the log's key, {present.fingerprint}."
+    if len(log.lines) < head.size:
+        yield f"The log was cut: it has {len(log.lines)} entries, and its checkpoint vouches for {head.size}."
+    elif root_of(log.leaves[: head.size]) != head.root:
+        yield f"The log was altered: its {head.size} entries are not those that its checkpoint vouches for."
+    elif len(log.lines) > head.size:
+        yield f"{len(log.lines) - head.size} entries were added that no checkpoint vouches for."
+
+
+def _of_earlier(log: Log, head: Checkpoint, persons: Persons) -> Iterator[str]:
+    named = f"the given checkpoint of {head.size} entries"
+    if not head.signer(persons):
+        yield f"No key of this log has signed {named}."
+    elif len(log.lines) < head.size:
+        yield f"The log was rolled back: it has {len(log.lines)} entries, fewer than {named} vouches for."
+    elif root_of(log.leaves[: head.size]) != head.root:
+        yield f"The log was rewritten or forked: its first {head.size} entries are not those of {named}."
+
+
+def _of_order(entries: list[Json]) -> Iterator[str]:
+    times = [datetime.fromisoformat(entry["at"]) for entry in entries]
+    for number, (before, after) in enumerate(pairwise(times), start=1):
+        if after < before - _SLACK:
+            yield f"Entry {number} of the log says {entries[number]['at']}, before the one ahead of it."
+
+
+def _of_presence(entries: list[Json], shelf: list[Path]) -> Iterator[str]:
+    runs = {kind: Counter(each["run"] for each in entries if each["kind"] == kind) for kind in ("started", "finished")}
+    there = {run_id(folder): folder for folder in shelf}
+    for run, times in runs["finished"].items():
+        if times > 1:
+            yield f"Run {run} was entered {times} times as finished."
+        if run not in there:
+            yield f"Run {run} is in the log, and its record is not here: it was removed."
+    for run in runs["started"].keys() - runs["finished"].keys():
+        if run not in there:
+            yield f"Run {run} began a change, and its record is not here: it was removed before it was sealed."
+        elif is_closed(there[run]):
+            yield f"Run {run} began a change, and the log does not say how it ended, though its record is closed."
+
+
+def _of_envelopes(folder: Path, manifest: Json, persons: Persons) -> Iterator[str]:
+    digests = {name: told["sha256"].removeprefix("sha256:") for name, told in manifest["files"].items()}
+    own = {MANIFEST: digest_of_file(folder / MANIFEST).removeprefix("sha256:")}
+    for kind, name in ENVELOPES.items():
+        if kind == "report" and not (folder / name).exists():
+            continue
+        signed = opened((folder / name).read_bytes(), IN_TOTO, persons)
+        if signed is None:
+            yield f"{name} is not signed by a key of the log."
+            continue
+        statement = json.loads(signed[1])
+        subjects = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
+        if subjects != (digests | own if kind == "record" else own):
+            yield f"{name} is about other files than are here."
+
+
+def _of_proof(folder: Path, manifest: Json, persons: Persons, entry: Json | None) -> Iterator[str]:
+    proof = json.loads((folder / PROOF).read_bytes())
+    leaf, head = str(proof["leaf"]).encode(), read_head(proof["checkpoint"])
+    hashes = [base64.b64decode(each, validate=True) for each in proof["hashes"]]
+    if climbed(leaf_hash(leaf), proof["index"], head.size, hashes) != head.root:
+        yield f"{PROOF} does not lead to its checkpoint."
+    if not _signed_by(head, tuple(persons.values())):
+        yield f"The checkpoint in {PROOF} is not signed by a key of the log."
+    said = json.loads(leaf)
+    if entry is not None and said != entry:
+        yield f"{PROOF} is of another entry than the log has for this run."
+    if said["run"] != run_id(folder) or said["target"] != folder.parent.name:
+        yield f"the log's entry is of run {said['run']} of {said['target']}, not of this one."
+    files = {"manifest": MANIFEST} | {kind: name for kind, name in ENVELOPES.items() if kind in said}
+    for kind, name in files.items():
+        if said[kind] != digest_of_file(folder / name):
+            yield f"{name} is not the one that was entered in the log."
+    if datetime.fromisoformat(manifest["ended"]) > datetime.fromisoformat(said["at"]) + _SLACK:
+        yield f"it says that it ended at {manifest['ended']}, after it was entered in the log at {said['at']}."
+
+
+@lru_cache(maxsize=4096)
+def _signed_by(head: Checkpoint, persons: tuple[Person, ...]) -> bool:
+    """Many records may have the proof of one head."""
+    return head.signer({person.fingerprint: person for person in persons}) is not None

@@ -1,0 +1,450 @@
+"""What somebody may do to records and their log, and what catches it: each attack by its name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sealed import Shelf, new_signer
+
+from runbooks_lib import records
+from runbooks_lib.errors import RecordError, UsageError
+from runbooks_lib.records.folder import MANIFEST, PROOF
+from runbooks_lib.records.log import head_of, read_head, read_log
+from runbooks_lib.records.merkle import leaf_hash
+from runbooks_lib.redaction import Redactor
+from runbooks_lib.results import Json, canonical, digest_bytes
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    """Three runs, the second of which failed."""
+    made = Shelf(tmp_path)
+    for outcome in ("done", "failed", "done"):
+        made.record(outcome=outcome)
+    assert not made.wrong()
+    return made
+
+
+def runs(shelf: Shelf) -> list[Path]:
+    return sorted(path.parent for path in shelf.folder.glob(f"*/{MANIFEST}"))
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    text = path.read_text()
+    path.chmod(0o644)
+    path.write_text(change(text))
+    assert path.read_text() != text
+
+
+def resign(shelf: Shelf, lines: list[str]) -> None:
+    """A log of these lines with a head that is truly signed by the log's own key."""
+    shelf.leaves.write_text("".join(lines))
+    hashes = [leaf_hash(line.rstrip("\n").encode()) for line in lines]
+    shelf.head.write_text(head_of(json.loads(lines[0])["origin"], hashes, shelf.seal.by).text)
+
+
+# ---- one record
+
+
+def test_an_edited_file_is_named(shelf: Shelf) -> None:
+    (first, *_) = runs(shelf)
+    rewrite(first / "events.jsonl", lambda text: text.replace("li.wei", "nobody"))
+    (wrong,) = shelf.wrong()
+    assert wrong == f"{first.name}: events.jsonl was altered after the record was closed."
+
+
+def test_an_edited_file_with_its_digest_is_caught_by_signature_and_log(shelf: Shelf) -> None:
+    (first, *_) = runs(shelf)
+    before = digest_bytes((first / "events.jsonl").read_bytes())
+    rewrite(first / "events.jsonl", lambda text: text.replace("li.wei", "nobody"))
+    size = (first / "events.jsonl").stat().st_size
+
+    def told(text: str) -> str:
+        manifest = json.loads(text)
+        assert manifest["files"]["events.jsonl"]["sha256"] == before
+        manifest["files"]["events.jsonl"] = {
+            "sha256": digest_bytes((first / "events.jsonl").read_bytes()),
+            "size": size,
+        }
+        return json.dumps(manifest)
+
+    rewrite(first / MANIFEST, told)
+    assert shelf.wrong() == (
+        f"{first.name}: record.dsse.json is about other files than are here.",
+        f"{first.name}: report.dsse.json is about other files than are here.",
+        f"{first.name}: manifest.json is not the one that was entered in the log.",
+    )
+
+
+@pytest.mark.parametrize("field", ["outcome", "exit_code", "summary", "ended"])
+def test_an_edited_manifest_is_caught(shelf: Shelf, field: str) -> None:
+    failed = runs(shelf)[0]
+    value = "2020-01-01T00:00:00.000Z" if field == "ended" else 0 if field == "exit_code" else "passed"
+    rewrite(failed / MANIFEST, lambda text: json.dumps(json.loads(text) | {field: value}, indent=2))
+    assert f"{failed.name}: manifest.json is not the one that was entered in the log." in shelf.wrong()
+
+
+def test_a_file_added_or_removed_is_named(shelf: Shelf) -> None:
+    first, second, _ = runs(shelf)
+    (first / "evidence").mkdir()
+    (first / "evidence" / "alibi.txt").write_text("It was not me.")
+    (second / "plan.json").unlink()
+    assert set(shelf.wrong()) == {
+        f"{first.name}: evidence/alibi.txt was added after the record was closed.",
+        f"{second.name}: plan.json is missing.",
+    }
+
+
+def test_a_link_to_the_same_content_is_no_file(shelf: Shelf, tmp_path: Path) -> None:
+    (first, *_) = runs(shelf)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copy(first / "plan.json", elsewhere)
+    (first / "plan.json").unlink()
+    (first / "plan.json").symlink_to(elsewhere)
+    assert shelf.wrong() == (f"{first.name}: plan.json is no file of its own: what a link leads to can change.",)
+
+
+def test_a_pipe_in_a_record_is_not_waited_for(shelf: Shelf) -> None:
+    (first, *_) = runs(shelf)
+    (first / "plan.json").unlink()
+    os.mkfifo(first / "plan.json")
+    assert "plan.json is no file of its own" in shelf.wrong()[0]
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/hostname", "a\n/b", "x" * 4000])
+def test_a_manifest_that_names_files_elsewhere_reads_none_of_them(shelf: Shelf, name: str) -> None:
+    (first, *_) = runs(shelf)
+
+    def told(text: str) -> str:
+        manifest = json.loads(text)
+        manifest["files"][name] = {"sha256": "sha256:00", "size": 0}
+        return json.dumps(manifest)
+
+    rewrite(first / MANIFEST, told)
+    assert f"{first.name}: {name} is missing." in shelf.wrong()
+
+
+@pytest.mark.parametrize("name", [MANIFEST, PROOF, "record.dsse.json", "report.dsse.json"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"files": 1}', "[" * 100_000, "\0", '"x"', "{}"])
+def test_malformed_files_are_sentences(shelf: Shelf, name: str, content: str) -> None:
+    (first, *_) = runs(shelf)
+    rewrite(first / name, lambda _: content)
+    wrong = shelf.wrong()
+    assert wrong
+    assert all(said.startswith(f"{first.name}: ") for said in wrong)
+
+
+def test_a_proof_taken_away_is_named(shelf: Shelf) -> None:
+    (first, *_) = runs(shelf)
+    (first / PROOF).unlink()
+    assert shelf.wrong() == (f"{first.name}: proof.json is missing.",)
+
+
+def test_the_proof_of_another_run_is_none(shelf: Shelf) -> None:
+    first, second, _ = runs(shelf)
+    (first / PROOF).unlink()
+    shutil.copy(second / PROOF, first / PROOF)
+    assert any("is of another entry than the log has for this run" in said for said in shelf.wrong())
+
+
+def test_a_whole_record_in_the_place_of_another_is_named(shelf: Shelf) -> None:
+    first, second, _ = runs(shelf)
+    shutil.rmtree(first)
+    shutil.copytree(second, first)
+    assert any(said.startswith(f"{first.name}: ") for said in shelf.wrong())
+
+
+@pytest.mark.parametrize("change", [lambda hashes: hashes[1:], lambda hashes: [*hashes, hashes[0]], lambda _: ["AAAA"]])
+def test_a_proof_that_leads_elsewhere_is_none(shelf: Shelf, change: Any) -> None:
+    (first, *_) = runs(shelf)
+    rewrite(
+        first / PROOF,
+        lambda text: json.dumps((proof := json.loads(text)) | {"hashes": change(proof["hashes"] or ["AAAA"])}),
+    )
+    assert any(said.startswith(f"{first.name}: ") for said in shelf.wrong())
+
+
+def test_a_record_signed_by_another_key_is_named(shelf: Shelf) -> None:
+    (first, *_) = runs(shelf)
+    other = Shelf(shelf.root.parent / "forged")
+    forged = other.record()
+    for name in ("record.dsse.json", "report.dsse.json"):
+        (first / name).unlink()
+        shutil.copy(forged / name, first / name)
+    assert {
+        f"{first.name}: record.dsse.json is not signed by a key of the log.",
+        f"{first.name}: report.dsse.json is not signed by a key of the log.",
+    } <= set(shelf.wrong())
+
+
+# ---- the log
+
+
+def test_an_edited_entry_is_caught_by_the_head(shelf: Shelf) -> None:
+    rewrite(shelf.leaves, lambda text: text.replace('"outcome":"failed"', '"outcome":"done"'))
+    said = shelf.wrong()
+    assert re.fullmatch(
+        r"prod: The log was altered: its \d entries are not those that its checkpoint vouches for.", said[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("delete", lambda lines: [*lines[:2], *lines[3:]]),
+        ("reorder", lambda lines: [*lines[:1], lines[2], lines[1], *lines[3:]]),
+        ("insert", lambda lines: [*lines[:2], lines[1].replace("T", "U"), *lines[2:]]),
+        ("truncate", lambda lines: lines[:-1]),
+    ],
+)
+def test_a_log_whose_lines_are_others_is_caught_by_the_head(shelf: Shelf, name: str, change: Any) -> None:
+    shelf.leaves.write_text("".join(change(shelf.lines)))
+    assert any("log was cut" in said or "log was altered" in said for said in shelf.wrong()), name
+
+
+def test_nothing_is_added_to_an_altered_log(shelf: Shelf) -> None:
+    shelf.leaves.write_text("".join(shelf.lines[:-1]))
+    with pytest.raises(RecordError, match="is not what its checkpoint vouches for: one of its first 7 entries"):
+        shelf.record()
+
+
+def test_an_entry_that_no_head_vouches_for_is_named(shelf: Shelf) -> None:
+    with shelf.leaves.open("a") as log:
+        log.write(shelf.lines[1])
+    assert "prod: 1 entries were added that no checkpoint vouches for." in shelf.wrong()
+
+
+def test_a_head_of_another_key_is_named(shelf: Shelf) -> None:
+    log = read_log(shelf.folder)
+    shelf.head.chmod(0o644)
+    shelf.head.write_text(head_of(log.origin, log.leaves, new_signer()).text)
+    assert any("The checkpoint is not signed by the log's key" in said for said in shelf.wrong())
+    shelf.record(seal=False, changes=False)
+    with pytest.raises(RecordError, match="is signed by the key"):
+        records.seal_closed(shelf.folder, records.Seal(new_signer()))
+
+
+def test_a_dropped_failed_run_is_named(shelf: Shelf) -> None:
+    failed = next(folder for folder in runs(shelf) if '"outcome": "failed"' in (folder / MANIFEST).read_text())
+    shutil.rmtree(failed)
+    run = failed.name[-8:]
+    assert f"prod: Run {run} is in the log, and its record is not here: it was removed." in shelf.wrong()
+
+
+def test_a_run_that_was_begun_and_whose_record_was_removed_before_its_end_is_named(shelf: Shelf) -> None:
+    folder = records.create(shelf.root, target="prod", stage="upgrade")
+    records.announce(folder, "sha256:" + "1" * 64, shelf.seal)
+    assert not shelf.wrong(), "it may still be at work"
+    assert f"{folder.name}: how it ends; it is not closed." in shelf.verified().unproved
+    shutil.rmtree(folder)
+    said = "began a change, and its record is not here: it was removed before it was sealed."
+    assert f"prod: Run {folder.name[-8:]} {said}" in shelf.wrong()
+
+
+def test_a_record_that_was_never_entered_is_named(shelf: Shelf) -> None:
+    folder = shelf.record(seal=False, changes=False)
+    assert shelf.wrong() == (f"{folder.name}: it is closed, and was never sealed.",)
+    records.seal_closed(shelf.folder, shelf.seal)
+    assert not shelf.wrong(), "the next run has sealed it"
+
+
+def test_the_whole_log_taken_away_is_named_where_a_checkpoint_was_kept(shelf: Shelf) -> None:
+    kept = read_head(shelf.head.read_text())
+    shutil.rmtree(shelf.head.parent)
+    assert shelf.wrong(heads=(kept,)) == (
+        f"The log {kept.origin} is not here, of which a checkpoint was given: it was removed.",
+    )
+    shutil.rmtree(shelf.folder)
+    assert shelf.wrong(heads=(kept,))
+
+
+# ---- an insider with the log's key; only what was kept elsewhere catches these
+
+
+def test_a_log_signed_anew_is_a_log_and_the_kept_checkpoint_says_that_it_is_another(shelf: Shelf) -> None:
+    kept = read_head(shelf.head.read_text())
+    failed = next(folder for folder in runs(shelf) if '"outcome": "failed"' in (folder / MANIFEST).read_text())
+    rewrite(failed / MANIFEST, lambda text: text.replace('"outcome": "failed"', '"outcome": "done"'))
+    origin = json.loads(shelf.lines[0])["origin"]
+    begun = [line for line in shelf.lines if '"kind":"started"' in line]
+    first = shelf.lines[0]
+    shelf.forget_log()
+    shelf.leaves.parent.mkdir()
+    resign(shelf, [first, *begun])
+    records.seal_closed(shelf.folder, shelf.seal)
+    assert not shelf.wrong(), "the insider is good at it"
+    (wrong,) = shelf.wrong(heads=(kept,))
+    assert wrong == (
+        f"prod: The log was rewritten or forked: its first {kept.size} entries are not those of the given checkpoint of "
+        f"{kept.size} entries."
+    )
+    assert json.loads(shelf.lines[0])["origin"] == origin
+
+
+def test_a_log_rolled_back_is_named(shelf: Shelf) -> None:
+    kept = read_head(shelf.head.read_text())
+    last = runs(shelf)[-1] if '"done"' in (runs(shelf)[-1] / MANIFEST).read_text() else runs(shelf)[0]
+    gone = json.loads(shelf.lines[-1])["run"]
+    last = next(folder for folder in runs(shelf) if folder.name.endswith(gone))
+    shutil.rmtree(last)
+    resign(shelf, shelf.lines[:-2])
+    assert not shelf.wrong()
+    said = shelf.wrong(heads=(kept,))
+    assert said == (
+        "prod: The log was rolled back: it has 5 entries, fewer than the given checkpoint of 7 entries vouches for.",
+    )
+
+
+def test_a_back_dated_entry_is_out_of_order(shelf: Shelf) -> None:
+    late = json.loads(shelf.lines[-1]) | {"at": "2020-01-01T00:00:00.000Z"}
+    resign(shelf, [*shelf.lines[:-1], canonical(late) + "\n"])
+    said = shelf.wrong()
+    assert "prod: Entry 6 of the log says 2020-01-01T00:00:00.000Z, before the one ahead of it." in said
+    assert any("after it was entered in the log at 2020-01-01" in each or "another entry" in each for each in said)
+
+
+def test_a_run_entered_twice_is_named(shelf: Shelf) -> None:
+    again: Json = json.loads(shelf.lines[-1])
+    resign(shelf, [*shelf.lines, canonical(again) + "\n"])
+    assert f"prod: Run {again['run']} was entered 2 times as finished." in shelf.wrong()
+
+
+def test_a_log_that_begins_with_a_key_that_nobody_trusts_is_named(shelf: Shelf, tmp_path: Path) -> None:
+    trusted, stranger = shelf.seal.by[0], new_signer("li.wei")[0]
+    assert not shelf.wrong(persons=(trusted, stranger))
+    (wrong,) = shelf.wrong(persons=(stranger,))
+    assert wrong == f"prod: The log begins with the key {trusted.fingerprint}, which is none of those given."
+
+
+# ---- another key, handed over
+
+
+def test_a_key_handed_over_goes_on_and_the_old_one_vouches_for_it(shelf: Shelf) -> None:
+    kept, old, new = read_head(shelf.head.read_text()), shelf.seal, new_signer("next")
+    records.rotate(shelf.folder, old, new)
+    assert not shelf.wrong(heads=(kept,), persons=(old.by[0],))
+    with pytest.raises(RecordError, match="is signed by the key"):
+        shelf.record()
+    shelf.seal = records.Seal(new)
+    records.seal_closed(shelf.folder, shelf.seal)
+    shelf.record()
+    shutil.rmtree(next(folder for folder in shelf.folder.glob("2*") if not (folder / MANIFEST).exists()))
+    assert not shelf.wrong(heads=(kept,), persons=(old.by[0],))
+    assert [person.name for _, person in records.signers(shelf.root)] == ["runbooks", "next"]
+
+
+def test_a_key_that_the_one_before_has_not_named_is_refused(shelf: Shelf) -> None:
+    thief = new_signer("thief")
+    entry = {"at": json.loads(shelf.lines[-1])["at"], "kind": "key", "key": thief[0].line, "signature": "AAAA"}
+    lines = [*shelf.lines, canonical(entry) + "\n"]
+    shelf.leaves.write_text("".join(lines))
+    hashes = [leaf_hash(line.rstrip("\n").encode()) for line in lines]
+    shelf.head.write_text(head_of(json.loads(lines[0])["origin"], hashes, thief).text)
+    (wrong,) = shelf.wrong()
+    assert wrong == f"prod: The key {thief[0].fingerprint} signs the log, and was not named by the one before it."
+
+
+def test_what_is_no_log_can_not_be_handed_over(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No log of records is in"):
+        records.rotate(tmp_path / "prod", records.Seal(new_signer()), new_signer())
+
+
+# ---- killed writers
+
+
+def test_half_an_entry_of_a_killed_writer_is_cut_off_by_the_next(shelf: Shelf) -> None:
+    with shelf.leaves.open("a") as log:
+        log.write('{"at":"2026-')
+    assert not shelf.wrong()
+    shelf.record()
+    assert not shelf.wrong()
+    assert all(json.loads(line) for line in shelf.lines)
+
+
+def test_a_record_entered_before_its_writer_was_killed_is_not_entered_again(shelf: Shelf) -> None:
+    folder = shelf.record()
+    (folder / PROOF).unlink()
+    size = len(shelf.lines)
+    assert records.seal_closed(shelf.folder, shelf.seal) == [folder]
+    assert len(shelf.lines) == size
+    assert not shelf.wrong()
+
+
+def test_sealing_again_changes_nothing(shelf: Shelf) -> None:
+    before = shelf.leaves.read_bytes()
+    assert records.seal_closed(shelf.folder, shelf.seal) == []
+    assert shelf.leaves.read_bytes() == before
+
+
+# ---- without a key
+
+
+def test_records_without_a_key_prove_their_files_and_nothing_else(tmp_path: Path) -> None:
+    folder = records.create(tmp_path, target="t", stage="verify")
+    records.close(folder, Redactor(), outcome="passed", exit_code=0, summary="It passed.", closer="seal cell")
+    found = records.verify_all(tmp_path, records.Given())
+    assert found.proved == ("t: 1 records have the files that their manifests name.",)
+    assert (
+        "t: who made them, and that none is missing or rewritten: they are not signed (records.key)." in found.unproved
+    )
+    rewrite(folder / "events.jsonl", lambda text: text + "\n")
+    assert records.verify_all(tmp_path, records.Given()).problems == (
+        f"{folder.name}: events.jsonl was altered after the record was closed.",
+    )
+
+
+# ---- what an auditor brings
+
+
+def test_checkpoints_are_a_file_or_a_folder_of_them(shelf: Shelf, tmp_path: Path) -> None:
+    anchored = tmp_path / "anchor"
+    shelf.seal = shelf.seal._replace(anchor=str(anchored))
+    shelf.record()
+    shelf.record()
+    copies = sorted(anchored.rglob("*.checkpoint"))
+    assert [path.name for path in copies] == [f"{size:08}.checkpoint" for size in (8, 9, 10, 11)]
+    assert [head.size for head in records.given(None, anchored).heads] == [8, 9, 10, 11]
+    keys = tmp_path / "keys"
+    keys.write_text(f"# trusted\n{shelf.seal.by[0].line}\n")
+    known = records.given(keys, copies[0])
+    assert not records.verify_all(shelf.root, known).problems
+    assert len(records.verify_all(shelf.root, known).unproved) == 0
+
+
+@pytest.mark.parametrize("content", ["", "no checkpoint", "a\nb\nc\n", "o\n1\n!!\n\n"])
+def test_what_is_no_checkpoint_is_refused(shelf: Shelf, tmp_path: Path, content: str) -> None:
+    (tmp_path / "c").write_text(content)
+    with pytest.raises(UsageError, match="holds no keys or checkpoints as they should be"):
+        records.given(None, tmp_path / "c")
+    with pytest.raises(UsageError, match="holds no keys or checkpoints"):
+        records.given(tmp_path / "missing", None)
+
+
+# ---- the anchor
+
+
+def test_a_required_anchor_that_cannot_be_written_keeps_a_change_from_beginning(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    shelf.seal = shelf.seal._replace(anchor=str(tmp_path / "file"), required=True)
+    folder = records.create(shelf.root, target="prod", stage="upgrade")
+    with pytest.raises(RecordError, match="could not be copied to the anchor"):
+        records.announce(folder, "sha256:0", shelf.seal)
+    records.announce(folder, "sha256:0", shelf.seal._replace(required=False))
+
+
+def test_an_anchored_checkpoint_is_never_written_over(shelf: Shelf, tmp_path: Path) -> None:
+    anchored = tmp_path / "anchor"
+    shelf.seal = shelf.seal._replace(anchor=f"file://{anchored}")
+    shelf.record()
+    (first, *_) = sorted(anchored.rglob("*.checkpoint"))
+    first.write_text("as it was")
+    resign(shelf, shelf.lines[:-2])
+    shelf.record()
+    assert first.read_text() == "as it was"
