@@ -194,10 +194,11 @@ def records_verify(
     every: Annotated[bool, typer.Option("--all", help="All records, and that none is missing.")] = False,
     checkpoint: Annotated[str, typer.Option(help="An earlier checkpoint of a log, or a folder of them.")] = "",
     key: Annotated[str, typer.Option(help="A file with the keys that you trust, one a line.")] = "",
+    cluster: Annotated[str, typer.Option(help="A parameters file: was each revision of its release made by a run?")] = "",
     output_directory: Output = "",
     as_json: AsJson = False,
 ) -> None:
-    """Prove that records are what was sealed: files, signatures, places in the log. Needs no cluster and no secret."""
+    """Prove that records are what was sealed: files, signatures, places in the log. Needs no secret, and no cluster else."""
     from runbooks_lib import parameters, records
 
     if every == bool(run_id):
@@ -205,6 +206,10 @@ def records_verify(
     root = parameters.resolve_path(output_directory or "records")
     known = records.given(*(str(parameters.resolve_path(name)) if name else "" for name in (key, checkpoint)))
     found = records.verify_all(root, known, records.find(root, run_id) if run_id else None)
+    if cluster:
+        from runbooks_lib.headless.existing import history
+
+        found = found.with_(records.held_against(root, history(cluster)))
     say(found.model_dump_json(indent=2) if as_json else found.text)
     if found.problems or not found.proved:
         raise typer.Exit(8)

@@ -144,6 +144,7 @@ class Run:
         self._boundaries = Boundaries(self.parameters, helm, cluster, self.redactor, self.observe, note, **known)
         opened: Json = {"run_id": self.id, "stage": self.stage, "who": who, "host": platform.node()}
         opened |= {"target": target.model_dump(mode="json") | {"server": cluster.server}, "versions": versions}
+        opened["git"] = records.source_of(parameters.project_root())
         self.observe(Event(kind="run.opened", data=opened))
         if target.cluster_uid:
             # Also a stage that only reads: what it says would be about another cluster. Only 01 tells that it can't be known.

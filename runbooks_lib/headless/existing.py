@@ -1,9 +1,9 @@
-"""A parameters file of a release that is there already, for ``runbooks parameters from-release``."""
+"""What a release tells that is there already: the parameters that would make it, and who made its revisions."""
 
 from pydantic import ValidationError
 
 from runbooks_lib.errors import UsageError
-from runbooks_lib.parameters import Parameters
+from runbooks_lib.parameters import Parameters, load
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.existing import parameters_of
 from runbooks_lib.run import Run
@@ -33,3 +33,15 @@ def from_release(target: dict[str, str], *, helm: str, repository: str) -> str:
         said = f"{'.'.join(map(str, wrong['loc']))} {wrong['msg'].removeprefix('Value error, ')}."
         raise UsageError(said, next_step="`helm list -A` shows the releases and their namespaces.") from error
     return parameters_of(Run.looking(settings, Redactor()).boundaries, repository=repository)
+
+
+def history(parameters_file: str) -> list[tuple[int, str]]:
+    """The number of each revision that Helm still has of a target's release, and its description.
+
+    Raises:
+        ParametersError: The file can't be used.
+        RunbookError: The cluster can't be reached, or is not the pinned one.
+    """
+    boundaries = Run.looking(load(parameters_file), Redactor()).boundaries
+    boundaries.require_pin()
+    return [(each.revision, each.description) for each in boundaries.helm.history(boundaries.release)]

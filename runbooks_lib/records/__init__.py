@@ -10,9 +10,10 @@ from runbooks_lib.records.journal import Journal, read_events
 from runbooks_lib.records.outcome import describe
 from runbooks_lib.records.sealing import Seal, announce, rotate, seal_closed
 from runbooks_lib.records.shelf import find, last_change, listing, summary_of, verify
-from runbooks_lib.records.verification import Given, Verification, given, signers, verify_all
+from runbooks_lib.records.source import source_of
+from runbooks_lib.records.verification import Given, Verification, given, held_against, signers, verify_all
 
 __all__ = ["Capture", "Journal", "describe", "read_events"]
 __all__ += ["create", "is_closed", "open_folder", "run_id", "write_json", "write_text"]
-__all__ += ["Given", "Seal", "Verification", "announce", "given", "rotate", "seal_closed", "signers", "verify_all"]
+__all__ += ["Given", "Seal", "Verification", "announce", "given", "held_against", "rotate", "seal_closed", "signers", "source_of", "verify_all"]
 __all__ += ["close", "close_as_proved", "ended", "find", "last_change", "listing", "summary_of", "sweep", "verify"]

@@ -5,11 +5,12 @@ Each sentence says what was found; nothing here is believed that no digest, sign
 
 import base64
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,14 @@ class Verification(Value):
     proved: tuple[str, ...] = ()
     unproved: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+
+    def with_(self, other: "Verification") -> "Verification":
+        """Both together."""
+        return Verification(
+            proved=self.proved + other.proved,
+            unproved=self.unproved + other.unproved,
+            problems=self.problems + other.problems,
+        )
 
     @property
     def text(self) -> str:
@@ -70,23 +79,15 @@ def given(keys: str | Path | None, checkpoints: str | Path | None) -> Given:
 def verify_all(records_root: Path, known: Given, only: Path | None = None) -> Verification:
     """Verify the log of each target and every record beside it; ``only`` this one of the records."""
     shelves = [only.parent] if only else sorted(path for path in records_root.glob("*") if path.is_dir())
-    found = [_of_shelf(shelf, known, only) for shelf in shelves if records_of(shelf) or (shelf / FOLDER).exists()]
-    parts: dict[str, list[str]] = {
-        name: [said for each in found for said in getattr(each, name)] for name in Verification.model_fields
-    }
+    parts = [_of_shelf(shelf, known, only) for shelf in shelves if records_of(shelf) or (shelf / FOLDER).exists()]
     origins = {origin for shelf in shelves if (origin := _origin_of(shelf))}
-    for head in known.heads if only is None else ():
-        if head.origin not in origins:
-            parts["problems"].append(
-                f"The log {head.origin} is not here, of which a checkpoint was given: it was removed."
-            )
-    if not known.persons:
-        parts["unproved"].append("Whose keys these are: give those that you trust (--key).")
+    gone = [head.origin for head in known.heads if only is None and head.origin not in origins]
+    said = "The log {} is not here, of which a checkpoint was given: it was removed."
+    unproved = ["Whose keys these are: give those that you trust (--key)."] if not known.persons else []
     if not known.heads:
-        parts["unproved"].append(
-            "That no log was rewritten by who has its key: give earlier checkpoints (--checkpoint)."
-        )
-    return Verification.model_validate(parts)
+        unproved.append("That no log was rewritten by who has its key: give earlier checkpoints (--checkpoint).")
+    besides = Verification(unproved=tuple(unproved), problems=tuple(map(said.format, dict.fromkeys(gone))))
+    return reduce(Verification.with_, [*parts, besides], Verification())
 
 
 def _of_shelf(shelf: Path, known: Given, only: Path | None) -> Verification:
@@ -117,6 +118,30 @@ def _of_shelf(shelf: Path, known: Given, only: Path | None) -> Verification:
     still = [folder for folder in listed if not is_closed(folder)] if only is None else []
     unproved = tuple(f"{folder.name}: how it ends; it is not closed." for folder in still)
     return Verification(proved=() if problems else proved, unproved=unproved, problems=tuple(problems))
+
+
+def held_against(records_root: Path, history: Iterable[tuple[int, str]]) -> Verification:
+    """Hold a release's history against the logs: which of its revisions no run has made.
+
+    Args:
+        history: The number of each revision, and what Helm says of it: its description.
+
+    Raises RecordError: A log can't be read.
+    """
+    logs = [read_log(shelf) for shelf in records_root.glob("*") if (shelf / FOLDER).exists()]
+    known = {(each["run"], each["plan"]) for log in logs for each in log.entries if each["kind"] == "started"}
+    proved, unproved, problems = [], [], []
+    for revision, said in history:
+        found = re.search(r"\brun ([0-9a-f]{8}) plan (sha256:[0-9a-f]{64})", said)
+        if found and found.groups() in known:
+            proved.append(f"Revision {revision} was made by run {found[1]}, which is in the log with its plan.")
+        elif found:
+            problems.append(f"Revision {revision} says that run {found[1]} made it; no log here has that run with its plan.")
+        elif said.startswith("Rollback"):
+            unproved.append(f"Who made revision {revision}: Helm says {said!r} of it, and takes no other word.")
+        else:
+            problems.append(f"Revision {revision} was made without a run: Helm says {said!r} of it.")
+    return Verification(proved=tuple(proved), unproved=tuple(unproved), problems=tuple(problems))
 
 
 def signers(records_root: Path) -> Iterator[tuple[str, Person]]:

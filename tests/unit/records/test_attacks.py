@@ -448,3 +448,26 @@ def test_an_anchored_checkpoint_is_never_written_over(shelf: Shelf, tmp_path: Pa
     resign(shelf, shelf.lines[:-2])
     shelf.record()
     assert first.read_text() == "as it was"
+
+
+# ---- the cluster's own history
+
+
+def test_a_revision_that_no_run_made_is_named(shelf: Shelf) -> None:
+    (run,) = [json.loads(line)["run"] for line in shelf.lines if '"kind":"started"' in line][:1]
+    plan = "sha256:" + "0" * 64
+    history = [
+        (1, f"run {run} plan {plan}"),
+        (2, "Upgrade complete"),
+        (3, "Rollback to 1"),
+        (4, f"run ffffffff plan {plan}"),
+        (5, f"run {run} plan sha256:{'1' * 64}"),
+    ]
+    found = records.held_against(shelf.root, history)
+    assert found.proved == (f"Revision 1 was made by run {run}, which is in the log with its plan.",)
+    assert found.unproved == ("Who made revision 3: Helm says 'Rollback to 1' of it, and takes no other word.",)
+    assert found.problems == (
+        "Revision 2 was made without a run: Helm says 'Upgrade complete' of it.",
+        "Revision 4 says that run ffffffff made it; no log here has that run with its plan.",
+        f"Revision 5 says that run {run} made it; no log here has that run with its plan.",
+    )
