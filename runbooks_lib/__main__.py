@@ -194,7 +194,9 @@ def records_verify(
     every: Annotated[bool, typer.Option("--all", help="All records, and that none is missing.")] = False,
     checkpoint: Annotated[str, typer.Option(help="An earlier checkpoint of a log, or a folder of them.")] = "",
     key: Annotated[str, typer.Option(help="A file with the keys that you trust, one a line.")] = "",
-    cluster: Annotated[str, typer.Option(help="A parameters file: was each revision of its release made by a run?")] = "",
+    cluster: Annotated[
+        str, typer.Option(help="A parameters file: was each revision of its release made by a run?")
+    ] = "",
     output_directory: Output = "",
     as_json: AsJson = False,
 ) -> None:

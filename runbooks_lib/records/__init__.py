@@ -15,5 +15,17 @@ from runbooks_lib.records.verification import Given, Verification, given, held_a
 
 __all__ = ["Capture", "Journal", "describe", "read_events"]
 __all__ += ["create", "is_closed", "open_folder", "run_id", "write_json", "write_text"]
-__all__ += ["Given", "Seal", "Verification", "announce", "given", "held_against", "rotate", "seal_closed", "signers", "source_of", "verify_all"]
+__all__ += [
+    "Given",
+    "Seal",
+    "Verification",
+    "announce",
+    "given",
+    "held_against",
+    "rotate",
+    "seal_closed",
+    "signers",
+    "source_of",
+    "verify_all",
+]
 __all__ += ["close", "close_as_proved", "ended", "find", "last_change", "listing", "summary_of", "sweep", "verify"]

@@ -47,7 +47,9 @@ def _provenance(folder: Path, manifest: Json, events: list[Json]) -> Json:
     files = manifest["files"]
     used: list[Json] = [_subject(name, files[name]["sha256"]) for name in (INPUT, PARAMETERS, PLAN) if name in files]
     if git := opened.get("git"):
-        used.append({"name": "project", "digest": {"gitCommit": git["commit"]}, "annotations": {"changed": git["changed"]}})
+        used.append(
+            {"name": "project", "digest": {"gitCommit": git["commit"]}, "annotations": {"changed": git["changed"]}}
+        )
     definition: Json = {"buildType": _BUILD_TYPE, "externalParameters": {"stage": stage_of(folder)}}
     times = {"invocationId": run_id(folder), "startedOn": manifest["started"], "finishedOn": manifest["ended"]}
     return {

@@ -136,7 +136,9 @@ def held_against(records_root: Path, history: Iterable[tuple[int, str]]) -> Veri
         if found and found.groups() in known:
             proved.append(f"Revision {revision} was made by run {found[1]}, which is in the log with its plan.")
         elif found:
-            problems.append(f"Revision {revision} says that run {found[1]} made it; no log here has that run with its plan.")
+            problems.append(
+                f"Revision {revision} says that run {found[1]} made it; no log here has that run with its plan."
+            )
         elif said.startswith("Rollback"):
             unproved.append(f"Who made revision {revision}: Helm says {said!r} of it, and takes no other word.")
         else:
