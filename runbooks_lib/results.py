@@ -288,7 +288,7 @@ def digest_bytes(content: bytes) -> str:
 
 def digest_of_file(path: Path) -> str:
     """The digest of a file of any size."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -67,7 +67,7 @@ def run_stage(
         with _following(folder, observe):
             records.write_text(folder, "input.ipynb", notebook.read_text(encoding="utf-8"), Redactor())
             _execute(notebook, given, folder, stop)
-    summary = _sealed(records.summary_of(folder), seal)
+    summary = sealed(records.summary_of(folder), seal)
     told = [event["data"] for event in records.read_events(folder) if event["kind"] == "error.raised"]
     step = told[-1].get("next_step", "") if told and summary.exit_code else ""
     return summary.model_copy(update={"next_step": step})
@@ -138,7 +138,7 @@ def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
             records.close_as_proved(folder, Redactor(), closer="engine")
 
 
-def _sealed(summary: RunSummary, seal: records.Seal | None) -> RunSummary:
+def sealed(summary: RunSummary, seal: records.Seal | None) -> RunSummary:
     """How a run ended, its record sealed; one that ended well and can't be sealed did not leave what it should."""
     try:
         if seal is not None:

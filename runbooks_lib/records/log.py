@@ -19,6 +19,7 @@ from runbooks_lib.records.journal import now, write_through
 from runbooks_lib.records.merkle import leaf_hash, root_of
 from runbooks_lib.results import Json, canonical
 from runbooks_lib.signing import Person, Signer, listed, verifies
+from runbooks_lib.threads import once
 
 #: Beside the target's records.
 FOLDER = "log"
@@ -74,7 +75,7 @@ def read_head(text: str) -> Checkpoint:
     return Checkpoint(origin, int(size), base64.b64decode(root, validate=True), text)
 
 
-class Log(NamedTuple):
+class Log:
     """What is in a log.
 
     Attributes:
@@ -82,15 +83,16 @@ class Log(NamedTuple):
         head: The last checkpoint; None: nothing was ever written.
     """
 
-    lines: tuple[bytes, ...]
-    head: Checkpoint | None
+    def __init__(self, lines: Sequence[bytes], head: Checkpoint | None) -> None:
+        self.lines = lines
+        self.head = head
 
-    @property
+    @once
     def leaves(self) -> list[bytes]:
         """The hashes of the entries."""
         return [leaf_hash(line) for line in self.lines]
 
-    @property
+    @once
     def entries(self) -> list[Json]:
         """The entries as data."""
         return [json.loads(line) for line in self.lines]
@@ -108,9 +110,9 @@ def read_log(shelf: Path) -> Log:
         content = (folder / LEAVES).read_bytes() if (folder / LEAVES).exists() else b""
         head = read_head((folder / HEAD).read_text(encoding="utf-8")) if (folder / HEAD).exists() else None
         # What a writer that was killed has left of a line was never vouched for.
-        log = Log(tuple(content.split(b"\n")[:-1]), head)
-        if log.lines:
-            log.origin, log.entries  # noqa: B018 - read here, so that nobody stumbles over them later
+        log = Log(content.split(b"\n")[:-1], head)
+        if log.lines and not log.origin:
+            raise ValueError("it does not say which log it is")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise refused("log unreadable", folder=folder, error=error) from error
     return log

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -100,12 +101,12 @@ def verify(folder: Path) -> list[str]:
     if not is_closed(folder):
         return [f"{folder.name} has no {MANIFEST}: it was never closed."]
     expected: Json = read_manifest(folder)["files"]
-    found = {str(path.relative_to(folder)): path for path in files_of(folder)}
+    found = {str(path)[len(str(folder)) + 1 :]: path for path in files_of(folder)}
     problems = [f"{name} is missing." for name in expected if name not in found]
     for name, path in found.items():
         if name not in expected:
             problems.append(f"{name} was added after the record was closed.")
-        elif path.is_symlink() or not path.is_file():
+        elif not stat.S_ISREG(path.lstat().st_mode):
             problems.append(f"{name} is no file of its own: what a link leads to can change.")
         elif digest_of_file(path) != expected[name]["sha256"]:
             problems.append(f"{name} was altered after the record was closed.")
@@ -114,9 +115,9 @@ def verify(folder: Path) -> list[str]:
 
 def files_of(folder: Path) -> list[Path]:
     """Every file of a record but what its closing and sealing add, in the order of their names; links count as files."""
-    found = [Path(directory, name) for directory, _, names in os.walk(folder) for name in names]
-    added = {folder / name for name in (MANIFEST, PROOF, *ENVELOPES.values())}
-    return sorted(path for path in found if path not in added)
+    added = {f"{folder}/{name}" for name in (MANIFEST, PROOF, *ENVELOPES.values())}
+    found = {f"{directory}/{name}" for directory, _, names in os.walk(folder) for name in names}
+    return sorted(map(Path, found - added))
 
 
 def read_manifest(folder: Path) -> Json:

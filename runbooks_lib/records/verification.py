@@ -173,9 +173,11 @@ def of_record(folder: Path, persons: Persons, entry: Json | None) -> Iterator[st
         if not (folder / PROOF).exists():
             yield "it is closed, and was never sealed." if entry is None else f"{PROOF} is missing."
             return
+        names = {"manifest": MANIFEST, **ENVELOPES}
+        digests = {kind: digest_of_file(path) for kind, name in names.items() if (path := folder / name).exists()}
         manifest = read_manifest(folder)
-        yield from _of_envelopes(folder, manifest, persons)
-        yield from _of_proof(folder, manifest, persons, entry)
+        yield from _of_envelopes(folder, manifest, digests, persons)
+        yield from _of_proof(folder, manifest, digests, persons, entry)
     except (RecordError, *_UNREADABLE) as error:
         yield f"it can't be read: {error}"
 
@@ -240,23 +242,24 @@ def _of_presence(entries: list[Json], shelf: list[Path]) -> Iterator[str]:
             yield f"Run {run} began a change, and the log does not say how it ended, though its record is closed."
 
 
-def _of_envelopes(folder: Path, manifest: Json, persons: Persons) -> Iterator[str]:
-    digests = {name: told["sha256"].removeprefix("sha256:") for name, told in manifest["files"].items()}
-    own = {MANIFEST: digest_of_file(folder / MANIFEST).removeprefix("sha256:")}
-    for kind, name in ENVELOPES.items():
-        if kind == "report" and not (folder / name).exists():
-            continue
-        signed = opened((folder / name).read_bytes(), IN_TOTO, persons)
-        if signed is None:
-            yield f"{name} is not signed by a key of the log."
-            continue
-        statement = json.loads(signed[1])
-        subjects = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
-        if subjects != (digests | own if kind == "record" else own):
-            yield f"{name} is about other files than are here."
+def _of_envelopes(folder: Path, manifest: Json, digests: Json, persons: Persons) -> Iterator[str]:
+    """What is wrong with the signed statements.
+
+    Args:
+        digests: Of the manifest and the envelopes. The second envelope is only compared by it: the first one, and the log, vouch.
+    """
+    name = ENVELOPES["record"]
+    signed = opened((folder / name).read_bytes(), IN_TOTO, persons)
+    if signed is None:
+        yield f"{name} is not signed by a key of the log."
+        return
+    subjects = {each["name"]: f"sha256:{each['digest']['sha256']}" for each in json.loads(signed[1])["subject"]}
+    files = {name: told["sha256"] for name, told in manifest["files"].items()}
+    if subjects != files | {MANIFEST: digests["manifest"]}:
+        yield f"{name} is about other files than are here."
 
 
-def _of_proof(folder: Path, manifest: Json, persons: Persons, entry: Json | None) -> Iterator[str]:
+def _of_proof(folder: Path, manifest: Json, digests: Json, persons: Persons, entry: Json | None) -> Iterator[str]:
     proof = json.loads((folder / PROOF).read_bytes())
     leaf, head = str(proof["leaf"]).encode(), read_head(proof["checkpoint"])
     hashes = [base64.b64decode(each, validate=True) for each in proof["hashes"]]
@@ -269,9 +272,8 @@ def _of_proof(folder: Path, manifest: Json, persons: Persons, entry: Json | None
         yield f"{PROOF} is of another entry than the log has for this run."
     if said["run"] != run_id(folder) or said["target"] != folder.parent.name:
         yield f"the log's entry is of run {said['run']} of {said['target']}, not of this one."
-    files = {"manifest": MANIFEST} | {kind: name for kind, name in ENVELOPES.items() if kind in said}
-    for kind, name in files.items():
-        if said[kind] != digest_of_file(folder / name):
+    for kind, name in {"manifest": MANIFEST, **ENVELOPES}.items():
+        if said.get(kind) != digests.get(kind):
             yield f"{name} is not the one that was entered in the log."
     if datetime.fromisoformat(manifest["ended"]) > datetime.fromisoformat(said["at"]) + _SLACK:
         yield f"it says that it ended at {manifest['ended']}, after it was entered in the log at {said['at']}."

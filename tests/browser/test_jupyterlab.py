@@ -131,6 +131,8 @@ def test_a_person_approves_by_button_and_leaves_the_record_of_a_pipeline(
     (hand,) = records.listing(tmp_path / "hand")
     assert (hand.outcome, hand.exit_code) == ("done", 0)
     assert records.verify(Path(hand.folder)) == []
+    proved = records.verify_all(tmp_path / "hand", records.Given())
+    assert (proved.problems, len(proved.proved)) == ((), 2)
 
     uninstall(sandbox.parameters_file, target, tmp_path / "between")
     namespace = target["target.namespace"]
