@@ -109,7 +109,7 @@ def require_known(waivers: Iterable[Waiver]) -> None:
     for waiver in waivers:
         words = known.get(waiver.check)
         if words is None:
-            near = difflib.get_close_matches(waiver.check, known, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(waiver.check, known, n=1, cutoff=0.6)
             step = f"Did you mean {near[0]}?" if near else "`runbooks checks list` names them."
             raise ParametersError(f"waivers: there is no check {waiver.check}.", next_step=step)
         if not words.get("waivable", True):

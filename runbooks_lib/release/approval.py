@@ -3,7 +3,6 @@
 import getpass
 import platform
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC
 from typing import Literal
 
@@ -45,10 +44,11 @@ def approved(boundaries: Boundaries, plan: Plan, given: Given | None, *, awaited
 
 def asked_of(boundaries: Boundaries, plan: Plan) -> Iterator[str]:
     """For whoever reads a plan: whose yes it needs besides the reader's own."""
-    # Why it can't be known is said by what asks for the approval.
-    with suppress(ApprovalError):
+    try:
         if not plan.empty and (rule := rule_of(boundaries)).approvers:
             yield f"It takes two: one of {rule.names} must sign it with `runbooks approve`, by {rule.source}."
+    except ApprovalError as error:
+        yield f"As it is, nobody can approve it: {error.summary}"
 
 
 def place_of(plan: Plan) -> str:

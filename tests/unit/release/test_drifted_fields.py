@@ -120,6 +120,28 @@ def test_a_variable_that_was_added_is_told_though_the_manifest_has_no_list_of_th
     assert found.says(str) == "spec.template.spec.containers[web].env[FOO] was added"
 
 
+@pytest.mark.parametrize(
+    ("stored", "live", "path"),
+    [
+        ({"selector": {"a": "b"}}, {"selector": {"a": "b", "app.kubernetes.io/x": "y"}}, "selector.app.kubernetes.io/x"),
+        (
+            {"template": {"spec": {"nodeSelector": {"a": "b"}}}},
+            {"template": {"spec": {"nodeSelector": {"a": "b", "kubernetes.io/hostname": "n"}}}},
+            "nodeSelector.kubernetes.io/hostname",
+        ),
+        (
+            pod(resources={"limits": {"cpu": "1"}}),
+            pod(resources={"limits": {"cpu": "1", "nvidia.com/gpu": "1"}}),
+            "resources.limits.nvidia.com/gpu",
+        ),
+    ],
+)
+def test_what_was_added_under_a_key_with_points_is_told(stored: Json, live: Json, path: str) -> None:
+    (found,) = drift_of(obj(spec=stored), obj(fields={"f:spec": {}}, spec=live))
+    assert found.path.endswith(path)
+    assert found.added
+
+
 def test_of_a_secret_only_the_key_is_told() -> None:
     kept = {"A": base64.b64encode(b"one").decode(), "B": base64.b64encode(b"two").decode()}
     assert drift_of(obj("Secret", stringData={"A": "one"}, data={"B": kept["B"]}), obj("Secret", data=kept)) == []
