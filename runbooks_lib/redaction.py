@@ -51,16 +51,27 @@ class Redactor:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._forms: dict[str, str] = {}
+        #: The same by their first characters: a text is read once, however many there are.
+        self._by_head: dict[str, tuple[str, ...]] = {}
         self._weak: set[str] = set()
+        self._whole: set[str] = set()
         self._lock = threading.Lock()
 
     def register(self, value: str, name: str) -> None:
         """Know a secret by its value, in every form, from :data:`SHORTEST` characters on; the first name stays."""
+        if value in self._whole:
+            return
         label = name.replace("«", "").replace("»", "")
         forms = forms_of(value)
         with self._lock:
             self._weak.update(() if _SOUGHT.match(value.strip()) else forms)
-            self._forms = self._forms | {form: self._forms.get(form, label) for form in forms}
+            new = [form for form in forms if form not in self._forms]
+            self._forms = self._forms | dict.fromkeys(new, label)
+            heads = dict(self._by_head)
+            for form in new:
+                heads[form[:SHORTEST]] = (*heads.get(form[:SHORTEST], ()), form)
+            self._by_head = heads
+            self._whole.add(value)
 
     def redact(self, text: str) -> str:
         """The text with ``«redacted:NAME»`` for each secret; redacting it again changes nothing."""
@@ -110,11 +121,14 @@ class Redactor:
 
     def _known(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Start, stop and name of every known form in a text, also where they overlap."""
-        for form, name in self._forms.items():
+        # In this order: a thread may register one meanwhile.
+        by_head, forms = self._by_head, self._forms
+        there = {text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)}
+        for form in (form for head in there & by_head.keys() for form in by_head[head]):
             start = text.find(form)
             while start >= 0:
                 if not _names_a_thing(text, start, start + len(form)):
-                    yield start, start + len(form), name
+                    yield start, start + len(form), forms[form]
                 start = text.find(form, start + 1)
 
     def _mapping(self, data: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from runbooks_lib.cluster import execs, failures, forwards, watches
@@ -32,6 +33,7 @@ class Cluster(AbstractContextManager["Cluster"]):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._resources: tuple[Resource, ...] = ()
+        self._asking = Lock()
         self.server = connection.server
 
     @classmethod
@@ -93,16 +95,19 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def resources(self) -> tuple[Resource, ...]:
         """Every kind in every version that the cluster serves, preferred versions first."""
-        found = self._resources or tuple(discover(self._connection))
-        self._resources = found
-        return found
+        with self._asking:
+            if not self._resources:
+                self._resources = tuple(discover(self._connection))
+                self._by_kind = {(each.api_version, each.kind): each for each in reversed(self._resources)}
+            return self._resources
 
     def resource(self, api_version: str, kind: str) -> Resource | None:
         """The resource of a kind, or None where the cluster has none; it is asked again before it says no."""
-        wanted = (api_version, kind)
-        if all((each.api_version, each.kind) != wanted for each in self.resources()):
+        self.resources()
+        if (api_version, kind) not in self._by_kind:
             self._resources = ()
-        return next((each for each in self.resources() if (each.api_version, each.kind) == wanted), None)
+            self.resources()
+        return self._by_kind.get((api_version, kind))
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Json | None:
         """One object, or None where there is none, also where the cluster has no such kind."""
