@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from runbooks_lib.errors import Outcome
 
@@ -166,11 +166,20 @@ class Plan(Value):
     bindings: Json = Field(default_factory=dict)
     notes: tuple[str, ...] = Field(default=(), exclude=True)
     commands: tuple[str, ...] = Field(default=(), exclude=True)
+    _sealed: str = PrivateAttr("")
 
     @property
     def digest(self) -> str:
         """``sha256:…`` over the canonical JSON of everything the plan says."""
-        return digest_of(self.model_dump(mode="json"))
+        return self._sealed or digest_of(self.model_dump(mode="json"))
+
+    def masked(self, redact: Callable[[str], str]) -> "Plan":
+        """The same in words that may be shown, whatever has become known to be secret; the digest stays that of the plan itself."""
+        changes = (each.model_copy(update={"detail": tuple(map(redact, each.detail))}) for each in self.changes)
+        words = {"impact": tuple(map(redact, self.impact)), "notes": tuple(map(redact, self.notes))}
+        made = self.model_copy(update=words | {"changes": tuple(changes)})
+        made._sealed = self.digest
+        return made
 
     @property
     def empty(self) -> bool:

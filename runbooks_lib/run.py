@@ -191,6 +191,7 @@ class Run:
         """Keep a plan in the record, with the values for Helm; it comes back with its commands, its digest can be approved."""
         parameters.require_unchanged(self.parameters, self._overrides)
         plan = plan.model_copy(update={"notes": (*plan.notes, *asked_of(self.boundaries, plan))})
+        plan = plan.masked(self.redactor.redact)
         self.save("values.yaml", yaml.safe_dump(parameters.chart_values(self.parameters), sort_keys=False))
         if self.folder is not None:
             content = plan.model_dump(mode="json") | {"digest": plan.digest, "notes": list(plan.notes)}

@@ -127,7 +127,8 @@ class Helm:
             raise refused("too old", version=self.version)
         verb = "upgrade" if upgrade else "install"
         argv = [verb, release, chart.path, "--dry-run=server", "--values", "-", "--output", "json"]
-        return _parsed(verb, self._call(argv, stdin=_as_json(values)), release_of)
+        made: Release = _parsed(verb, self._call(argv, stdin=_as_json(values)), release_of)
+        return made.model_copy(update={"values": dict(values)})
 
     def template(
         self, release: str, chart: ChartFile, values: Mapping[str, Any], *, version: str, apis: Sequence[str]

@@ -17,7 +17,7 @@ from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.removing import Removing, going_with_it, removing_of
 from runbooks_lib.release.restoring import restoring_of
 from runbooks_lib.release.stored import require_no_release, require_release
-from runbooks_lib.release.values import given
+from runbooks_lib.release.values import given, known_in
 from runbooks_lib.results import Json, Plan, Step, digest_of
 
 
@@ -63,7 +63,7 @@ def plan_install(boundaries: Boundaries) -> Plan:
     target = boundaries.require_pin()
     require_no_release(boundaries)
     proposal = propose(boundaries, upgrade=False)
-    namespace, shown = boundaries.namespace, boundaries.redactor.redact
+    namespace, shown = boundaries.namespace, known_in(boundaries, proposal.rendered).redact
     changes = difference([], all_objects(proposal.rendered), namespace=namespace, shown=shown)
     steps = [*_preparation(boundaries, proposal), *_change_steps("helm-install", proposal)]
     impact = (
@@ -89,8 +89,8 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     target = boundaries.require_pin()
     stored = require_release(boundaries, "upgrade")
     proposal = propose(boundaries, upgrade=True)
-    namespace, shown = boundaries.namespace, boundaries.redactor.redact
     passwords.learn(boundaries.redactor, stored)
+    namespace, shown = boundaries.namespace, known_in(boundaries, stored, proposal.rendered).redact
     changes = difference(all_objects(stored), all_objects(proposal.rendered), namespace=namespace, shown=shown)
     bindings = _bindings(boundaries, proposal, stored=stored)
     last = boundaries.helm.history(boundaries.release)[-1]
@@ -162,7 +162,7 @@ def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
         f"Removes release {boundaries.release} (revision {stored.revision}, {stored.status}) from namespace "
         f"{boundaries.namespace}: {counts(left.changes)}.",
         *sentences.hooks(stored, "delete"),
-        *map(boundaries.redactor.redact, losses_of(boundaries, stored, "delete").says()),
+        *map(known_in(boundaries, stored).redact, losses_of(boundaries, stored, "delete").says()),
         *sentences.leftovers(left),
         *says,
         *sentences.waivers(boundaries),
@@ -189,7 +189,7 @@ def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
 def fingerprint(boundaries: Boundaries, release: Release) -> str:
     """A digest of all objects and hooks of a release in which every secret is replaced by its name."""
     # In one order: another Helm may store the same ones in another.
-    return digest_of(boundaries.redactor.redact_data(sorted(all_objects(release), key=key_of)))
+    return digest_of(known_in(boundaries, release).redact_data(sorted(all_objects(release), key=key_of)))
 
 
 def all_objects(release: Release) -> list[Json]:
@@ -260,7 +260,7 @@ def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | N
         # What is in them is in no plan; that it is the same can be told all the same.
         "secrets": {key.name: _version(live) for key, live in secrets.items() if live},
         "chart": {"name": chart.name, "version": chart.version, "digest": chart.digest, "source": chart.source},
-        "values": digest_of(boundaries.redactor.redact_data(proposal.values)),
+        "values": digest_of(known_in(boundaries, proposal.rendered).redact_data(proposal.values)),
         "manifest": fingerprint(boundaries, proposal.rendered),
         "revision": stored.revision if stored else 0,
         "updated": stored.updated if stored else "",

@@ -13,6 +13,7 @@ from runbooks_lib.release.manifest import objects_of
 from runbooks_lib.release.plan import all_objects, conditions, fingerprint, lease_step, plan_uninstall, rollout_step
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.stores import stores
+from runbooks_lib.release.values import known_in
 from runbooks_lib.results import Json, Plan, Step, digest_of
 from runbooks_lib.tables import table
 
@@ -93,7 +94,7 @@ def _rolling_back(boundaries: Boundaries, target: Json, stored: Release, good: R
         raise refused("no release", release=boundaries.release, namespace=boundaries.namespace, verb="roll back")
     for each in (stored, to):
         passwords.learn(boundaries.redactor, each)
-    namespace, shown = boundaries.namespace, boundaries.redactor.redact
+    namespace, shown = boundaries.namespace, known_in(boundaries, stored, to).redact
     changes = difference(all_objects(stored), all_objects(to), namespace=namespace, shown=shown)
     lost = losses_of(boundaries, stored, "upgrade", to)
     gone = "What revision {} has destroyed does not come back by this: name its backup in recover.restore afterwards."

@@ -8,11 +8,14 @@ from typing import Any
 from runbooks_lib import parameters, secrets
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import RunbookError
+from runbooks_lib.helm import Release
 from runbooks_lib.parameters import Reference, chart_values, fill_references, named_as
-from runbooks_lib.parameters.documents import Path
+from runbooks_lib.parameters.documents import Path, at, dotted
+from runbooks_lib.parameters.reference import secrets_in_clear
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
+from runbooks_lib.release.passwords import learn
 from runbooks_lib.results import Json
 
 
@@ -41,6 +44,21 @@ def given(boundaries: Boundaries) -> dict[str, Any]:
 
     values = chart_values(boundaries.parameters)
     return dict(fill_references(values, resolved))
+
+
+def known_in(boundaries: Boundaries, *releases: Release) -> Redactor:
+    """What is secret in some releases by its place alone: so that a plan's words, and its digest, are the same in every run.
+
+    The run's own redactor knows more, the later the more: of what it has looked at, and by other names.
+    """
+    known, wanted = Redactor(), chart_values(boundaries.parameters)
+    referred = [path for each in parameters.references(boundaries.parameters) for path in _paths(wanted, each)]
+    for release in releases:
+        for path in (*referred, *(path for path, _ in secrets_in_clear(release.values))):
+            if (value := at(release.values, path)) is not None:
+                known.register(str(value), dotted(path))
+        learn(known, release)
+    return known
 
 
 def _paths(data: Any, reference: Reference, above: Path = ()) -> Iterator[Path]:

@@ -174,6 +174,30 @@ def test_another_password_of_the_users_does_not_show_in_the_digest(world: Any, m
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize(("known", "name"), [("dataflow:2", "another"), ("6fa1b2c3d4", "earlier"), ("u:p@db", "third")])
+def test_a_digest_is_the_same_whatever_else_a_run_has_come_to_know(world: Any, known: str, name: str) -> None:
+    world.stored(manifest())
+    world.renders(manifest(image="dataflow:2").replace("u:6fa1b2c3d4@db", "u:p@db"))
+    early = plan_upgrade(world.boundaries)
+    world.redactor.register(known, name)
+    late = plan_upgrade(world.boundaries)
+    assert late.digest == early.digest
+    assert late == early
+
+
+def test_what_is_shown_of_a_plan_has_nothing_in_it_that_is_known_to_be_secret_and_the_digest_stays(world: Any) -> None:
+    world.stored(manifest())
+    world.renders(manifest(image="dataflow:2"))
+    plan = plan_upgrade(world.boundaries).model_copy(update={"notes": ("Now: dataflow:2.",)})
+    world.redactor.register("dataflow:2", "of somebody else")
+    shown = plan.masked(world.redactor.redact)
+    assert "dataflow:2" in plan.model_dump_json()
+    assert "dataflow:2" not in f"{shown.model_dump_json()}{shown.notes}"
+    assert shown.digest == plan.digest == shown.model_copy(update={"commands": ("helm",)}).digest
+    # Read from a file it is taken for what it says.
+    assert Plan.model_validate_json(shown.model_dump_json()).digest != plan.digest
+
+
 # ---- upgrade
 
 
