@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -28,6 +29,9 @@ _SOUGHT = re.compile(r"(?![a-z]{,11}$|[A-Z]{,11}$).{8,}", re.DOTALL)
 SHORTEST_LINE = 8
 #: Of a longer value, such as a bundle of certificates, single lines are searched for as they stand only.
 MANY_LINES = 100
+
+#: Of texts that are remembered, and how many these are at most.
+_SHORT, _MANY = 100, 10_000
 
 _MARKER = re.compile("(«redacted:[^«»]*»)")
 _HIDDEN = "«redacted:Secret»"
@@ -55,6 +59,8 @@ class Redactor:
         self._by_head: dict[str, tuple[str, ...]] = {}
         self._weak: set[str] = set()
         self._whole: set[str] = set()
+        #: Short texts without anything in them: the same keys and words stand in every object.
+        self._clean: set[str] = set()
         self._lock = threading.Lock()
 
     def register(self, value: str, name: str) -> None:
@@ -72,14 +78,21 @@ class Redactor:
                 heads[form[:SHORTEST]] = (*heads.get(form[:SHORTEST], ()), form)
             self._by_head = heads
             self._whole.add(value)
+            # Last: who has the old one looks at it no more.
+            self._clean = set()
 
     def redact(self, text: str) -> str:
         """The text with ``«redacted:NAME»`` for each secret; redacting it again changes nothing."""
+        clean = self._clean
+        if text in clean:
+            return text
         # Again until nothing changes: what was next to a secret may look like one when that is gone.
         while True:
             parts = _MARKER.split(text)
             redacted = "".join(part if _MARKER.match(part) else self._between_markers(part) for part in parts)
             if redacted == text:
+                if len(text) <= _SHORT and len(clean) < _MANY:
+                    clean.add(text)
                 return text
             text = redacted
 
@@ -150,6 +163,7 @@ class Redactor:
         return plain
 
 
+@lru_cache(maxsize=1024)  # a plan looks at the same Secrets from several sides
 def forms_of(value: str) -> tuple[str, ...]:
     """Every form of a secret that is searched for, the longest first."""
     lines = [line.strip() for line in value.strip().splitlines()]

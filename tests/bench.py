@@ -30,7 +30,7 @@ from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.release.manifest import objects_of
-from runbooks_lib.release.plan import plan_upgrade
+from runbooks_lib.release.plan import plan_upgrade, propose
 from runbooks_lib.results import Event, RunSummary
 from runbooks_lib.run import Run
 from sandbox import lifecycle, rehearsal, toolchain
@@ -178,7 +178,11 @@ def plans(state: State, folder: Path) -> None:
         rendered = [settings.helm.executable, "template", boundaries.release, boundaries.chart.path]
         values = json.dumps(parameters.chart_values(boundaries.parameters))
         plain = best(lambda argv=rendered, text=values: process.run([*argv, "--values", "-"], timeout=60, stdin=text))  # type: ignore[misc]
-        told(f"a plan of {number} objects", best(partial(plan_upgrade, boundaries)), plain, "s", "helm template, alone")
+        planned = best(partial(plan_upgrade, boundaries))
+        told(f"a plan of {number} objects", planned, plain, "s", "helm template, alone")
+        dry = best(partial(propose, boundaries, upgrade=True))
+        told("  of which is Helm's own dry run on the server", dry, plain, "s", "helm template, alone")
+        told("  the plan over that dry run", planned, dry, "s", "what no plan can be made without")
 
 
 def many_objects(folder: Path) -> Path:

@@ -321,3 +321,16 @@ def test_a_megabyte_with_fifty_secrets_loses_each_of_them() -> None:
 def test_the_python_form_is_what_python_reads_back() -> None:
     """Holds the table of encodings above to the language's own reader."""
     assert ast.literal_eval(f"'{ENCODINGS['Python'](PASSWORD)}'") == PASSWORD
+
+
+def test_a_text_that_had_nothing_in_it_is_looked_at_again_once_more_is_known() -> None:
+    redactor = knowing("another-one")
+    assert redactor.redact("it is hunter2-hunter2") == "it is hunter2-hunter2"
+    redactor.register("hunter2-hunter2", "late")
+    assert redactor.redact("it is hunter2-hunter2") == "it is «redacted:late»"
+
+
+def test_a_value_that_is_registered_again_keeps_its_first_name() -> None:
+    redactor = knowing("hunter2-hunter2")
+    redactor.register("hunter2-hunter2", "again")
+    assert redactor.hits("hunter2-hunter2") == ("s1",)

@@ -5,6 +5,7 @@ from scripted_api import Answer, ScriptedApi
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import CheckFailed
+from runbooks_lib.threads import at_once
 
 
 def test_two_requests_tell_everything(api: ScriptedApi, cluster: Cluster) -> None:
@@ -15,6 +16,12 @@ def test_two_requests_tell_everything(api: ScriptedApi, cluster: Cluster) -> Non
     assert cluster.resource("v1", "Namespace") in cluster.resources()
     assert [asked.path for asked in api.asked] == ["/api", "/apis"]
     assert "as=APIGroupDiscoveryList" in api.asked[0].headers["accept"]
+
+
+def test_many_who_ask_at_the_same_moment_share_one_answer(api: ScriptedApi, cluster: Cluster) -> None:
+    found = at_once(lambda _: cluster.resource("apps/v1", "Deployment"), range(8))
+    assert len(found) == 8
+    assert [asked.path for asked in api.asked] == ["/api", "/apis"]
 
 
 def test_a_cluster_too_old_to_list_its_kinds_at_once_still_tells_its_version(
