@@ -27,12 +27,19 @@ class ChartSource(NamedTuple):
         schema: ``values.schema.json``, empty where there is none.
         words: Every word of every template.
         files: Each file's content by its path, those of subcharts included.
+        definitions: What is in ``crds/``, and under which of its conditions a subchart's is meant.
     """
 
     defaults: Json
     schema: Json
     words: frozenset[str]
     files: Files
+    definitions: tuple[tuple[str, str], ...] = ()
+
+    def crds(self, values: Mapping[str, Any]) -> list[str]:
+        """The files of ``crds/`` that Helm reads with these values."""
+        full = merge(self.defaults, values)
+        return [text for conditions, text in self.definitions if _holds(full, conditions)]
 
     def knows(self, path: Keys) -> bool:
         """Whether the chart's own values or its schema have this value."""
@@ -51,17 +58,27 @@ def source_of(chart: Path) -> ChartSource:
 def _source(files: Files) -> ChartSource:
     own: Json = yaml_mapping(_text(files, "values.yaml"))
     named: defaultdict[str, list[str]] = defaultdict(list)
+    conditions: dict[str, str] = {}
     for dependency in yaml_mapping(_text(files, "Chart.yaml")).get("dependencies") or ():
         named[str(dependency.get("name"))].append(str(dependency.get("alias") or dependency.get("name")))
+        conditions[str(dependency.get("name"))] = str(dependency.get("condition") or "")
+    definitions = [("", _text(files, name)) for name in sorted(files) if re.match(r"crds/.*\.(ya?ml|json)$", name)]
     words = {word for name in files if name.startswith("templates/") for word in re.findall(r"\w+", _text(files, name))}
     for name, inner in _subcharts(files).items():
         sub = _source(inner)
         words |= sub.words
+        definitions += [(conditions.get(name, ""), text) for _, text in sub.definitions]
         for alias in named.get(name, [name]):
             own = merge({alias: sub.defaults}, own)
         own = merge({"global": sub.defaults.get("global") or {}}, own)
     schema = json.loads(_text(files, "values.schema.json") or "{}")
-    return ChartSource(own, schema, frozenset(words), files)
+    return ChartSource(own, schema, frozenset(words), files, tuple(definitions))
+
+
+def _holds(values: Json, conditions: str) -> bool:
+    """Whether a subchart is meant: the first of its conditions that is set tells, and without any it is."""
+    found = (at(values, tuple(each.strip().split("."))) for each in conditions.split(","))
+    return next((each for each in found if isinstance(each, bool)), True)
 
 
 def _subcharts(files: Files) -> dict[str, Files]:

@@ -5,7 +5,7 @@ No component, chart or version is known here: everything is read off the objects
 
 from collections.abc import Iterable, Iterator
 
-from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, kept, key_of
 from runbooks_lib.release.rendered import claims_of, mounted, pods_of, size_of
 from runbooks_lib.results import Json
 
@@ -59,6 +59,12 @@ def settings(sides: Sides) -> Iterator[str]:
             yield f"No longer in {key}: {', '.join(lost)}."
 
 
+def kinds(sides: Sides) -> Iterator[str]:
+    """Which kinds go with all that is of them."""
+    for key in sides.gone("CustomResourceDefinition"):
+        yield f"REMOVED, with all objects of its kind in all namespaces: {key}."
+
+
 def _template(workload: Json) -> Json:
     return dict((workload.get("spec") or {}).get("template") or {})
 
@@ -107,7 +113,7 @@ def volumes(sides: Sides, live: dict[str, Json]) -> Iterator[str]:
     running = (pods for pods in pods_of(sides.new.values()) if pods.owner["kind"] in WORKLOAD_KINDS)
     used = {*new, *(name for pods in running for name in mounted(pods.spec))}
     for name in (each for each in old if each not in new):
-        if old[name].owner and name in live:
+        if (old[name].owner or kept(live.get(name) or {})) and name in live:
             still = "still mounted" if name in used else "with its data, and nothing uses it any more"
             yield f"{'Stays' if name in used else 'ORPHANED'}: volume claim {name}{_size(live[name])} stays, {still}."
         elif not old[name].owner:

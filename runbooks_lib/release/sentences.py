@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable
 
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.consequences import Sides, settings, volumes, ways
+from runbooks_lib.release.consequences import Sides, kinds, settings, volumes, ways
 from runbooks_lib.release.consequences import workloads as workloads_of
+from runbooks_lib.release.kinds import brought, definitions, versions
 from runbooks_lib.release.leftovers import Leftovers
-from runbooks_lib.release.manifest import annotation, claim_names, hook_objects, images, key_of, objects_of, workloads
+from runbooks_lib.release.manifest import annotation, hook_objects, images, key_of, objects_of, workloads
 from runbooks_lib.release.owners import Standing
 from runbooks_lib.release.passwords import Generated
+from runbooks_lib.release.rendered import claims_of
 from runbooks_lib.release.restoring import Restoring
 
 _DATA_KINDS = ("PersistentVolumeClaim", "Secret")
@@ -68,16 +70,24 @@ def consequences(boundaries: Boundaries, old: Release, new: Release) -> Iterable
     yield from settings(sides)
     yield from volumes(sides, {claim["metadata"]["name"]: claim for claim in listed})
     yield from ways(sides)
+    yield from kinds(sides)
+
+
+def kinds_of(boundaries: Boundaries, rendered: Release, *, upgrade: bool) -> Iterable[str]:
+    """What becomes of the kinds that a chart brings and needs."""
+    objects, shipped = objects_of(rendered.manifest), brought(boundaries.chart_source, rendered.values)
+    yield from definitions(boundaries, shipped, objects, upgrade=upgrade)
+    yield from versions(boundaries, shipped, [*objects, *hook_objects(rendered)])
 
 
 def claims(boundaries: Boundaries, rendered: Release) -> Iterable[str]:
     """Which volumes are made, and what is there already."""
     objects = objects_of(rendered.manifest)
-    made = [("PersistentVolumeClaim", name) for obj in objects for name in claim_names(obj)]
+    made = [claim.made for claim in claims_of(objects) if claim.owner]
     if made:
         yield f"Volume claims that StatefulSets make, and that an uninstall leaves: {len(made)}."
-    made += [(obj["kind"], obj["metadata"]["name"]) for obj in objects if obj["kind"] in _DATA_KINDS]
-    there = [f"{kind} {name}" for kind, name in made if boundaries.cluster.get("v1", kind, name, boundaries.namespace)]
+    live = boundaries.all_live([*made, *(obj for obj in objects if obj["kind"] in _DATA_KINDS)])
+    there = [str(key) for key, found in live.items() if found]
     if there:
         yield f"Takes over what an earlier release has left, with its data: {', '.join(there)}."
 
