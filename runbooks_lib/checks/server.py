@@ -3,21 +3,17 @@
 Asked by dry runs: nothing is changed. A dead webhook that is in the way refuses them as it would refuse the change.
 """
 
-from secrets import token_hex
-
 from runbooks_lib.checks.catalogue import Answer, together
-from runbooks_lib.checks.prerequisites import Subject, version_of
+from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.checks.release import not_true
-from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.cluster.failures import Invalid, NotFound
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.release.manifest import hook_objects, key_of, objects_of
+from runbooks_lib.release.predicted import STAND_IN, Sending
 from runbooks_lib.release.rendered import claims_of
 from runbooks_lib.results import SEVERITY, Json
 from runbooks_lib.threads import at_once
 
-#: Asked in its place while the namespace is not there yet.
-STAND_IN = "default"
 #: Characters of a StatefulSet's name: with a revision's hash, of up to 10 digits, it is a label of its pods: 63 at most.
 LONGEST = 52
 _UNKNOWN_YET = "what its own quota and policies would say is not known"
@@ -30,9 +26,10 @@ def accepted(subject: Subject) -> Answer:
     asked = [(obj, not there) for obj in objects_of(rendered.manifest)]
     asked += [(obj, True) for obj in hook_objects(rendered)]
     claims = _claims(subject)
-    answers = at_once(lambda one: _ask(subject, *one), [*asked, *((claim, True) for claim in claims)])
+    sending = Sending(boundaries, subject.stored, subject.live)
+    answers = at_once(lambda one: _ask(subject, sending, *one), [*asked, *((claim, True) for claim in claims)])
     told = sorted((one for one in answers if one.observed), key=lambda one: -SEVERITY.index(one.status))
-    how = f"as Helm {boundaries.helm.version} sends them, by {'server-side apply' if _applies(subject) else 'POST and PATCH'}"
+    how = f"as Helm {boundaries.helm.version} sends them, by {'server-side apply' if sending.applies else 'POST and PATCH'}"
     seen = f"{len(asked)} objects{f' and {len(claims)} claims of StatefulSets' if claims else ''}, asked {how}"
     if not there:
         seen += f"; in the namespace {STAND_IN}, since {boundaries.namespace} is not there yet: {_UNKNOWN_YET}"
@@ -49,7 +46,7 @@ def _claims(subject: Subject) -> list[Json]:
     return [claim for claim in found if not boundaries.live(claim)]
 
 
-def _ask(subject: Subject, obj: Json, anew: bool) -> Answer:
+def _ask(subject: Subject, sending: Sending, obj: Json, anew: bool) -> Answer:
     """Ask about one object; ``anew``: as one that is not there, whatever is. Nothing is said where it would be taken."""
     boundaries, cluster = subject.boundaries, subject.boundaries.cluster
     key = key_of(obj, boundaries.namespace)
@@ -67,35 +64,15 @@ def _ask(subject: Subject, obj: Json, anew: bool) -> Answer:
         namespace = STAND_IN
     try:
         if namespace and anew:
-            cluster.dry_run("apply" if _applies(subject) else "create", _renamed(obj, namespace), namespace)
+            sending.ask_elsewhere(obj, namespace)
         else:
-            cluster.dry_run(_way(subject, obj, resource), obj, namespace)
+            sending.ask(obj)
     except RunbookError as error:
         failed = isinstance(error, CheckFailed) and not isinstance(error, NotFound)
         # What is invalid is mended by the value that it names.
         remedy = "" if isinstance(error, Invalid) else error.next_step
         return Answer("fail" if failed else "unknown", f"{key}: {error.summary}", remedy)
     return Answer("pass", "")
-
-
-def _applies(subject: Subject) -> bool:
-    """Whether this Helm applies on the server."""
-    return version_of(subject.boundaries.helm.version) >= (4, 0)
-
-
-def _way(subject: Subject, obj: Json, resource: Resource) -> str:
-    """How this Helm sends an object: Helm 3 creates it, or merges it into the one that is there."""
-    if _applies(subject):
-        return "apply"
-    if subject.live[key_of(obj, subject.boundaries.namespace)] is None:
-        return "create"
-    return "merge" if subject.boundaries.cluster.definition(resource) is None else "replace"
-
-
-def _renamed(obj: Json, namespace: str) -> Json:
-    """The object under a name that nobody has: one of its own name may be there, which an install would replace."""
-    name = f"{str(obj['metadata'].get('name', 'x'))[:50]}-{token_hex(4)}"
-    return {**obj, "metadata": {**obj["metadata"], "name": name, "namespace": namespace}}
 
 
 def apis(subject: Subject) -> Answer:

@@ -154,7 +154,8 @@ class Cluster(AbstractContextManager["Cluster"]):
         types = {"apply": "apply-patch+yaml", "merge": "strategic-merge-patch+json", "replace": "merge-patch+json"}
         if how == "create":
             return self._send(how, obj, namespace, query={"dryRun": "All"})
-        query = {"dryRun": "All", "fieldManager": "dataflow-runbooks"} | ({"force": "true"} if how == "apply" else {})
+        # In Helm's name: what it alone has set and sets no more, the server then takes away.
+        query = {"dryRun": "All", "fieldManager": "helm"} | ({"force": "true"} if how == "apply" else {})
         return self._send("patch", obj, namespace, query=query, content_type=f"application/{types[how]}")
 
     def watch(

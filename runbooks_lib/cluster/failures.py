@@ -25,6 +25,10 @@ class Forbidden(CheckFailed):
     """The credentials in use may not do this, or a policy of the cluster forbids it."""
 
 
+class Unpermitted(Forbidden):
+    """These credentials may not do it; others may."""
+
+
 class NotFound(CheckFailed):
     """What the request is about does not exist: its namespace, or the whole kind."""
 

@@ -1,6 +1,6 @@
 """One difference for install, upgrade and uninstall, and what it means in the operator's words."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from runbooks_lib.release.manifest import ObjectKey, flat, images, kept, key_of
@@ -14,23 +14,26 @@ _SECRET_FIELDS = ("data", "stringData")
 Shown = Callable[[str], str]
 
 
-def difference(old: Iterable[Json], new: Iterable[Json], *, namespace: str, shown: Shown) -> tuple[ObjectChange, ...]:
+def difference(
+    old: Iterable[Json], new: Iterable[Json], *, namespace: str, shown: Shown, staying: Collection[ObjectKey] = ()
+) -> tuple[ObjectChange, ...]:
     """What becomes of each object.
 
     Args:
         old: The objects that Helm stored.
         new: The objects that Helm would store.
         shown: Makes a value fit to be shown; secrets are replaced by it.
+        staying: The live objects whose resource policy is keep, whatever Helm stored of them.
     """
     before = {key_of(obj, namespace): obj for obj in old}
     after = {key_of(obj, namespace): obj for obj in new}
     changes: list[ObjectChange] = []
     for key in sorted({*before, *after}):
-        name = str(key) if key.namespace == namespace else f"{key} in namespace {key.namespace}"
+        name = named(key, namespace)
         if key not in before:
             changes.append(ObjectChange(action="add", name=name, detail=_images(after[key])))
         elif key not in after:
-            stays = kept(before[key])
+            stays = key in staying or kept(before[key])
             why = ("its resource policy is keep: Helm leaves it, and knows it no more",)
             changes.append(ObjectChange(action="keep" if stays else "remove", name=name, detail=why if stays else ()))
         else:
@@ -38,6 +41,11 @@ def difference(old: Iterable[Json], new: Iterable[Json], *, namespace: str, show
             if detail:
                 changes.append(ObjectChange(action="change", name=name, detail=detail))
     return tuple(changes)
+
+
+def named(key: ObjectKey, namespace: str) -> str:
+    """How a plan calls an object."""
+    return str(key) if key.namespace == namespace else f"{key} in namespace {key.namespace}"
 
 
 def value_changes(old: Mapping[str, Any], new: Mapping[str, Any], shown: Shown) -> Iterable[str]:

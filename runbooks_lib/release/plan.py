@@ -1,19 +1,21 @@
 """Plans: everything that install, upgrade and uninstall would do, before they do it."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import runbooks_lib
 from runbooks_lib.helm import ChartFile, Release
-from runbooks_lib.release import backup, passwords, sentences
+from runbooks_lib.release import backup, claims, passwords, sentences
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.impact import counts, difference, value_changes
+from runbooks_lib.release.impact import counts, difference, named, value_changes
 from runbooks_lib.release.lease import name_of
 from runbooks_lib.release.leftovers import leftovers_of
 from runbooks_lib.release.losses import losses_of, tables_of
-from runbooks_lib.release.manifest import hook_objects, key_of, objects_of, workloads
+from runbooks_lib.release.manifest import ObjectKey, hook_objects, kept, key_of, objects_of, workloads
 from runbooks_lib.release.owners import standing_of
+from runbooks_lib.release.predicted import Sending, opinion
 from runbooks_lib.release.removing import Removing, going_with_it, removing_of
 from runbooks_lib.release.restoring import restoring_of
 from runbooks_lib.release.stored import require_no_release, require_release
@@ -64,7 +66,10 @@ def plan_install(boundaries: Boundaries) -> Plan:
     require_no_release(boundaries)
     proposal = propose(boundaries, upgrade=False)
     namespace, shown = boundaries.namespace, known_in(boundaries, proposal.rendered).redact
+    objects = objects_of(proposal.rendered.manifest)
     changes = difference([], all_objects(proposal.rendered), namespace=namespace, shown=shown)
+    live = boundaries.all_live(objects)
+    said = opinion(boundaries, Sending(boundaries, None, live), objects, shown=shown)
     steps = [*_preparation(boundaries, proposal), *_change_steps("helm-install", proposal)]
     impact = (
         f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} in namespace {namespace}: "
@@ -73,10 +78,13 @@ def plan_install(boundaries: Boundaries) -> Plan:
         *map(shown, losses_of(boundaries, proposal.rendered, "install").says()),
         *sentences.generated(proposal.generated),
         *sentences.claims(boundaries, proposal.rendered),
+        *sentences.kinds_of(boundaries, proposal.rendered, upgrade=False),
+        *said.impact,
         *sentences.waivers(boundaries),
     )
-    bindings = _bindings(boundaries, proposal, stored=None)
-    return Plan(stage="install", target=target, steps=tuple(steps), changes=changes, impact=impact, bindings=bindings)
+    bindings = _bindings(boundaries, proposal, live, stored=None)
+    made: Json = {"steps": tuple(steps), "changes": changes, "impact": impact, "bindings": bindings}
+    return Plan(stage="install", target=target, notes=said.notes, **made)
 
 
 def plan_upgrade(boundaries: Boundaries) -> Plan:
@@ -87,25 +95,38 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         TargetRefused: The release is not in a state to be upgraded, or the cluster is not the pinned one.
     """
     target = boundaries.require_pin()
-    stored = require_release(boundaries, "upgrade")
-    proposal = propose(boundaries, upgrade=True)
+    # Each is a program that starts; at once, they take the time of one.
+    with ThreadPoolExecutor() as pool:
+        proposed = pool.submit(propose, boundaries, upgrade=True)
+        listed = pool.submit(boundaries.helm.history, boundaries.release)
+        stored = require_release(boundaries, "upgrade")
+        proposal, last = proposed.result(), listed.result()[-1]
     passwords.learn(boundaries.redactor, stored)
     namespace, shown = boundaries.namespace, known_in(boundaries, stored, proposal.rendered).redact
-    changes = difference(all_objects(stored), all_objects(proposal.rendered), namespace=namespace, shown=shown)
-    bindings = _bindings(boundaries, proposal, stored=stored)
-    last = boundaries.helm.history(boundaries.release)[-1]
+    old, new = objects_of(stored.manifest), objects_of(proposal.rendered.manifest)
+    live = boundaries.all_live([*new, *old])
+    staying = {key for key, there in live.items() if there and kept(there)}
+    sides = all_objects(stored), all_objects(proposal.rendered)
+    changes = difference(*sides, namespace=namespace, shown=shown, staying=staying)
+    bindings = _bindings(boundaries, proposal, live, stored=stored)
     bindings["from"] = last.chart
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
-    live = boundaries.all_live(objects_of(stored.manifest))
-    standing = standing_of(boundaries, live)
-    restoring = restoring_of(boundaries, stored, proposal.rendered, live)
+    were = {key: live[key] for key in (key_of(obj, namespace) for obj in old)}
+    standing = standing_of(boundaries, were)
+    restoring = restoring_of(boundaries, stored, proposal.rendered, were)
     drifts = tuple(sentences.drift(restoring, shown))
     whole = stored.status == "deployed" and not standing.missing and not standing.foreign and not restoring.back
     if last.chart == chart and whole and _same(stored, proposal, bindings):
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
         return Plan(stage="upgrade", target=target, impact=(same, *drifts), bindings=bindings)
     losses = losses_of(boundaries, proposal.rendered, "upgrade", stored)
-    besides, tables = backup.around(boundaries, losses), tables_of(boundaries, losses)
+    going = claims.removed(boundaries, stored, proposal.rendered, live)
+    besides = claims.before_they_go(boundaries, stored, going)
+    besides, tables = backup.around(boundaries, losses) if losses.found else besides, tables_of(boundaries, losses)
+    differing = {each.name for each in changes if each.action in ("add", "change")}
+    asked = [obj for obj in new if named(key_of(obj, namespace), namespace) in differing]
+    mended = {f"{key} {each.path}" for key, each in restoring.back if key in restoring.beside}
+    said = opinion(boundaries, Sending(boundaries, stored, live), asked, mended=mended, shown=shown)
     now = f"revision {stored.revision}"
     tried = f"R{now[1:]} is {stored.status}: the differences are to what it tried, not to what runs."
     impact = (
@@ -116,6 +137,8 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *drifts,
         *value_changes(stored.values, proposal.values, shown),
         *sentences.consequences(boundaries, stored, proposal.rendered),
+        *sentences.kinds_of(boundaries, proposal.rendered, upgrade=True),
+        *said.impact,
         *sentences.hooks(proposal.rendered, "upgrade"),
         *map(shown, losses.says()),
         *map(shown, tables.impact),
@@ -133,7 +156,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         impact = (*impact, f"If it fails once Helm has begun, it {told}; evidence is saved first.")
         bindings["back_to"] = 0 if unsafe or stored.status != "deployed" else stored.revision
     made: Json = {"steps": steps, "changes": changes, "impact": impact, "bindings": bindings}
-    return Plan(stage="upgrade", target=target, notes=tuple(map(shown, tables.notes)), **made)
+    return Plan(stage="upgrade", target=target, notes=(*said.notes, *map(shown, tables.notes)), **made)
 
 
 def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
@@ -252,13 +275,16 @@ def _version(live: Json) -> str:
     return "{uid}/{resourceVersion}".format_map({"uid": "", "resourceVersion": "", **live["metadata"]})
 
 
-def _bindings(boundaries: Boundaries, proposal: Proposal, *, stored: Release | None) -> Json:
+def _bindings(
+    boundaries: Boundaries, proposal: Proposal, live: dict[ObjectKey, Json | None], *, stored: Release | None
+) -> Json:
     chart = proposal.chart
     policy = boundaries.parameters.policy
-    secrets = boundaries.all_live(obj for obj in objects_of(proposal.rendered.manifest) if obj["kind"] == "Secret")
+    wanted = {key_of(obj, boundaries.namespace) for obj in objects_of(proposal.rendered.manifest)}
+    secrets = {key: there for key, there in live.items() if key.kind == "Secret" and key in wanted}
     return conditions(boundaries) | {
         # What is in them is in no plan; that it is the same can be told all the same.
-        "secrets": {key.name: _version(live) for key, live in secrets.items() if live},
+        "secrets": {key.name: _version(there) for key, there in secrets.items() if there},
         "chart": {"name": chart.name, "version": chart.version, "digest": chart.digest, "source": chart.source},
         "values": digest_of(known_in(boundaries, proposal.rendered).redact_data(proposal.values)),
         "manifest": fingerprint(boundaries, proposal.rendered),

@@ -138,8 +138,7 @@ def _helm_change(work: Work, step: Step) -> None:
             seconds=seconds,
             over_others="force-conflicts" in step.data.get("flags", ""),
         )
-    # Not against the plan's: more secrets may be known by now, and so more be replaced by their names.
-    if fingerprint(boundaries, work.stored) != fingerprint(boundaries, proposal.rendered):
+    if fingerprint(boundaries, work.stored) != planned:
         raise refused("stored other", revision=work.stored.revision)
 
 

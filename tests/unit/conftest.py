@@ -121,6 +121,8 @@ class DictCluster:
         self.ahead = timedelta()
         self.tried: list[Json] = []
         self.rejected: dict[str, Exception] = {}
+        #: What the server makes of a dry run's object, by its name; else it is what was sent.
+        self.makes: dict[str, Json] = {}
         #: What kubelets tell, by their nodes.
         self.stats: dict[str, Json] = {}
         #: What the server puts into each container of a pod that it is tried with.
@@ -203,7 +205,7 @@ class DictCluster:
         if obj["kind"] == "Pod":
             containers = [each | self.defaults for each in obj["spec"]["containers"]]
             return obj | {"spec": obj["spec"] | {"containers": containers}}
-        return obj
+        return self.makes.get(obj["metadata"]["name"], obj)
 
     def create(self, obj: Json, namespace: str | None = None) -> Json:
         if obj["kind"] == "Lease" and self.get(obj["apiVersion"], "Lease", obj["metadata"]["name"], namespace):

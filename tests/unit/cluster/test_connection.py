@@ -246,7 +246,7 @@ class TestPassingFaults:
         assert cluster.dry_run("apply", pod, "ns")["metadata"]["name"] == "a"
         assert told == []
         asked = api.requests(f"{PODS}/a")[-1]
-        assert asked.query == {"dryRun": "All", "fieldManager": "dataflow-runbooks", "force": "true"}
+        assert asked.query == {"dryRun": "All", "fieldManager": "helm", "force": "true"}
         assert asked.headers["content-type"] == "application/apply-patch+yaml"
 
     def test_an_object_that_its_schema_cannot_hold_is_invalid(self, api: ScriptedApi, cluster: Cluster) -> None:
