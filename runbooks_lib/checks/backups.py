@@ -10,6 +10,7 @@ from runbooks_lib.release import backup
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.losses import losses_of
 from runbooks_lib.release.recovery import way_out
+from runbooks_lib.release.states import Left
 from runbooks_lib.release.stores import Store, reached, stores
 
 #: Seconds for a look at a database.
@@ -48,8 +49,8 @@ def before_removal(subject: release.Subject) -> Answer:
 
 def state(subject: release.Subject) -> Answer:
     """In which state the release was left, and what is recommended; a state is no fault of whoever looks at it."""
-    out = way_out(subject.boundaries, subject.stored)
-    return Answer("warn" if out.way else "pass", "\n".join(out.says[:-1]), out.says[-1].removeprefix("Next: "))
+    way, says = way_out(Left(subject.boundaries, subject.stored))
+    return Answer("warn" if way else "pass", "\n".join(says[:-1]), says[-1].removeprefix("Next: "))
 
 
 def whole(subject: release.Subject) -> Answer:

@@ -7,13 +7,12 @@ from typing import NamedTuple
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.checks.storage import going
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.by_hand import addressed
 from runbooks_lib.release.evidence import learn
 from runbooks_lib.release.manifest import hook_objects, key_of
 from runbooks_lib.release.pods import is_ready, statuses_of, troubles_of
 from runbooks_lib.release.rollout import lacks_pods, progress_of
-from runbooks_lib.release.stored import state_of
+from runbooks_lib.release.stored import dropped, state_of
 from runbooks_lib.results import Finding, Json
 
 #: Lines of a log that are looked at.
@@ -86,9 +85,7 @@ def _dropped(subject: Subject) -> Iterator[Sign]:
     """The values that the revision before had."""
     stored, boundaries = subject.stored, subject.boundaries
     if stored is not None and stored.revision > 1:
-        now = {path for path, _ in leaves(stored.values)}
-        before = boundaries.helm.values(boundaries.release, stored.revision - 1)
-        lost = [dotted(path) for path, value in leaves(before) if path not in now and value not in ({}, [])]
+        lost = dropped(boundaries, stored, stored.revision - 1)
         yield from (
             Sign("dropped", f"revision {stored.revision}", f"{path} was set before and is no longer") for path in lost
         )

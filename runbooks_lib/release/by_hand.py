@@ -62,7 +62,7 @@ def commands_of(plan: Plan, parameters: Parameters, record: Path | None) -> tupl
 
 def _filling(step: Step, gone: set[str]) -> dict[str, str]:
     """What stands in a step's data as lists, in the words of a command."""
-    listed = step.data.get("objects", ()) if step.kind == "remove-data" else ()
+    listed = step.data.get("objects", ()) if step.kind in {"remove-data", "remove-jobs"} else ()
     scaled = step.data["workloads"] if step.kind in _SCALING else ()
     still = [each for each in scaled if step.kind == "stop-writers" or " ".join(each) not in gone]
     return {

@@ -8,13 +8,14 @@ the chart adopts it (measured with Helm 3 for PostgreSQL's and MongoDB's).
 
 import secrets
 from collections.abc import Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 from runbooks_lib.helm import Release
-from runbooks_lib.parameters.components import COMPONENTS
+from runbooks_lib.parameters.components import COMPONENTS, component_of
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import flat, hook_objects, key_of, objects_of, secret_values
+from runbooks_lib.release.manifest import claim_names, flat, hook_objects, images, key_of, objects_of, secret_values
 from runbooks_lib.release.owners import LABELS, annotations_of
 from runbooks_lib.results import Json
 
@@ -72,6 +73,28 @@ def generated(boundaries: Boundaries, rendered: Release, values: Mapping[str, An
         if made_up and boundaries.cluster.get("v1", "Secret", key.name, key.namespace) is None:
             found += [Generated(secret, name, value) for name, value in made_up.items()]
     return tuple(found)
+
+
+def unpaired(boundaries: Boundaries, rendered: Release, values: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The claims that are there while their Secret is not and nobody has given its password, and the reverse."""
+    objects, without = objects_of(rendered.manifest), (list[str](), list[str]())
+    lost = {(made.name, made.key) for made in generated(boundaries, rendered, values)}
+    secrets_ = [(str(obj["metadata"]["name"]), dict(secret_values(obj))) for obj in objects if obj["kind"] == "Secret"]
+    for component in (each for each in COMPONENTS if each.password_key):
+        key, own = component.password_key, (obj for obj in objects if component in _components(obj))
+        holders = [name for name, entries in secrets_ if key in entries]
+        for claim, secret in product((name for obj in own for name in claim_names(obj)), holders):
+            pair = (("PersistentVolumeClaim", claim), ("Secret", secret))
+            there = [boundaries.cluster.get("v1", *each, boundaries.namespace) is not None for each in pair]
+            if there[0] and (secret, key) in lost:
+                without[0].append(f"claim {claim} is there, Secret {secret} is not")
+            if there == [False, True]:
+                without[1].append(f"Secret {secret} is there, claim {claim} is not")
+    return without
+
+
+def _components(obj: Json) -> list[Any]:
+    return [component_of(image) for image in images(obj, init=False).values()]
 
 
 def strong() -> str:

@@ -198,14 +198,7 @@ def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
         Step(kind="await-absence", title="Wait until they are gone", data=names),
         *after,
     )
-    bindings = conditions(boundaries) | {
-        "revision": stored.revision,
-        # Another installation of the same chart is another plan.
-        "updated": stored.updated,
-        "stored_manifest": fingerprint(boundaries, stored),
-        "staying": list(left.staying),
-        "passing": list(left.passing),
-    }
+    bindings = bound_to(boundaries, stored) | {"staying": list(left.staying), "passing": list(left.passing)}
     return Plan(stage="uninstall", target=target, steps=steps, changes=left.changes, impact=impact, bindings=bindings)
 
 
@@ -269,6 +262,12 @@ def conditions(boundaries: Boundaries) -> Json:
     waivers = [waiver.model_dump(mode="json") for waiver in boundaries.parameters.waivers]
     versions = {"helm": boundaries.helm.version, "runbooks": runbooks_lib.__version__}
     return versions | {"notebook": boundaries.notebook, "waivers": waivers}
+
+
+def bound_to(boundaries: Boundaries, stored: Release) -> Json:
+    """What a plan binds that is about this revision, and no other installation of the same chart."""
+    about = {"revision": stored.revision, "updated": stored.updated}
+    return conditions(boundaries) | about | {"stored_manifest": fingerprint(boundaries, stored)}
 
 
 def _version(live: Json) -> str:

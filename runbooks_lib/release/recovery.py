@@ -1,25 +1,38 @@
 """Plans of 07_recover: the one recommended way out of the state in which a release was left, or a backup put back."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
 
-from runbooks_lib.helm import Release, Revision
+from runbooks_lib.helm import Release
 from runbooks_lib.release import backup, passwords, sentences
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.impact import counts, difference
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.losses import losses_of
 from runbooks_lib.release.manifest import objects_of
-from runbooks_lib.release.plan import all_objects, conditions, fingerprint, lease_step, plan_uninstall, rollout_step
+from runbooks_lib.release.plan import (
+    all_objects,
+    bound_to,
+    conditions,
+    fingerprint,
+    lease_step,
+    plan_install,
+    plan_uninstall,
+    plan_upgrade,
+    rollout_step,
+)
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.states import Left, keeps, state_in
 from runbooks_lib.release.stores import stores
 from runbooks_lib.release.values import known_in
-from runbooks_lib.results import Json, Plan, Step, digest_of
+from runbooks_lib.results import Json, ObjectChange, Plan, Step, digest_of
 from runbooks_lib.tables import table
 
 _WAYS: dict[str, dict[str, str]] = table(__package__, "recovery.yaml")
-#: The states of a revision that was whole once.
-_GOOD = ("deployed", "superseded")
+_DESTROYED = "What revision {} has destroyed does not come back by this: name its backup in recover.restore afterwards."
+_STORED = ("made again as it is stored; a claim comes back empty",)
+_HOOK = ("left by a hook; what it says is saved first",)
+_THERE = ("is there already, and belongs to no release: Helm takes it over, and makes it what the chart renders",)
 
 
 def plan_recover(boundaries: Boundaries) -> Plan:
@@ -34,45 +47,99 @@ def plan_recover(boundaries: Boundaries) -> Plan:
     stored = boundaries.helm.status(boundaries.release)
     if boundaries.parameters.recover.restore:
         return _restoring(boundaries, target, stored)
-    out = way_out(boundaries, stored)
-    if stored is None or not out.way:
-        return Plan(stage="recover", target=target, impact=out.says, bindings=conditions(boundaries))
-    _require_over(boundaries, stored)
-    if out.way == "uninstall" or out.good is None:
-        made = plan_uninstall(boundaries, keep_data=True)
-        return made.model_copy(update={"stage": "recover", "impact": (*out.says[:-1], *made.impact, out.says[-1])})
-    return _rolling_back(boundaries, target, stored, out.good, out.says)
+    left = Left(boundaries, stored)
+    way, says = way_out(left)
+    if stored is not None and way:
+        _require_over(boundaries, stored)
+    made = _planned(left, way, target)
+    return made.model_copy(update={"stage": "recover", "impact": (*says[:-1], *made.impact, says[-1])})
 
 
-class WayOut(NamedTuple):
-    """What is recommended: ``rollback``, ``uninstall`` or nothing; and to which revision it goes back, where it does."""
-
-    way: str
-    says: tuple[str, ...]
-    good: Revision | None
-
-
-def way_out(boundaries: Boundaries, stored: Release | None) -> WayOut:
-    """The state of a release, explained, with the recommended way out of it, what that costs, and what comes next."""
-    history = boundaries.helm.history(boundaries.release) if stored else ()
-    good = next((each for each in reversed(history) if each.status in _GOOD), None)
-    row = _WAYS[_state(stored, good)]
-    known: Json = {"release": boundaries.release, "namespace": boundaries.namespace}
-    known |= {"good": good.revision, "chart": good.chart} if good else {}
-    known |= {"revision": stored.revision, "status": stored.status, "description": stored.description} if stored else {}
+def way_out(left: Left) -> tuple[str, tuple[str, ...]]:
+    """The recommended way out of a release's state, a way of ``recovery.yaml`` or nothing; and why, what it costs, what comes next."""
+    name, what = state_in(left)
+    row, boundaries = _WAYS[name], left.boundaries
+    known: Json = {"release": boundaries.release, "namespace": boundaries.namespace, "what": what}
+    known |= {"stored": left.stored, "good": left.good}
     says = [f"{row['says'].format(**known).rstrip('.')}."]
     says += [f"Costs: {row['costs'].format(**known)}"] if "costs" in row else []
-    return WayOut(row.get("way", ""), (*says, f"Next: {row['next']}"), good)
+    return row.get("way", ""), (*says, f"Next: {row['next'].format(**known)}")
 
 
-def _state(stored: Release | None, good: Revision | None) -> str:
-    if stored is None:
-        return "absent"
-    if stored.status == "deployed":
-        return "deployed"
-    if stored.status == "uninstalling":
-        return "cut off in an uninstall"
-    return "back to a good revision" if good else "no good revision"
+def _planned(left: Left, way: str, target: Json) -> Plan:
+    """What is done to go a way; what is said of the state is added by the caller."""
+    boundaries, stored = left.boundaries, left.stored
+    if way == "install":
+        return _taking_over(left)
+    if way == "free the namespace":
+        return _freeing(left, target)
+    if stored is None or not way:
+        return Plan(stage="recover", target=target, bindings=conditions(boundaries))
+    if way == "clear":
+        bindings = bound_to(boundaries, stored)
+        steps = (lease_step(boundaries), *[rollout_step(stored)] * bool(left.stopped))
+        made = Plan(stage="recover", target=target, steps=steps, bindings=bindings)
+    elif way == "upgrade":
+        made = plan_upgrade(boundaries)
+    elif way == "uninstall":
+        made = plan_uninstall(boundaries, keep_data=True)
+    else:
+        to = left.good if way == "roll back" else None
+        made = _rolling_back(left, target, stored, to.revision if to else stored.revision)
+    lease, *rest = made.steps
+    after = () if way == "uninstall" else _starting(left)
+    jobs = [f"Job {job['metadata']['name']}" for job in left.jobs]
+    changes = [each for each in made.changes if each.name not in jobs]
+    changes += [ObjectChange(action="remove", name=name, detail=_HOOK) for name in jobs]
+    # What an uninstall would leave of hooks does not stay here.
+    staying = [name for name in made.bindings.get("staying", ()) if name not in jobs]
+    steps = (lease, *_clearing(left), *rest[:-1], *after, *rest[-1:])
+    more: Json = {"changes": tuple(changes), "bindings": made.bindings | {"staying": staying}}
+    return made.model_copy(update={"steps": steps, **more})
+
+
+def _clearing(left: Left) -> Iterator[Step]:
+    """What has to be done before Helm can do anything: what its hooks have left, and kinds that it must know."""
+    if objects := [["Job", job["metadata"]["name"], job["metadata"]["uid"]] for job in left.jobs]:
+        names = ", ".join(name for _, name, _ in objects)
+        title = f"Save what the Jobs say that hooks have left, and remove them: {names}"
+        yield Step(kind="remove-jobs", title=title, data={"objects": objects})
+    if names := ", ".join(left.definitions):
+        title = f"Make these again as the chart has them: {names}"
+        yield Step(kind="create-definitions", title=title, data={"names": left.definitions})
+
+
+def _starting(left: Left) -> Iterator[Step]:
+    """What a run has stopped and not started again, if Helm has not."""
+    if left.stopped:
+        told = ", ".join(f"{kind} {name}" for kind, name, _ in left.stopped)
+        names = " ".join(f"{kind.lower()}/{name}" for kind, name, _ in left.stopped)
+        data = {"left": left.stopped, "names": names}
+        yield Step(kind="start-writers", title=f"Start again what a run has stopped: {told}", data=data)
+
+
+def _taking_over(left: Left) -> Plan:
+    """An install over the objects of a release that Helm has forgotten."""
+    made, found = plan_install(left.boundaries), left.orphans
+    there = {"action": "change", "detail": _THERE}
+    changes = tuple(each.model_copy(update=there) if each.name in found else each for each in made.changes)
+    others = [name for name in found if name not in {each.name for each in changes}]
+    says = (f"Stays, though it belongs to no release, since this chart has no such object: {', '.join(others)}.",)
+    return made.model_copy(update={"changes": changes, "impact": made.impact + says * bool(others)})
+
+
+def _freeing(left: Left, target: Json) -> Plan:
+    """A namespace that is being deleted and that finalizers keep: nothing can be made in it, so that no Lease is held."""
+    off = ", ".join(map(keeps, left.held))
+    title = f"Take finalizers off {off}, and wait until {left.boundaries.namespace} is gone"
+    steps = (Step(kind="free-namespace", title=title, data={"held": left.held}),)
+    names = (f"{each['kind']} {each['name']}" for each in left.held)
+    changes = tuple(ObjectChange(action="remove", name=name) for name in names)
+    staying = [name for name, one in left.orphans.items() if not one.namespaced]
+    stays = f"Stays, since it belongs to the whole cluster; the next install takes it over: {', '.join(staying)}."
+    says = (stays,) if staying else ()
+    bindings = conditions(left.boundaries) | {"staying": staying, "passing": []}
+    return Plan(stage="recover", target=target, steps=steps, changes=changes, impact=says, bindings=bindings)
 
 
 def _require_over(boundaries: Boundaries, stored: Release) -> None:
@@ -88,36 +155,33 @@ def _require_over(boundaries: Boundaries, stored: Release) -> None:
         )
 
 
-def _rolling_back(boundaries: Boundaries, target: Json, stored: Release, good: Revision, says: tuple[str, ...]) -> Plan:
-    to = boundaries.helm.status(boundaries.release, revision=good.revision)
+def _rolling_back(left: Left, target: Json, stored: Release, revision: int) -> Plan:
+    """Back to a revision; to the newest one: what is stored of it is put back where it is gone."""
+    boundaries = left.boundaries
+    to = boundaries.helm.status(boundaries.release, revision=revision)
     if to is None:
         raise refused("no release", release=boundaries.release, namespace=boundaries.namespace, verb="roll back")
     for each in (stored, to):
         passwords.learn(boundaries.redactor, each)
     namespace, shown = boundaries.namespace, known_in(boundaries, stored, to).redact
     changes = difference(all_objects(stored), all_objects(to), namespace=namespace, shown=shown)
+    if revision == stored.revision:
+        changes = tuple(ObjectChange(action="add", name=name, detail=_STORED) for name in left.missing)
     lost = losses_of(boundaries, stored, "upgrade", to)
-    gone = "What revision {} has destroyed does not come back by this: name its backup in recover.restore afterwards."
+    chart = next(each.chart for each in left.history if each.revision == revision)
     impact = (
-        *says[:-1],
-        f"Rolls release {boundaries.release} back from revision {stored.revision} to {good.revision} ({good.chart}): "
+        f"Rolls release {boundaries.release} back from revision {stored.revision} to {revision} ({chart}): "
         f"{counts(changes)}.",
         *sentences.consequences(boundaries, stored, to),
         *sentences.hooks(to, "rollback"),
         *map(shown, losses_of(boundaries, to, "rollback").says()),
-        *([gone.format(stored.revision)] if lost.found else []),
+        *([_DESTROYED.format(stored.revision)] if lost.found and revision != stored.revision else []),
         *sentences.waivers(boundaries),
-        says[-1],
     )
-    title = f"Roll back to revision {good.revision} with Helm"
-    back = Step(kind="helm-rollback", title=title, data={"revision": good.revision})
+    title = f"Roll back to revision {revision} with Helm"
+    back = Step(kind="helm-rollback", title=title, data={"revision": revision})
     steps = (lease_step(boundaries), back, rollout_step(to))
-    bindings = conditions(boundaries) | {
-        "revision": stored.revision,
-        "updated": stored.updated,
-        "stored_manifest": fingerprint(boundaries, stored),
-        "manifest": fingerprint(boundaries, to),
-    }
+    bindings = bound_to(boundaries, stored) | {"manifest": fingerprint(boundaries, to)}
     return Plan(stage="recover", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
 
 
@@ -146,10 +210,6 @@ def _restoring(boundaries: Boundaries, target: Json, stored: Release | None) -> 
     title = f"Restore {', '.join(names)} beside what is there, compare, and exchange them"
     restoring = Step(kind="restore", title=title, data={"databases": names, "from": found.run})
     steps = (lease_step(boundaries), *around.before, restoring, *around.after, rollout_step(stored))
-    bindings = conditions(boundaries) | {
-        "revision": stored.revision,
-        "updated": stored.updated,
-        "backup": digest_of(found.model_dump(mode="json")),
-        "folder": place.name,
-    }
+    copies = {"backup": digest_of(found.model_dump(mode="json")), "folder": place.name}
+    bindings = bound_to(boundaries, stored) | copies
     return Plan(stage="recover", target=target, steps=steps, impact=tuple(impact), bindings=bindings)

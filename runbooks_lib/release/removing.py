@@ -21,6 +21,8 @@ _DATA = ("PersistentVolumeClaim", "Secret")
 #: What is in every namespace, or is made and removed by controllers.
 _EVERYWHERE = ("ServiceAccount default", "ConfigMap kube-root-ca.crt")
 _DERIVED = frozenset({"Event", "Endpoints", "EndpointSlice", "ControllerRevision", "PodMetrics"})
+#: The API of the kinds that are removed by name, where it is not the core's.
+VERSIONS = {"Job": "batch/v1"}
 #: Names of others that are told.
 _TOLD = 10
 
@@ -92,9 +94,10 @@ def going_with_it(boundaries: Boundaries, left: Leftovers) -> list[str]:
 def remove(boundaries: Boundaries, objects: Iterable[list[str]]) -> None:
     """Remove exactly these objects, as kind, name and UID: one that was made anew meanwhile stays."""
     for kind, name, uid in objects:
-        live = boundaries.cluster.get("v1", kind, name, boundaries.namespace)
+        version = VERSIONS.get(kind, "v1")
+        live = boundaries.cluster.get(version, kind, name, boundaries.namespace)
         if live is not None and live["metadata"].get("uid", "") == uid:
-            boundaries.cluster.delete("v1", kind, name, boundaries.namespace)
+            boundaries.cluster.delete(version, kind, name, boundaries.namespace)
 
 
 def _live(boundaries: Boundaries, name: str) -> Json | None:

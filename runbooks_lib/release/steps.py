@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from runbooks_lib.helm import Release
 from runbooks_lib.release import backup, passwords, removing
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.evidence import Save
+from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.hook_logs import hook_logs
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.manifest import ObjectKey, hook_objects, kept, objects_of, secret_values, workloads
@@ -18,6 +18,9 @@ from runbooks_lib.release.restoring import restore
 from runbooks_lib.release.rollout import await_absence, await_rollout
 from runbooks_lib.release.stores import stores
 from runbooks_lib.results import Json, Plan, Step
+
+#: Seconds within which an API server serves a kind that was just defined.
+_SERVED = 30.0
 
 
 @dataclass
@@ -37,10 +40,15 @@ class Work:
     old: frozenset[str] = frozenset()
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
 
+    @property
+    def upgrades(self) -> bool:
+        """Whether it takes a release to another revision by its chart."""
+        return any(step.kind == "helm-upgrade" for step in self.plan.steps)
+
     def proposed(self) -> Proposal:
         """The chart as it would be applied now."""
         if self.proposal is None:
-            self.proposal = propose(self.boundaries, upgrade=self.plan.stage == "upgrade")
+            self.proposal = propose(self.boundaries, upgrade=self.upgrades)
         return self.proposal
 
 
@@ -76,7 +84,7 @@ def _back_up(work: Work, step: Step) -> None:
     boundaries = work.boundaries
     stored = boundaries.helm.status(boundaries.release)
     # A hook may be the only one that says which database it works in.
-    hooks = hook_objects(work.proposed().rendered) if work.plan.stage == "upgrade" else []
+    hooks = hook_objects(work.proposed().rendered) if work.upgrades else []
     found = stores(boundaries, [*(objects_of(stored.manifest) if stored else ()), *hooks])
     wanted = [store for store in found if store.name in step.data["databases"]]
     made = backup.back_up(boundaries, wanted)
@@ -101,8 +109,11 @@ def _helm_rollback(work: Work, step: Step) -> None:
         raise refused("stored other", revision=work.stored.revision if work.stored else revision)
 
 
-def _start_writers(work: Work, _: Step) -> None:
-    backup.start(work.boundaries, work.stopped)
+def _start_writers(work: Work, step: Step) -> None:
+    boundaries = work.boundaries
+    left = {ObjectKey("apps", kind, boundaries.namespace, name): had for kind, name, had in step.data.get("left", ())}
+    backup.start(boundaries, left | work.stopped)
+    work.stored = work.stored or boundaries.helm.status(boundaries.release)
 
 
 def _create_secret(work: Work, step: Step) -> None:
@@ -185,9 +196,36 @@ def _helm_uninstall(work: Work, _: Step) -> None:
 
 def _remove_data(work: Work, step: Step) -> None:
     removing.remove(work.boundaries, step.data["objects"])
-    _gone(
-        work, [{"apiVersion": "v1", "kind": kind, "metadata": {"name": name}} for kind, name, _ in step.data["objects"]]
-    )
+    named = ((removing.VERSIONS.get(kind, "v1"), kind, name) for kind, name, _ in step.data["objects"])
+    _gone(work, [{"apiVersion": version, "kind": kind, "metadata": {"name": name}} for version, kind, name in named])
+
+
+def _remove_jobs(work: Work, step: Step) -> None:
+    # With them go their pods, which alone know why they failed.
+    collect(work.boundaries, work.save)
+    _remove_data(work, step)
+
+
+def _create_definitions(work: Work, step: Step) -> None:
+    cluster, deadline = work.boundaries.cluster, time.monotonic() + _SERVED
+    for (group, kind), each in work.boundaries.helm.definitions(work.boundaries.chart).items():
+        if each["metadata"]["name"] in step.data["names"]:
+            cluster.create(each)
+            version = f"{group}/{each['spec']['versions'][0]['name']}"
+            while cluster.resource(version, kind) is None and time.monotonic() < deadline:
+                time.sleep(0.2)
+
+
+def _free_namespace(work: Work, step: Step) -> None:
+    cluster, namespace = work.boundaries.cluster, work.boundaries.namespace
+    for each in step.data["held"]:
+        what = (each["version"], each["kind"], each["name"])
+        metadata = (cluster.get(*what, namespace) or {"metadata": {}})["metadata"]
+        if metadata.get("uid") == each["uid"]:
+            rest = [one for one in metadata.get("finalizers") or () if one not in each["by"]]
+            same = {key: metadata[key] for key in ("uid", "resourceVersion")}
+            cluster.patch(*what, {"metadata": {**same, "finalizers": rest}}, namespace)
+    _gone(work, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
 
 
 def _remove_namespace(work: Work, _: Step) -> None:
@@ -226,4 +264,7 @@ STEPS: dict[str, Callable[[Work, Step], None]] = {
     "await-absence": _await_absence,
     "remove-data": _remove_data,
     "remove-namespace": _remove_namespace,
+    "remove-jobs": _remove_jobs,
+    "create-definitions": _create_definitions,
+    "free-namespace": _free_namespace,
 }

@@ -1,6 +1,7 @@
 """The release as Helm has stored it: required, or required not to be there, and in which state it was left."""
 
 from runbooks_lib.helm import Release
+from runbooks_lib.parameters.documents import dotted, leaves
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.refusals import refused
 
@@ -39,3 +40,9 @@ def state_of(boundaries: Boundaries, stored: Release) -> str:
         return f"{told}: {stored.description}"
     by = boundaries.last_change(stored.updated) or "an operation that no record here tells of"
     return f"{told} since {stored.updated} ({stored.description.rstrip('.')}), left by {by}"
+
+
+def dropped(boundaries: Boundaries, stored: Release, before: int) -> list[str]:
+    """The values that an earlier revision was given, and this one was not."""
+    now, were = {path for path, _ in leaves(stored.values)}, boundaries.helm.values(boundaries.release, before)
+    return [dotted(path) for path, value in leaves(were) if path not in now and value not in ({}, [])]

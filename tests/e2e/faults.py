@@ -21,6 +21,19 @@ from runbooks_lib.records.folder import RUN_VARIABLE
 from runbooks_lib.results import Json, Plan
 from runbooks_lib.run import Run
 from runbooks_lib.stages import install, recover, uninstall, upgrade
+from sandbox import lifecycle, state
+
+#: What controllers make and remove by themselves, and the Secrets and the Lease in which Helm and a run keep their own.
+DERIVED = {
+    "Event",
+    "Endpoints",
+    "EndpointSlice",
+    "ControllerRevision",
+    "Lease",
+    "PersistentVolume",
+    "CSINode",
+    "IPAddress",
+}
 
 STAGES = {"install": install, "upgrade": upgrade, "uninstall": uninstall, "recover": recover}
 
@@ -44,6 +57,7 @@ class Moment(NamedTuple):
     kernel: psutil.Process
     helm: psutil.Process | None
     folder: Path
+    server: psutil.Process
 
 
 class Scene:
@@ -63,6 +77,7 @@ class Scene:
         self.charts = [unseen_chart.write(folder, version) for version in ("0.1.0", "0.2.0")]
         self.target, self.waits = target, waits
         self.policy = {"policy.rollout_seconds": 120, "policy.command_seconds": 120}
+        self.extra: dict[str, Any] = {}
         self._lease = ("coordination.k8s.io/v1", "Lease", f"runbooks-{self.release}", self.namespace)
 
     def given(self, stage: str) -> dict[str, Any]:
@@ -72,7 +87,8 @@ class Scene:
         # That no node has the door is the point.
         why = {"images.found": "simulated pods pull nothing", "nodes.room": "the door is opened later"}
         values["waivers"] = [{"check": name, "reason": said, "until": "2999-12-31"} for name, said in why.items()]
-        return {**self.target, **self.policy, **{key: chart[key] for key in chart if key != "values"}, **values}
+        chart = {key: chart[key] for key in chart if key != "values"}
+        return {**self.target, **self.policy, **chart, **values, **self.extra}
 
     def helm(self, *words: str) -> str:
         """What Helm says, called by hand."""
@@ -81,6 +97,11 @@ class Scene:
         done = process.run([settings["helm"]["executable"], *words, *where], timeout=60)
         assert done.ok, done.stderr
         return done.stdout
+
+    def helm_secrets(self) -> set[str]:
+        """The names of the Secrets in which Helm keeps what it knows."""
+        listed = self.cluster.list("v1", "Secret", self.namespace)
+        return {each["metadata"]["name"] for each in listed if each.get("type") == "helm.sh/release.v1"}
 
     def have(self, stage: str) -> None:
         """What the stage needs to begin: a release, unless it is the one that makes it."""
@@ -106,6 +127,10 @@ class Scene:
             words = ["-m", "papermill", str(notebook), str(self.log.with_suffix(".ipynb")), "-y", yaml.safe_dump(taken)]
         command = process.start([sys.executable, *words], log=self.log, cwd=parameters.project_root())
 
+        known = state.load(self.sandbox.name)
+        assert known is not None
+        server = psutil.Process(known.parts["kube-apiserver"].pid)
+
         def at_work() -> Moment | None:
             assert command.alive, self.log.read_text()
             folder = next(self.root.glob("*/*"), None)
@@ -115,12 +140,12 @@ class Scene:
                 return None
             (kernel,) = psutil.Process(command.pid).children()
             if self.waits != "tide":
-                return Moment(command, kernel, None, folder)
+                return Moment(command, kernel, None, folder, server)
             # Once its Job is there, it is no helm any more that is about to end.
             if self.cluster.get("batch/v1", "Job", f"{self.release}-tide", self.namespace) is None:
                 return None
             (helm,) = [one for one in kernel.children() if stage in one.cmdline()]
-            return Moment(command, kernel, helm, folder)
+            return Moment(command, kernel, helm, folder, server)
 
         return until(at_work, self.log.read_text)
 
@@ -132,6 +157,10 @@ class Scene:
         yield
         self.cluster.patch("v1", "Node", node, {"metadata": {"labels": {self.door: None}}})
 
+    def mend(self) -> None:
+        """The API server answers again."""
+        lifecycle.up(self.sandbox.name, say=lambda _: None)
+
     def lease(self) -> Json | None:
         """The Lease of the release."""
         return self.cluster.get(*self._lease)
@@ -141,6 +170,20 @@ class Scene:
         api, kind, name, namespace = self._lease
         long_ago = {"spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}}
         self.cluster.patch(api, kind, name, long_ago, namespace)
+
+    def inventory(self) -> dict[str, str]:
+        """The UID of each object of this namespace and of the whole cluster, by ``Kind name``; without what controllers derive."""
+        found = {}
+        # Asked anew: which kinds there are changes too.
+        with Cluster.connect(self.sandbox.kubeconfig, self.sandbox.context) as cluster:
+            kinds = {(one.group, one.kind): one for one in reversed(cluster.resources()) if one.holds_objects}
+            for one in kinds.values():
+                for obj in cluster.list(one.api_version, one.kind, self.namespace if one.namespaced else None):
+                    metadata = obj["metadata"]
+                    ours = one.kind != "Namespace" or metadata["name"] == self.namespace
+                    if ours and one.kind not in DERIVED and not metadata.get("ownerReferences"):
+                        found[f"{one.kind} {metadata['name']}"] = metadata["uid"]
+        return found
 
     def opens(self, stage: str) -> Run:
         """A run of this stage, without a kernel."""
@@ -189,6 +232,10 @@ def kill_command(moment: Moment) -> None:
     os.kill(moment.command.pid, signal.SIGKILL)
 
 
+def kill_server(moment: Moment) -> None:
+    moment.server.kill()
+
+
 def terminate(moment: Moment) -> None:
     os.kill(moment.command.pid, signal.SIGTERM)
 
@@ -205,6 +252,7 @@ FAULTS = {
     "kill -9 helm": kill_helm,
     "kill -9 kernel": kill_kernel,
     "kill -9 command": kill_command,
+    "kill -9 API server": kill_server,
     "SIGTERM": terminate,
     "SIGINT": interrupt,
     "SIGHUP": hang_up,

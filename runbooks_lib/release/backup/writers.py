@@ -4,13 +4,15 @@ import time
 from collections.abc import Mapping
 
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import ObjectKey
+from runbooks_lib.release.manifest import ObjectKey, annotation
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json
 
 #: What can be scaled.
 KINDS = frozenset({"Deployment", "StatefulSet"})
 _API = "apps/v1"
+#: The annotation that says how many replicas a workload had before it was stopped.
+_HAD = "runbooks/replicas"
 
 
 def stop(boundaries: Boundaries, wanted: list[ObjectKey], *, seconds: float, were: dict[ObjectKey, int]) -> None:
@@ -25,10 +27,10 @@ def stop(boundaries: Boundaries, wanted: list[ObjectKey], *, seconds: float, wer
     found: list[Json] = []
     for key in wanted:
         live = cluster.get(_API, key.kind, key.name, namespace)
-        if live is None or not (replicas := live["spec"].get("replicas", 1)):
+        if live is None or not (replicas := live["spec"].get("replicas", 1) or stopped(live)):
             continue
         were[key] = replicas
-        _scale(boundaries, key, 0)
+        _scale(boundaries, key, 0, mark=str(replicas))
         found.append({"kind": key.kind, **live})
     deadline = time.monotonic() + seconds
     while pods := boundaries.pods_of(found):
@@ -41,9 +43,18 @@ def start(boundaries: Boundaries, were: Mapping[ObjectKey, int]) -> None:
     """Give those that are there, and still have no replicas, as many as they had."""
     for key, replicas in were.items():
         live = boundaries.cluster.get(_API, key.kind, key.name, boundaries.namespace)
-        if live is not None and live["spec"].get("replicas") == 0:
-            _scale(boundaries, key, replicas)
+        if live is not None:
+            # What Helm has scaled stays Helm's.
+            _scale(boundaries, key, None if live["spec"].get("replicas") else replicas, mark=None)
 
 
-def _scale(boundaries: Boundaries, key: ObjectKey, replicas: int) -> None:
-    boundaries.cluster.patch(_API, key.kind, key.name, {"spec": {"replicas": replicas}}, boundaries.namespace)
+def stopped(live: Json) -> int:
+    """How many replicas a workload had that a run has stopped and not started again; 0 of any other."""
+    return 0 if live["spec"].get("replicas") else int(annotation(live, _HAD) or 0)
+
+
+def _scale(boundaries: Boundaries, key: ObjectKey, replicas: int | None, *, mark: str | None) -> None:
+    # On the workload itself: whoever comes after a run that was killed has no other memory of it.
+    body: Json = {"metadata": {"annotations": {_HAD: mark}}}
+    body |= {} if replicas is None else {"spec": {"replicas": replicas}}
+    boundaries.cluster.patch(_API, key.kind, key.name, body, boundaries.namespace)

@@ -22,6 +22,13 @@ SCHEMA = "values don't meet the specifications of the schema(s) in the following
 
 #: What Helm says · the error · its exit code · a part of our sentence.
 TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
+    (
+        'INSTALLATION FAILED: create: failed to create: Secret "sh.helm.release.v1.rbdfce3.v1" is invalid: data: Too long: '
+        "may not be more than 1048576 bytes",
+        CheckFailed,
+        3,
+        "too large for the one Secret",
+    ),
     ("INSTALLATION FAILED: cannot re-use a name that is still in use", TargetRefused, 7, "exists already"),
     ("release name check failed: cannot reuse a name that is still in use", TargetRefused, 7, "exists already"),
     (

@@ -160,6 +160,9 @@ def test_every_step_that_a_plan_can_have_can_be_carried_out() -> None:
         "helm-uninstall",
         "remove-data",
         "remove-namespace",
+        "remove-jobs",
+        "create-definitions",
+        "free-namespace",
         "await-absence",
     }
 
@@ -476,3 +479,29 @@ def test_what_can_not_be_started_again_is_named_and_the_change_counts_as_failed(
     plan = Plan(stage="upgrade", target={}, steps=(stop, Step(kind="back-up", title="Do it")))
     with pytest.raises(ChangeFailed, match=r"No room.*Stopped for it, Deployment api \(had 2\)"):
         carry_out(world.boundaries, plan, approved(plan), replan=lambda: plan, save=records)
+
+
+@pytest.mark.parametrize(
+    ("found", "replicas"), [("stopped again", 2), ("by the plan", 2), ("stopped again, and scaled by Helm", 3)]
+)
+def test_what_a_killed_run_has_stopped_is_started_as_it_was(
+    world: Any, records: Records, found: str, replicas: int
+) -> None:
+    world.lives(manifest(replicas=2))
+    for obj in world.cluster.objects:
+        obj["metadata"]["resourceVersion"] = "1"
+    plan, lease = Plan(stage="upgrade", target={}), Lease(world.boundaries, stage="upgrade")
+    stop = Step(kind="stop-writers", title="Stop", data={"workloads": [["Deployment", "api"]]})
+    # It has no memory of its own any more.
+    STEPS["stop-writers"](Work(world.boundaries, plan, lease, "", records), stop)
+    work, left = Work(world.boundaries, plan, lease, "", records), {}
+    if found == "by the plan":
+        left = {"left": [["Deployment", "api", 2]]}
+    else:
+        STEPS["stop-writers"](work, stop)
+    if "Helm" in found:
+        world.cluster.patch("apps/v1", "Deployment", "api", {"spec": {"replicas": 3}}, "csghub")
+    STEPS["start-writers"](work, Step(kind="start-writers", title="Start", data=left))
+    live = world.cluster.get("apps/v1", "Deployment", "api", "csghub")
+    assert live["spec"]["replicas"] == replicas
+    assert live["metadata"]["annotations"] == {}
