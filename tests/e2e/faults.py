@@ -23,7 +23,7 @@ from runbooks_lib.run import Run
 from runbooks_lib.stages import install, recover, uninstall, upgrade
 from sandbox import lifecycle, state
 
-#: What controllers make and remove by themselves, and the Secrets and the Lease in which Helm and a run keep their own.
+#: What controllers make and remove by themselves, and the Lease of a run.
 DERIVED = {
     "Event",
     "Endpoints",
@@ -114,8 +114,8 @@ class Scene:
             ]
             self.helm("install", self.release, str(self.charts[0]), *values)
 
-    def begin(self, stage: str, front_end: str = "runbooks") -> Moment:
-        """Start the command, and wait until it is in the step that does not end."""
+    def begin(self, stage: str, front_end: str = "runbooks", *, at: str = "") -> Moment:
+        """Start the command, and wait until it is in the step that does not end, or comes to one of this kind."""
         given = self.given(stage)
         digest = headless.preview(stage, self.sandbox.parameters_file, overrides=given).digest
         words = ["-m", "runbooks_lib", "run", stage, "-p", self.sandbox.parameters_file, "--approve", digest]
@@ -135,11 +135,11 @@ class Scene:
             assert command.alive, self.log.read_text()
             folder = next(self.root.glob("*/*"), None)
             steps = records.read_events(folder) if folder else []
-            step = f"helm-{stage}" if self.waits == "tide" else "await-rollout"
+            step = at or (f"helm-{stage}" if self.waits == "tide" else "await-rollout")
             if folder is None or not any(each["data"].get("kind") == step for each in steps):
                 return None
             (kernel,) = psutil.Process(command.pid).children()
-            if self.waits != "tide":
+            if at or self.waits != "tide":
                 return Moment(command, kernel, None, folder, server)
             # Once its Job is there, it is no helm any more that is about to end.
             if self.cluster.get("batch/v1", "Job", f"{self.release}-tide", self.namespace) is None:
@@ -172,7 +172,7 @@ class Scene:
         self.cluster.patch(api, kind, name, long_ago, namespace)
 
     def inventory(self) -> dict[str, str]:
-        """The UID of each object of this namespace and of the whole cluster, by ``Kind name``; without what controllers derive."""
+        """The UID of each object of this namespace and of the whole cluster, by ``Kind name``; without what controllers and Helm keep."""
         found = {}
         # Asked anew: which kinds there are changes too.
         with Cluster.connect(self.sandbox.kubeconfig, self.sandbox.context) as cluster:
@@ -181,7 +181,8 @@ class Scene:
                 for obj in cluster.list(one.api_version, one.kind, self.namespace if one.namespaced else None):
                     metadata = obj["metadata"]
                     ours = one.kind != "Namespace" or metadata["name"] == self.namespace
-                    if ours and one.kind not in DERIVED and not metadata.get("ownerReferences"):
+                    own = obj.get("type") == "helm.sh/release.v1" or one.kind in DERIVED
+                    if ours and not own and not metadata.get("ownerReferences"):
                         found[f"{one.kind} {metadata['name']}"] = metadata["uid"]
         return found
 

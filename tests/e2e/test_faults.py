@@ -5,6 +5,7 @@ With ``-s`` each case prints its line of the table.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,17 @@ from runbooks_lib.stages import recover, uninstall, upgrade
 
 HELM = "failed: `helm {stage}` was killed (signal 9) before it was done."
 KERNEL = "The notebook's kernel ended while a cell ran: it was killed, ran out of memory, or ended itself."
+SERVER = "failed: Helm"
 STOPPED = "was interrupted."
 COMMAND = "The journal stops in the middle: the run was killed, or could not write any more. A change was begun, and it is not known how it ended."
+
+#: What there is in the end, when the stage has got through.
+CHARTS = {
+    "install": [("harbour-0.1.0", "deployed")],
+    "upgrade": [("harbour-0.2.0", "deployed")],
+    "uninstall": [],
+    "recover": [("harbour-0.1.0", "deployed")],
+}
 
 #: Who is killed · in which stage · the command's exit code · the record's outcome and summary (its exit code is 6)
 #: · what the release is then · whether its Lease is left. Where Helm could still be ended by SIGTERM, it has told.
@@ -35,6 +45,12 @@ KILLED = [
     ("kill -9 command", "install", -9, "abandoned", COMMAND, "failed", True),
     ("kill -9 command", "upgrade", -9, "abandoned", COMMAND, "failed", True),
     ("kill -9 command", "uninstall", -9, "abandoned", COMMAND, "uninstalling", True),
+    ("kill -9 API server", "upgrade", 6, "unknown", SERVER, "pending-upgrade", True),
+]
+#: It stays away until the command has given up.
+AWAY = [
+    ("kill -9 API server", "install", 6, "unknown", SERVER, "pending-install", True),
+    ("kill -9 API server", "uninstall", 6, "unknown", SERVER, "uninstalling", True),
 ]
 SIGNALLED = [
     ("SIGTERM", "install", 6, "unknown", STOPPED, "failed", False),
@@ -69,7 +85,7 @@ def scene(sandbox: Any, target: dict[str, str], cluster: Cluster, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("fault", "stage", "exit_code", "outcome", "summary", "state", "held"),
-    [*KILLED, *marked(SIGNALLED)],
+    [*KILLED, *marked([*AWAY, *SIGNALLED])],
     ids=lambda value: str(value)[:15],
 )
 def test_what_is_stopped_in_a_change_is_told_ended_and_can_be_mended(
@@ -93,7 +109,8 @@ def test_what_is_stopped_in_a_change_is_told_ended_and_can_be_mended(
 
     # What they say to do works.
     assert (scene.lease() is not None) == held
-    if held:
+    # While the server was away nobody could renew it, and its holder is gone.
+    if held and fault != "kill -9 API server":
         with pytest.raises(TargetRefused, match=f"held by run {closed.run_id} of {stage}"):
             scene.change("uninstall")
         scene.expire()
@@ -162,12 +179,63 @@ def test_the_helm_of_a_kernel_that_a_person_ran_and_that_was_killed_does_not_out
     assert scene.helm("list", "--all", "--short") == ""
 
 
+#: Each step of each plan of this chart. Of Helm's own steps the middle is above.
+BOUNDARIES = [
+    ("install", ("create-namespace", "take-lease", "helm-install", "await-rollout")),
+    ("upgrade", ("take-lease", "helm-upgrade", "await-rollout")),
+    ("uninstall", ("take-lease", "helm-uninstall", "await-absence")),
+    ("recover", ("take-lease", "helm-rollback", "await-rollout")),
+]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", ["kill -9 command", "kill -9 kernel"])
+@pytest.mark.parametrize(("stage", "at"), [(stage, kind) for stage, kinds in BOUNDARIES for kind in kinds])
+def test_a_kill_at_any_step_ends_in_a_state_that_is_mended_and_nothing_unnamed_is_gone(
+    scene: Scene, stage: str, at: str, fault: str
+) -> None:
+    scene.have(stage)
+    if stage == "recover":
+        scene.cluster.delete("apps/v1", "Deployment", f"{scene.release}-quay", scene.namespace)
+    with scene.opened():
+        before = scene.inventory()
+        moment = scene.begin(stage, at=at)
+        FAULTS[fault](moment)
+        ended(moment.command)
+        planned = json.loads((moment.folder / "plan.json").read_text())
+        assert at in [step["kind"] for step in planned["steps"]]
+        named = {change["name"] for change in planned["changes"] if change["action"] == "remove"}
+
+        # As the next command finds it.
+        scene.opens("recover")
+        assert left_of(moment) == []
+        assert records.summary_of(moment.folder).outcome in {"abandoned", "unknown"}
+        scene.expire() if scene.lease() else None
+        _, out = scene.change("recover")
+        print(f"| {fault} | {stage}, {at} | {out.impact[0]} |")
+        named |= {change.name for change in out.changes if change.action == "remove"}
+
+        there = bool(scene.helm("list", "--all", "--short"))
+        if there != (stage == "install"):
+            scene.change(stage)
+        assert recover.plan(scene.opens("recover")).empty
+        history = json.loads(scene.helm("list", "--all", "--output", "json"))
+        assert [(each["chart"], each["status"]) for each in history] == CHARTS[stage]
+        assert before.keys() - scene.inventory().keys() <= named
+
+
 def stopped(scene: Scene, stage: str, fault: str, exit_code: int) -> Moment:
     """A command that was stopped in the middle of a change; what a killed one leaves is still there."""
     scene.have(stage)
+    if "server" in fault:
+        # Helm asks again and again until its time is up.
+        scene.policy["policy.command_seconds"] = 15
     moment = scene.begin(stage)
     FAULTS[fault](moment)
-    assert ended(moment.command) == exit_code, scene.log.read_text()
+    try:
+        assert ended(moment.command) == exit_code, scene.log.read_text()
+    finally:
+        scene.mend()
     if fault != "kill -9 command":
         assert left_of(moment) == []
     return moment
