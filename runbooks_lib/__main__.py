@@ -13,10 +13,11 @@ if (
 
 import json
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -66,14 +67,30 @@ def run(
     """Run a stage's notebook without a front end; it leaves a record."""
     from runbooks_lib import headless
 
+    how: Json = {"overrides": overrides or (), "approve": approve, "output_directory": output_directory}
+    _end(partial(headless.run_stage, stage, parameters_file, **how), as_json=as_json)
+
+
+@app.command(epilog="Example: runbooks backup -p parameters/sandbox.yaml")
+def backup(
+    parameters_file: File, overrides: Set = None, output_directory: Output = "", as_json: AsJson = False
+) -> None:
+    """Copy the databases of the release and prove each copy; stops and changes nothing, leaves a record."""
+    from runbooks_lib.headless import backups
+
+    how: Json = {"overrides": overrides or (), "output_directory": output_directory}
+    _end(partial(backups.back_up, parameters_file, **how), as_json=as_json)
+
+
+def _end(running: Callable[..., RunSummary], *, as_json: bool) -> NoReturn:
+    """Tell of a run as it goes, and how it ended, by its exit code too."""
     heard: list[str] = []
 
     def hear(event: Event) -> None:
         tell(event)
         heard.extend([event.data.get("summary", "")] if event.kind == "error.raised" else [])
 
-    how: Json = {"approve": approve, "output_directory": output_directory, "observe": unobserved if as_json else hear}
-    summary = headless.run_stage(stage, parameters_file, overrides=overrides or (), **how)
+    summary = running(observe=unobserved if as_json else hear)
     say(_with_findings(summary).model_dump_json(indent=2) if as_json else ending(summary, heard))
     raise typer.Exit(summary.exit_code)
 

@@ -10,6 +10,9 @@ from runbooks_lib.errors import Outcome, RecordError, RunbookError, UsageError
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event, Json, Observe, RunSummary
 
+#: What keeps a record, or looks, without a notebook.
+WITHOUT_NOTEBOOK = ("backup", "parameters")
+
 
 class Recording:
     """The record of one run, of which its listeners are told too.
@@ -40,8 +43,9 @@ class Recording:
             return
         self._capture.install()
         atexit.register(self.close_as_proved, "kernel shutdown")
-        source = parameters.notebook_path(stage).read_text(encoding="utf-8")
-        records.write_text(self.folder, "input.ipynb", source, self.redactor)
+        if stage not in WITHOUT_NOTEBOOK:
+            source = parameters.notebook_path(stage).read_text(encoding="utf-8")
+            records.write_text(self.folder, "input.ipynb", source, self.redactor)
         records.write_json(self.folder, "parameters.json", parameters.dump(settings), self.redactor)
 
     def observe(self, event: Event) -> None:

@@ -20,7 +20,7 @@ from runbooks_lib.checks.catalogue import Check, Look, Subject, report, require_
 from runbooks_lib.cluster import Cluster, Forbidden
 from runbooks_lib.errors import Outcome, RunbookError, UsageError
 from runbooks_lib.helm import Helm
-from runbooks_lib.recording import Recording
+from runbooks_lib.recording import WITHOUT_NOTEBOOK, Recording
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release import by_hand
@@ -139,7 +139,7 @@ class Run:
         same = target.model_dump(mode="json", include={"cluster_uid", "namespace", "release"})
         last = partial(records.last_change, self.recording.root, same)
         known: Json = {"last_change": last, "ended": partial(records.ended, self.recording.root)}
-        known |= {"notebook": digest_of(parameters.code_of(self.stage))} if self.stage != "parameters" else {}
+        known |= {"notebook": digest_of(parameters.code_of(self.stage))} if self.stage not in WITHOUT_NOTEBOOK else {}
         note = f"run {self.id}"
         self._boundaries = Boundaries(self.parameters, helm, cluster, self.redactor, self.observe, note, **known)
         opened: Json = {"run_id": self.id, "stage": self.stage, "who": who, "host": platform.node()}

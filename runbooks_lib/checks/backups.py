@@ -4,17 +4,11 @@ from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import CheckFailed
-from runbooks_lib.parameters import resolve_path
-from runbooks_lib.probes import rows
 from runbooks_lib.release import backup
-from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.losses import losses_of
 from runbooks_lib.release.recovery import way_out
 from runbooks_lib.release.states import Left
-from runbooks_lib.release.stores import Store, reached, stores
-
-#: Seconds for a look at a database.
-_LOOKING = 10.0
+from runbooks_lib.release.stores import stores
 
 
 def ready(subject: Subject) -> Answer:
@@ -27,7 +21,7 @@ def ready(subject: Subject) -> Answer:
         return Answer("skip", "nothing that this upgrade runs was seen to destroy data")
     try:
         backup.around(boundaries, losses)
-        lines = [_seen(boundaries, store) for store in losses.stores]
+        lines = [backup.seen(boundaries, store) for store in losses.stores]
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join(lines))
@@ -41,7 +35,7 @@ def before_removal(subject: release.Subject) -> Answer:
     try:
         going = [store for store in stores(boundaries, subject.objects) if store.pods is not None]
         backup.before_removal(boundaries, going, any_data=True)
-        lines = [_seen(boundaries, store) for store in going]
+        lines = [backup.seen(boundaries, store) for store in backup.copied(boundaries, going)]
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join(lines) or "nothing of it can be copied, and that is accepted")
@@ -62,16 +56,7 @@ def whole(subject: release.Subject) -> Answer:
     try:
         _, found = backup.read(folder)
         wanted = backup.pairs(stores(boundaries, subject.objects), found)
-        lines = [f"{_seen(boundaries, store)} ← {copy.says}" for store, copy in wanted]
+        lines = [f"{backup.seen(boundaries, store)} ← {copy.says}" for store, copy in wanted]
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join((f"of run {found.run}, made {found.made}", *lines)))
-
-
-def _seen(boundaries: Boundaries, store: Store) -> str:
-    """What is there for a copy of one database; raises CheckFailed: something is not."""
-    with reached(boundaries, store) as address:
-        server = rows.server(address, store.access, seconds=_LOOKING)
-    used = backup.programs(boundaries.parameters.backup.programs, server.major)
-    backup.require_room(resolve_path(boundaries.parameters.backup.folder), server.size)
-    return f"{store.name}: {server.size} bytes, PostgreSQL {server.version}, by programs {used.version}"

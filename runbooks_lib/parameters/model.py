@@ -159,10 +159,11 @@ class Policy(Section):
 
 
 class BackupSettings(Section):
-    """How databases are copied before a change that destroys what is in them."""
+    """How databases are copied: at any time, and before a change that destroys what is in them."""
 
     folder: str = Field(default="backups", min_length=1)
     programs: str = ""
+    leave_out: Annotated[tuple[Literal["redis"], ...], Field(strict=False)] = ()
     writers: Literal["stop", "keep"] = "stop"
     seconds: int = Field(default=3600, gt=0, le=604_800)
 

@@ -1,5 +1,6 @@
 """The rows of a PostgreSQL's tables: how many, what of them a TRUNCATE would take along, and whether two sides are equal."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -143,11 +144,22 @@ def server(address: Address, access: Access, *, seconds: float) -> Server:
         return Server(*connection.execute(_SERVER).fetchone())
 
 
+def contents_of(found: Iterable[tuple[str, bytes]]) -> tuple[Contents, ...]:
+    """What the places hold of which each element is told as its place and its bytes, in whatever order they come."""
+    sums: dict[str, list[int]] = {}
+    for name, content in found:
+        number, total = sums.get(name, [0, 0])
+        sums[name] = [number + 1, total + int.from_bytes(hashlib.sha256(content).digest()[:8])]
+    return tuple(Contents(name=name, rows=each[0], checksum=str(each[1])) for name, each in sorted(sums.items()))
+
+
 def require_equal(before: Iterable[Contents], after: Iterable[Contents], database: str) -> None:
     """Raise CheckFailed unless every table of a database came out with the rows that went in."""
     found = {each.name: each for each in after}
     for each in before:
         if (there := found.get(each.name)) != each:
             many = there.rows if there else "no"
-            says = f"The copy of {database} is not what was copied: table {each.name} had {each.rows} rows, and {many} came out"
+            says = (
+                f"The copy of {database} is not what was copied: {each.name} had {each.rows} rows, and {many} came out"
+            )
             raise CheckFailed(f"{says}, or others.", next_step=_UNEQUAL)

@@ -58,7 +58,7 @@ def losses_of(boundaries: Boundaries, new: Release, verb: str, old: Release | No
     hidden = ((each.name, str(each.container.get("image"))) for each in unseen)
     # A hook may be the only one that says which database it works in.
     there = [*objects_of(old.manifest), *hook_objects(new)] if old else []
-    return Losses(verb, found, tuple(hidden), tuple(stores(boundaries, there)) if found else ())
+    return Losses(verb, found, tuple(hidden), tuple(stores(boundaries, there, ["postgresql"])) if found else ())
 
 
 class Tables(NamedTuple):

@@ -196,8 +196,8 @@ def _restoring(boundaries: Boundaries, target: Json, stored: Release | None) -> 
         f"Puts back what run {found.run} copied at {found.made}, when the release was revision {found.revision} ({found.chart}): "
         f"{'; '.join(copy.says for _, copy in wanted)}.",
         f"Lost to the application: everything that was written after {found.made}.",
-        "Kept: what is in these databases now; each stays beside the restored one, named after it with before_ and this run's "
-        "number. Remove it by hand when you are sure.",
+        "Kept: what is in these databases now. One of PostgreSQL stays beside the restored one, named after it with before_ and this "
+        "run's number; what a Redis holds is copied, with proof, below backup.folder. Remove it when you are sure.",
     ]
     if chart != found.chart:
         impact.append(

@@ -66,9 +66,8 @@ def removing_of(boundaries: Boundaries, stored: Release, left: Leftovers) -> Rem
     says = [f"REMOVES DATA: {name} ({change.detail[0]})." for name, change in gone.items()]
     says += [f"REMOVES DATA: {name}, with the release that it belongs to." for name in with_it]
     if says and around.before:
-        says.append(
-            "The backup holds the PostgreSQL databases of the release alone: other volumes, Redis and MongoDB are gone for good."
-        )
+        held = ", ".join(around.before[-1].data["databases"])
+        says.append(f"The backup holds {held} alone: whatever else is on these volumes is gone for good.")
     if settings.policy == "remove-namespace":
         if (others := _others(boundaries, stored, left)) and not settings.others_too:
             raise refused("not alone", namespace=namespace, names=", ".join(others[:_TOLD]), number=len(others))

@@ -1,6 +1,6 @@
-"""The PostgreSQL databases that a release works with, who its clients are, and the way there."""
+"""The databases that a release works with, who its clients are, and the way there."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -14,10 +14,14 @@ from runbooks_lib.release.pods import is_ready
 from runbooks_lib.release.rendered import Pods, pods_of, selects, target_of
 from runbooks_lib.results import Json
 
-_PROTOCOL = "postgresql"
+#: Protocols of stores; in all but the first a client that names no database means the whole server.
+PROTOCOLS = ("postgresql", "redis")
+_WHOLE = PROTOCOLS[1:]
+#: A server's own user where its container names none.
+_OWNERS = {"postgresql": "postgres"}
 #: What PostgreSQL's own programs read, in whatever image.
 _LIBPQ = Login(
-    protocol=_PROTOCOL,
+    protocol="postgresql",
     host="PGHOST",
     port="PGPORT",
     user="PGUSER",
@@ -31,11 +35,13 @@ class Store(NamedTuple):
     """A database, and who uses it.
 
     Attributes:
+        protocol: What it speaks.
         access: As whom it is read: the server's own user where the release has the server, else a client's.
         clients: The workloads that write to it.
         pods: Labels of the server's pods where the release has the server; None: it is elsewhere.
     """
 
+    protocol: str
     access: Access
     clients: tuple[ObjectKey, ...]
     pods: Json | None
@@ -43,7 +49,7 @@ class Store(NamedTuple):
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.access.database} at {self.access.host}:{self.access.port}"
+        return f"{self.access.database or self.protocol} at {self.access.host}:{self.access.port}"
 
 
 def service_names(host: str, namespace: str) -> list[str]:
@@ -52,37 +58,41 @@ def service_names(host: str, namespace: str) -> list[str]:
     return [rest[0] for rest in (parts, parts[1:]) if rest and rest[1:2] in ([], [namespace])]
 
 
-def stores(boundaries: Boundaries, objects: Iterable[Json]) -> list[Store]:
+def stores(boundaries: Boundaries, objects: Iterable[Json], protocols: Sequence[str] = PROTOCOLS) -> list[Store]:
     """The databases whose address, user and name stand in the variables of these rendered objects' containers.
 
     What a container is given that can't be read (a Secret that is still to be made) is left out.
     """
     listed = pods_of(objects)
-    found: dict[tuple[str, int, str], tuple[Access, list[ObjectKey]]] = {}
+    found: dict[tuple[str, str, int, str], tuple[Access, list[ObjectKey]]] = {}
     for pods in listed:
-        for access in accesses(boundaries, pods):
+        for protocol, access in accesses(boundaries, pods):
             client = [key_of(pods.owner, boundaries.namespace)] if pods.owner["kind"] in WORKLOAD_KINDS else []
-            found.setdefault((access.host, access.port, access.database), (access, []))[1].extend(client)
+            place = (protocol, access.host, access.port, access.database)
+            found.setdefault(place, (access, []))[1].extend(client)
     return [
-        Store(own or access, tuple(dict.fromkeys(clients)), labels)
-        for access, clients in found.values()
-        for own, labels in [_server(boundaries, access, listed)]
+        Store(protocol, own or access, tuple(dict.fromkeys(clients)), labels)
+        for (protocol, *_), (access, clients) in found.items()
+        if protocol in protocols
+        for own, labels in [_server(boundaries, protocol, access, listed)]
     ]
 
 
-def accesses(boundaries: Boundaries, pods: Pods) -> Iterator[Access]:
-    """How the containers of some pods reach the databases that their variables name."""
+def accesses(boundaries: Boundaries, pods: Pods) -> Iterator[tuple[str, Access]]:
+    """How the containers of some pods reach the databases that their variables name, each with its protocol."""
     for container in pods.spec["containers"]:
         component = component_of(str(container.get("image", "")))
         uses = component.uses if component else ()
-        for login in (*(each for each in uses if each.protocol == _PROTOCOL), _LIBPQ):
+        for login in (*(each for each in uses if each.protocol in PROTOCOLS), _LIBPQ):
             with suppress(Missing, ValueError):
                 access = access_of(boundaries, container, pods.template, component, login)
-                if access.host and access.database:
-                    yield access
+                if access.host and (access.database or login.protocol in _WHOLE):
+                    yield login.protocol, access
 
 
-def _server(boundaries: Boundaries, access: Access, listed: Iterable[Pods]) -> tuple[Access | None, Json | None]:
+def _server(
+    boundaries: Boundaries, protocol: str, access: Access, listed: Iterable[Pods]
+) -> tuple[Access | None, Json | None]:
     """The access of a server's own user, and the labels of its pods, where the release has the server."""
     service = _service(boundaries, access) or {}
     selector = (service.get("spec") or {}).get("selector")
@@ -91,10 +101,10 @@ def _server(boundaries: Boundaries, access: Access, listed: Iterable[Pods]) -> t
     for pods in listed:
         for container in pods.spec["containers"] if selects(service, pods.template) else ():
             component = component_of(str(container.get("image", "")))
-            if component and component.itself.protocol == _PROTOCOL:
+            if component and component.itself.protocol == protocol:
                 with suppress(Missing, ValueError):
                     own = access_of(boundaries, container, pods.template, component, component.itself)
-                    user = {"user": own.user or "postgres", "password": own.password}
+                    user = {"user": own.user or _OWNERS.get(protocol, ""), "password": own.password}
                     return (access.model_copy(update=user) if own.password else None), selector
     return None, selector
 

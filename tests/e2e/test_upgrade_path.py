@@ -217,7 +217,7 @@ def test_rows_live_until_2_2_1_which_copies_and_empties_them_once(
     writers = ("dataflow", "celery-worker", "label-studio")
     failed = headlessly("upgrade", **{"chart.version": "2.2.1", "backup.programs": lossy(tmp_path / "lossy")})
     assert failed.exit_code == 3
-    assert "table public.notes had 3 rows, and 0 came out" in failed.summary
+    assert "public.notes had 3 rows, and 0 came out" in failed.summary
     assert "What was stopped for it is started again. Nothing was changed." in failed.summary
     assert replicas(live, *writers) == dict.fromkeys(writers, 1)
     assert not [*tmp_path.glob("backups/*/*")]

@@ -84,14 +84,14 @@ def failing(environment: dict[str, str], home: Path) -> Callable[[str], Complete
 def test_help_shows_commands_and_exit_codes(runbooks: Runbooks) -> None:
     shown = runbooks("--help")
     assert shown.returncode == 0
-    for word in ("run", "plan", "records", "parameters", "sandbox", "rehearse"):
+    for word in ("run", "plan", "backup", "records", "parameters", "sandbox", "rehearse"):
         assert f" {word} " in shown.stdout
     text = " ".join(shown.stdout.split())
     assert "0 done · 2 usage · 3 a check failed · 4 not approved · 5 the change failed · 6 unknown" in text
     assert "7 busy or another cluster · 8 record · 129/130/143 interrupted" in text
 
 
-@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize("command", ["run", "plan", "backup"])
 def test_help_of_a_command_shows_an_example(runbooks: Runbooks, command: str) -> None:
     shown = runbooks(command, "--help")
     assert shown.returncode == 0
@@ -304,6 +304,14 @@ def test_the_exit_code_of_a_run_is_that_of_the_command(environment: dict[str, st
     as_json = process.run([*argv, "--json"], timeout=60, env=environment, cwd=home)
     assert as_json.returncode == code
     assert json.loads(as_json.stdout) == {**summary.model_dump(mode="json"), "findings": []}
+
+
+def test_a_backup_that_can_not_begin_says_why_and_leaves_a_record(runbooks: Runbooks) -> None:
+    ended = runbooks("backup", "-p", "good.yaml")
+    assert ended.returncode == 2
+    assert "no-such-helm" in ended.stderr
+    (row,) = json.loads(runbooks("records", "list", "--json").stdout)
+    assert (row["stage"], row["outcome"], row["exit_code"]) == ("backup", "failed", 2)
 
 
 # ---- records, and commands that are not installed

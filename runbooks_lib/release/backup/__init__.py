@@ -1,9 +1,10 @@
-"""Backups: a database copied at one moment, the copy proved by restoring it into a server of its own, and put back."""
+"""Backups: databases copied, each at one moment, the copy proved by restoring it into a server of its own, and put back."""
 
-from runbooks_lib.release.backup.copies import Backup, Copy, back_up, require_room
+from runbooks_lib.release.backup.anytime import of_release
+from runbooks_lib.release.backup.copies import Backup, Copy, back_up, seen
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.backup.restores import pairs, read, restore
-from runbooks_lib.release.backup.steps import CHECK, Around, around, before_removal, stopping
+from runbooks_lib.release.backup.steps import CHECK, Around, around, before_removal, copied, stopping
 from runbooks_lib.release.backup.writers import start, stop
 
 __all__ = [
@@ -15,11 +16,13 @@ __all__ = [
     "around",
     "back_up",
     "before_removal",
+    "copied",
+    "of_release",
     "pairs",
     "programs",
     "read",
-    "require_room",
     "restore",
+    "seen",
     "start",
     "stop",
     "stopping",

@@ -4,12 +4,13 @@ import hashlib
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes import postgresql, rows
 from runbooks_lib.process import Completed, run
-from runbooks_lib.release.backup import scratch
+from runbooks_lib.release.backup import scratch, whole
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.refusals import refused
@@ -17,20 +18,26 @@ from runbooks_lib.release.stores import Store, reached
 from runbooks_lib.results import Event, Value
 
 MANIFEST = "backup.json"
-#: What a server takes before it holds anything.
-_EMPTY_SERVER = 64 * 1024 * 1024
+#: What is counted in a store, and by what.
+_COUNTED = {"postgresql": ("rows", "tables"), "redis": ("keys", "kinds")}
 _CHUNK = 1024 * 1024
 _LOCKS = 60
+#: Seconds for a look at a database.
+_LOOKING = 10.0
 
 
 class Copy(Value):
-    """The dump of one database, in the custom format of ``pg_dump``, and what is in it.
+    """The copy of one database or server, and what is in it.
 
     Attributes:
+        protocol: It says how the file is to be read: the custom format of ``pg_dump`` for PostgreSQL, the commands that make
+            the keys again for Redis.
+        database: Empty where all of a server was meant.
         file: Its name beside the manifest.
         server: The version of the server that it comes from, ``proved`` that of the one it was restored into.
     """
 
+    protocol: str = "postgresql"
     database: str
     host: str
     port: int
@@ -44,8 +51,9 @@ class Copy(Value):
     @property
     def says(self) -> str:
         """For people."""
-        total = sum(each.rows for each in self.contents)
-        return f"{self.database}: {total} rows in {len(self.contents)} tables, {self.size} bytes, {self.digest}"
+        total, (what, where) = sum(each.rows for each in self.contents), _COUNTED[self.protocol]
+        held = f"{total} {what} in {len(self.contents)} {where}"
+        return f"{self.database or self.protocol}: {held}, {self.size} bytes, {self.digest}"
 
 
 class Backup(Value):
@@ -88,25 +96,37 @@ def back_up(boundaries: Boundaries, wanted: list[Store]) -> Backup:
     return made
 
 
-def require_room(folder: Path, size: int) -> None:
-    """Raise CheckFailed unless a database of so many bytes fits twice: as its copy, and in the server that proves it."""
-    for each, needed in (folder, size), (scratch.place(folder), size + _EMPTY_SERVER):
-        there = next(above for above in (each, *each.parents) if above.exists())
-        free = shutil.disk_usage(there).free
-        if free < needed:
-            raise refused("no room", folder=each, free=_mib(free), needed=_mib(needed))
+def seen(boundaries: Boundaries, store: Store) -> str:
+    """What is there for a copy of one store, for people; raises CheckFailed: Something is not."""
+    if store.protocol != "postgresql":
+        return whole.seen(boundaries, store)
+    with reached(boundaries, store) as address:
+        server = rows.server(address, store.access, seconds=_LOOKING)
+    used = programs(boundaries.parameters.backup.programs, server.major)
+    scratch.require_room(resolve_path(boundaries.parameters.backup.folder), server.size)
+    return f"{store.name}: {server.size} bytes, PostgreSQL {server.version}, by programs {used.version}"
 
 
 def _copied(boundaries: Boundaries, store: Store, folder: Path, number: int) -> Copy:
-    settings, access = boundaries.parameters.backup, store.access
+    access, copied = store.access, _dumped if store.protocol == "postgresql" else whole.copied
     # A database's name may be no file's.
-    safe = "".join(each if each.isalnum() else "-" for each in access.database)
+    safe = "".join(each if each.isalnum() else "-" for each in access.database or store.protocol)
     file = folder / f"{number:02}-{safe}.dump"
+    file.touch(mode=0o600)
+    server, proved, contents = copied(boundaries, store, file)
+    about: dict[str, Any] = {"host": access.host, "port": access.port, "file": file.name, "size": file.stat().st_size}
+    about |= {"digest": digest_of_file(file), "server": server, "proved": proved, "contents": contents}
+    return Copy(protocol=store.protocol, database=access.database, **about)
+
+
+def _dumped(boundaries: Boundaries, store: Store, file: Path) -> tuple[str, str, tuple[rows.Contents, ...]]:
+    """Dump one database of a PostgreSQL, and prove it: its version, that of the programs, and what it holds."""
+    settings, access = boundaries.parameters.backup, store.access
     with (
         reached(boundaries, store) as (host, port),
         rows.snapshot((host, port), access, seconds=settings.seconds) as moment,
     ):
-        require_room(folder, moment.server.size)
+        scratch.require_room(file.parent, moment.server.size)
         used = programs(settings.programs, moment.server.major)
         argv = [f"--host={host}", f"--port={port}", f"--username={access.user or 'postgres'}"]
         argv += [f"--dbname={access.database}", f"--snapshot={moment.id}", f"--file={file}"]
@@ -116,19 +136,8 @@ def _copied(boundaries: Boundaries, store: Store, folder: Path, number: int) -> 
             access,
             run([str(used.folder / "pg_dump"), *argv], timeout=settings.seconds, env=environment(access)),
         )
-    file.chmod(0o600)
     _prove(store, file, moment, used, settings.seconds)
-    return Copy(
-        database=access.database,
-        host=access.host,
-        port=access.port,
-        file=file.name,
-        size=file.stat().st_size,
-        digest=digest_of_file(file),
-        server=moment.server.version,
-        proved=used.version,
-        contents=moment.contents,
-    )
+    return moment.server.version, used.version, moment.contents
 
 
 def _prove(store: Store, file: Path, moment: rows.Snapshot, used: Programs, seconds: float) -> None:
@@ -164,7 +173,3 @@ def digest_of_file(file: Path) -> str:
         while chunk := content.read(_CHUNK):
             made.update(chunk)
     return f"sha256:{made.hexdigest()}"
-
-
-def _mib(size: int) -> str:
-    return f"{size / 1024 / 1024:.0f} MiB"

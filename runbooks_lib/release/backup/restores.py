@@ -11,7 +11,8 @@ from runbooks_lib.parameters import resolve_path
 from runbooks_lib.probes import databases, rows
 from runbooks_lib.probes.postgresql import Address
 from runbooks_lib.process import run
-from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy, digest_of_file, environment, told
+from runbooks_lib.release.backup import whole
+from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy, back_up, digest_of_file, environment, told
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.refusals import refused
@@ -41,13 +42,13 @@ def read(folder: str) -> tuple[Path, Backup]:
 
 
 def pairs(stores: list[Store], backup: Backup) -> list[tuple[Store, Copy]]:
-    """Each copy with the database of its name that the release uses now; raises CheckFailed: There is none."""
+    """Each copy with the database of its name and protocol that the release uses now; raises CheckFailed: There is none."""
     found = []
     for copy in backup.copies:
-        meant = [store for store in stores if store.access.database == copy.database]
+        meant = [store for store in stores if (store.protocol, store.access.database) == (copy.protocol, copy.database)]
         same = [store for store in meant if (store.access.host, store.access.port) == (copy.host, copy.port)]
         if not meant:
-            raise refused("no place", database=copy.database)
+            raise refused("no place", database=copy.database or copy.protocol)
         found.append(((same or meant)[0], copy))
     return found
 
@@ -60,19 +61,30 @@ def restore(boundaries: Boundaries, place: Path, wanted: list[tuple[Store, Copy]
         ChangeFailed: Some were exchanged, and then one could not be.
     """
     mark = boundaries.note.removeprefix("run ")
+    over = [(store, copy) for store, copy in wanted if store.protocol != "postgresql"]
     made: list[tuple[Store, str]] = []
     exchanged: list[str] = []
+
+    def done(store: Store, aside: str) -> None:
+        exchanged.append(store.access.database or store.protocol)
+        boundaries.observe(Event(kind="backup.restored", data={"database": exchanged[-1], "aside": aside}))
+
+    for store, copy in over:
+        whole.seen(boundaries, store, copy.server)
+    # What has no other name to be kept under is kept as a copy.
+    kept = back_up(boundaries, [store for store, _ in over]).folder if over else ""
     try:
-        for store, copy in wanted:
+        for store, copy in (each for each in wanted if each not in over):
             made.append((store, _name(copy.database, "restored", mark)))
             _restored(boundaries, place, store, copy, made[-1][1])
         for store, name in made:
             aside = _name(store.access.database, "before", mark)
             with reached(boundaries, store) as address:
                 databases.exchange(address, store.access, name, aside)
-            exchanged.append(store.access.database)
-            data = {"database": store.access.database, "aside": aside}
-            boundaries.observe(Event(kind="backup.restored", data=data))
+            done(store, aside)
+        for store, copy in over:
+            whole.put_back(boundaries, store, place / Path(copy.file).name, copy.contents, kept)
+            done(store, kept)
     except RunbookError as error:
         for store, name in made[len(exchanged) :]:
             with suppress(RunbookError), reached(boundaries, store) as address:

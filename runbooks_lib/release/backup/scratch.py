@@ -21,6 +21,8 @@ OWN = Access(user="postgres", database="postgres")
 #: What is lost with it may be lost.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "listen_addresses": "", "jit": "off"}
 _SECONDS = 120.0
+#: What a server takes before it holds anything.
+_EMPTY_SERVER = 64 * 1024 * 1024
 #: Bytes of a folder in which a socket of PostgreSQL has room: its whole path may have 107.
 _LONGEST = 85
 
@@ -28,6 +30,15 @@ _LONGEST = 85
 def place(preferred: Path) -> Path:
     """The folder in which it works: the preferred one, unless we are root and its user can't get there."""
     return passage.open_folder(preferred)
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise CheckFailed unless a database of so many bytes fits twice: as its copy, and in the server that proves it."""
+    for each, needed in (folder, size), (place(folder), size + _EMPTY_SERVER):
+        there = next(above for above in (each, *each.parents) if above.exists())
+        free = shutil.disk_usage(there).free
+        if free < needed:
+            raise refused("no room", folder=each, free=_mib(free), needed=_mib(needed))
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -58,7 +69,7 @@ def server(programs: Programs, preferred: Path, encoding: str) -> Iterator[Path]
         argv = [str(own / "initdb"), "-D", str(data), "--username=postgres", f"--encoding={encoding}"]
         made = run([*argv, "--locale=C", "--auth=trust", "--no-sync"], timeout=_SECONDS, **how)
         if not made.ok:
-            raise refused("no scratch", why=_last(made.stderr))
+            raise refused("no scratch", why=last(made.stderr))
         settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
         argv = [str(own / "postgres"), "-D", str(data), "-k", str(sockets), *settings]
         started = start(argv, log=log, **how)
@@ -79,11 +90,16 @@ def _await(sockets: Path, log: Path) -> None:
             postgresql.ask((str(sockets), None), OWN)
         except CheckFailed as error:
             if time.monotonic() > deadline or "FATAL" in log.read_text(errors="replace"):
-                raise refused("no scratch", why=_last(log.read_text(errors="replace"))) from error
+                raise refused("no scratch", why=last(log.read_text(errors="replace"))) from error
             time.sleep(0.1)
         else:
             return
 
 
-def _last(text: str) -> str:
+def last(text: str) -> str:
+    """The end of what a program has said, on one line."""
     return " ".join(text.split())[-300:] or "it says nothing"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024 / 1024:.0f} MiB"

@@ -40,12 +40,17 @@ def before_removal(boundaries: Boundaries, stores: list[Store], *, any_data: boo
 
     Raises CheckFailed: There is data and no database that can be copied, and nobody has accepted that.
     """
-    going = [store for store in stores if store.pods is not None]
+    going = copied(boundaries, [store for store in stores if store.pods is not None])
     if not any_data or boundaries.waived(CHECK):
         return Around()
     if not going:
         raise refused("no store")
     return Around((*stopping(going).before, _copying(boundaries, going)))
+
+
+def copied(boundaries: Boundaries, stores: Iterable[Store]) -> list[Store]:
+    """Those that are copied, since the parameters do not leave them out."""
+    return [store for store in stores if store.protocol not in boundaries.parameters.backup.leave_out]
 
 
 def _copying(boundaries: Boundaries, stores: Iterable[Store]) -> Step:

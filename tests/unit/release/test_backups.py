@@ -1,0 +1,263 @@
+"""Backups at any time, and of what has no other name: what is copied, what is told to be left out, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runbooks_lib.errors import ChangeFailed, CheckFailed, TargetRefused
+from runbooks_lib.parameters.components import Access
+from runbooks_lib.parameters.model import BackupSettings
+from runbooks_lib.probes import redis_server
+from runbooks_lib.probes.rows import Contents
+from runbooks_lib.release import backup
+from runbooks_lib.release.backup import anytime, copies, whole
+from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy, digest_of_file
+from runbooks_lib.release.manifest import ObjectKey, objects_of
+from runbooks_lib.release.stores import Store, stores
+from runbooks_lib.results import Json
+
+CACHE = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: cache}
+spec:
+  selector: {matchLabels: {app: cache}}
+  template:
+    metadata: {labels: {app: cache}}
+    spec:
+      containers:
+        - {name: redis, image: any/redis:7.2.5, args: [--requirepass, owner-password-1]}
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec: {resources: {requests: {storage: 5Gi}}}
+"""
+CLIENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  selector: {matchLabels: {app: api}}
+  template:
+    metadata: {labels: {app: api}}
+    spec:
+      containers:
+        - name: api
+          image: any/dataflow:v1
+          env: [{name: REDIS_HOST_URL, value: "redis://cache:6379"}]
+      volumes:
+        - {name: files, persistentVolumeClaim: {claimName: uploads}}
+"""
+MANIFEST_TEXT = f"{CACHE}\n---\n{CLIENT}"
+SERVICE: Json = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "cache", "namespace": "csghub"},
+    "spec": {"selector": {"app": "cache"}, "ports": [{"port": 6379}]},
+}
+CONTENTS = (Contents(name="list keys of database 0", rows=2, checksum="5"),)
+
+
+def with_settings(world: Any, **settings: Any) -> Any:
+    boundaries = world.boundaries
+    parameters = boundaries.parameters.model_copy(update={"backup": BackupSettings(**settings)})
+    return dataclasses.replace(boundaries, parameters=parameters)
+
+
+def store(**more: Any) -> Store:
+    return Store("redis", Access(host="cache", port=6379, **more), (), None)
+
+
+@pytest.fixture
+def cache(world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A release with a Redis of version 7.2.5, which takes what it is told to."""
+    world.cluster.add(SERVICE)
+    world.stored(MANIFEST_TEXT)
+    monkeypatch.setattr(redis_server, "about", lambda *_, **__: ("7.2.5", 1000, ["0"]))
+    for module in (whole, copies):
+        monkeypatch.setattr(module, "reached", lambda *_: nullcontext(("127.0.0.1", 1)))
+    return world
+
+
+def program(folder: Path, version: str) -> str:
+    """A redis-server that tells its version, and does nothing else."""
+    folder.mkdir()
+    (folder / "redis-server").write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "Redis server v={version} sha=0"\n')
+    (folder / "redis-server").chmod(0o755)
+    return str(folder)
+
+
+# ---- what there is
+
+
+def test_a_redis_is_a_store_with_its_clients_and_is_read_as_its_own_user(world: Any) -> None:
+    world.cluster.add(SERVICE)
+    (found,) = stores(world.boundaries, objects_of(MANIFEST_TEXT))
+    assert (found.protocol, found.name, found.pods) == ("redis", "redis at cache:6379", {"app": "cache"})
+    assert (found.access.user, found.access.password) == ("", "owner-password-1")
+    assert found.clients == (ObjectKey("apps", "Deployment", "csghub", "api"),)
+    assert "owner-password-1" not in world.boundaries.redactor.redact("it is owner-password-1")
+    assert stores(world.boundaries, objects_of(MANIFEST_TEXT), ["postgresql"]) == []
+
+
+def test_a_redis_elsewhere_of_which_one_database_is_meant_is_named_by_it(world: Any) -> None:
+    client = yaml.safe_load(CLIENT.replace("redis://cache:6379", "redis://me:word-of-mine@far.example.com/3"))
+    (found,) = stores(world.boundaries, [client])
+    assert (found.name, found.pods) == ("3 at far.example.com:6379", None)
+    assert (found.access.user, found.access.password) == ("me", "word-of-mine")
+
+
+def test_claims_that_no_copied_server_has_are_told(world: Any) -> None:
+    world.cluster.add(SERVICE)
+    objects = objects_of(MANIFEST_TEXT)
+    assert anytime.uncovered(objects, stores(world.boundaries, objects)) == ["uploads"]
+    assert anytime.uncovered(objects, []) == ["data-cache-0", "uploads"]
+
+
+# ---- at any time
+
+
+def test_all_is_copied_and_what_is_not_in_it_is_told(
+    cache: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(whole, "copied", lambda *_: ("7.2.5", "7.2.5", CONTENTS))
+    boundaries = with_settings(cache, programs=program(tmp_path / "bin", "7.2.9"))
+    made, says = backup.of_release(boundaries)
+    (copy,) = made.copies
+    assert (copy.protocol, copy.database, copy.contents) == ("redis", "", CONTENTS)
+    assert copy.says.startswith("redis: 2 keys in 1 kinds, ")
+    assert says == (
+        f"1 copies are in {made.folder}, and proved. Nothing was stopped, so what is written after {made.made} is not in them. "
+        "Not copied: volume claim uploads."
+    )
+    assert (Path(made.folder) / copy.file).stat().st_mode & 0o777 == 0o600
+    assert backup.read(made.folder) == (Path(made.folder), made)
+
+
+def test_without_a_release_there_is_nothing_to_copy(world: Any) -> None:
+    with pytest.raises(CheckFailed, match="There is no release dataflow in namespace csghub to back up"):
+        backup.of_release(world.boundaries)
+
+
+def test_a_release_that_names_no_store_is_refused_and_so_is_one_of_which_all_is_left_out(cache: Any) -> None:
+    with pytest.raises(CheckFailed, match="No database of release dataflow can be told"):
+        backup.of_release(with_settings(cache, leave_out=["redis"]))
+    cache.stored(CLIENT.replace("REDIS_HOST_URL", "ELSE"))
+    with pytest.raises(CheckFailed, match="No database of release dataflow can be told"):
+        backup.of_release(cache.boundaries)
+
+
+def test_another_cluster_and_a_change_that_is_going_on_are_refused(cache: Any) -> None:
+    spec = {"holderIdentity": "run x", "leaseDurationSeconds": 60, "renewTime": "2999-01-01T00:00:00.000000Z"}
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec}
+    cache.cluster.add(lease | {"metadata": {"name": "runbooks-dataflow", "namespace": "csghub"}})
+    with pytest.raises(TargetRefused, match="run x"):
+        backup.of_release(cache.boundaries)
+    cache.settings["target"]["cluster_uid"] = "another"
+    with pytest.raises(TargetRefused, match="another"):
+        backup.of_release(cache.boundaries)
+
+
+def test_what_is_missing_is_told_before_anything_is_copied(
+    cache: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = program(tmp_path / "bin", "7.0.9")
+    cache_of = with_settings(cache, programs=folder)
+    monkeypatch.setattr(redis_server, "about", lambda *_, **__: ("99.1.2", 1000, ["0"]))
+    with pytest.raises(
+        CheckFailed, match=f"No redis-server 99.1.2 or newer is on this machine.*7.0.9 in {folder}"
+    ) as caught:
+        backup.of_release(cache_of)
+    assert "backup.leave_out" in caught.value.next_step
+    assert not (tmp_path / "backups").exists()
+
+
+def test_a_server_of_our_own_that_does_not_start_is_told_and_no_copy_is_kept(
+    cache: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(whole, "_TRIES", 2)
+    monkeypatch.setattr(redis_server, "dump", lambda *_, **__: CONTENTS)
+    with pytest.raises(CheckFailed, match="to prove them, does not start: it says nothing"):
+        backup.of_release(with_settings(cache, programs=program(tmp_path / "bin", "7.2.5")))
+    assert [*(tmp_path / "backups").glob("*/*")] == []
+
+
+def test_keys_that_come_out_otherwise_are_no_copy(cache: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(redis_server, "dump", lambda *_, **__: CONTENTS)
+    monkeypatch.setattr(redis_server, "fill", lambda *_, **__: ())
+    monkeypatch.setattr(whole, "_own_redis", lambda _: nullcontext(tmp_path / "socket"))
+    with pytest.raises(CheckFailed, match="list keys of database 0 had 2 rows, and no came out"):
+        backup.of_release(with_settings(cache, programs=program(tmp_path / "bin", "7.2.5")))
+    assert [*(tmp_path / "backups").glob("*/*")] == []
+
+
+# ---- before it goes
+
+
+def test_a_server_that_goes_is_copied_unless_it_is_left_out(cache: Any) -> None:
+    found = stores(cache.boundaries, objects_of(MANIFEST_TEXT))
+    steps = backup.before_removal(cache.boundaries, found, any_data=True).before
+    assert [step.kind for step in steps] == ["stop-writers", "back-up"]
+    assert steps[1].data["databases"] == ["redis at cache:6379"]
+    with pytest.raises(CheckFailed, match="which database that is in can't be told"):
+        backup.before_removal(with_settings(cache, leave_out=["redis"]), found, any_data=True)
+
+
+# ---- put back
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> tuple[Path, Copy]:
+    """A folder with the copy of a Redis of version 7.2.5."""
+    (tmp_path / "0.dump").write_bytes(b"")
+    about: Json = {"host": "cache", "port": 6379, "file": "0.dump", "size": 0, "server": "7.2.5", "proved": "7.2.5"}
+    digest = digest_of_file(tmp_path / "0.dump")
+    copy = Copy(protocol="redis", database="", digest=digest, contents=CONTENTS, **about)
+    made = Backup(run="a", target="t", made="now", revision=1, chart="c", folder=str(tmp_path), copies=(copy,))
+    (tmp_path / MANIFEST).write_text(made.model_dump_json())
+    return tmp_path, copy
+
+
+def test_a_copy_goes_to_the_store_of_its_protocol_and_name(copied: tuple[Path, Copy]) -> None:
+    _, found = backup.read(str(copied[0]))
+    postgresql = Store("postgresql", Access(host="cache", port=6379), (), None)
+    assert backup.pairs([postgresql, store()], found) == [(store(), copied[1])]
+    with pytest.raises(CheckFailed, match="holds the database redis, and the release uses none of that name"):
+        backup.pairs([postgresql, store(database="1")], found)
+
+
+def test_an_older_server_is_refused_before_anything_is_done(
+    cache: Any, copied: tuple[Path, Copy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_server, "about", lambda *_, **__: ("6.2.14", 1000, ["0"]))
+    with pytest.raises(CheckFailed, match=r"is version 6\.2\.14, and takes no values of 7\.2\.5"):
+        backup.restore(cache.boundaries, copied[0], [(store(), copied[1])])
+
+
+def test_a_restore_that_fails_is_a_change_that_failed_and_says_where_what_was_there_is(
+    cache: Any, copied: tuple[Path, Copy], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(whole, "copied", lambda *_: ("7.2.5", "7.2.5", CONTENTS))
+    monkeypatch.setattr(redis_server, "fill", lambda *_, **__: ())
+    boundaries = with_settings(cache, programs=program(tmp_path / "bin", "7.2.5"), folder=str(tmp_path / "kept"))
+    with pytest.raises(ChangeFailed, match="redis at cache:6379 was being given its copy when it failed") as caught:
+        backup.restore(boundaries, copied[0], [(store(), copied[1])])
+    (kept,) = (tmp_path / "kept").glob("*/*/backup.json")
+    assert f"what was there is the backup in {kept.parent}." in caught.value.summary
+
+
+def test_keys_that_are_put_back_are_told_with_where_the_others_are(
+    cache: Any, copied: tuple[Path, Copy], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(whole, "copied", lambda *_: ("7.2.5", "7.2.5", CONTENTS))
+    monkeypatch.setattr(redis_server, "fill", lambda *_, **__: CONTENTS)
+    boundaries = with_settings(cache, programs=program(tmp_path / "bin", "7.2.5"), folder=str(tmp_path / "kept"))
+    backup.restore(boundaries, copied[0], [(store(), copied[1])])
+    (kept,) = (tmp_path / "kept").glob("*/*/backup.json")
+    assert cache.told[-1].kind == "backup.restored"
+    assert cache.told[-1].data == {"database": "redis", "aside": str(kept.parent)}
