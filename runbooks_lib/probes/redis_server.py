@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes.asking import PREFIX, Answered, Seen, asking
@@ -16,6 +16,8 @@ LASTS = 3600
 _ANY = (f"GET {PREFIX}x", f"SET {PREFIX}x probe", f"PUBLISH {PREFIX}x probe")
 
 
+#: What keys are counted by.
+_NAME = "{} keys of database {}"
 #: How often all keys are read until none came or went meanwhile.
 _TRIES = 20
 
@@ -86,7 +88,7 @@ def dump(address: Address, access: Access, file: Path, *, seconds: float) -> tup
             with _connected(address, access, database, seconds) as client:
                 for key, kind, left, value in _moment(client):
                     out.write(_packed(b"RESTORE", key, b"%d" % max(left, 0), value))
-                    found.append((_place(database, kind), key))
+                    found.append((_NAME.format(kind.decode(), database), key))
     return contents_of(found)
 
 
@@ -103,7 +105,7 @@ def fill(address: Address, access: Access, file: Path, *, seconds: float) -> tup
                 told.execute_command("RESTORE", key, 0, value).type(key)
                 told.execute_command(*(("PEXPIRE", key, left) if left else ("PERSIST", key)))
             kinds = told.execute()[2::3]
-            found += [(_place(database, kind), each[0]) for kind, each in zip(kinds, keys, strict=True)]
+            found += [(_NAME.format(kind.decode(), database), each[0]) for kind, each in zip(kinds, keys, strict=True)]
     return contents_of(found)
 
 
@@ -120,10 +122,6 @@ def _moment(client: Any) -> list[tuple[bytes, bytes, int, bytes]]:
     raise Seen("keys change")
 
 
-def _place(database: int, kind: bytes) -> str:
-    return f"{kind.decode()} keys of database {database}"
-
-
 def _packed(*words: bytes) -> bytes:
     """A command of Redis' own protocol."""
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
@@ -133,17 +131,13 @@ def _read(file: Path) -> dict[int, list[tuple[bytes, int, bytes]]]:
     """The keys of a copy by their database: name, milliseconds that were left, and value."""
     found: dict[int, list[tuple[bytes, int, bytes]]] = {}
     with file.open("rb") as source:
-        for command, *words in _commands(source):
+        while head := source.readline():
+            command, *words = [source.read(int(source.readline()[1:]) + 2)[:-2] for _ in range(int(head[1:]))]
             if command == b"SELECT":
                 keys = found.setdefault(int(words[0]), [])
             else:
                 keys.append((words[0], int(words[1]), words[2]))
     return found
-
-
-def _commands(source: BinaryIO) -> Iterator[list[bytes]]:
-    while head := source.readline():
-        yield [source.read(int(source.readline()[1:]) + 2)[:-2] for _ in range(int(head[1:]))]
 
 
 def _rights(client: Any, access: Access) -> tuple[list[str], list[str]]:

@@ -1,6 +1,7 @@
 """A PostgreSQL of our own for as long as a copy is proved: on a socket that nobody else can open, gone afterwards."""
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -21,6 +22,8 @@ OWN = Access(user="postgres", database="postgres")
 #: What is lost with it may be lost.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "listen_addresses": "", "jit": "off"}
 _SECONDS = 120.0
+#: What it says when it gives up; it says FATAL, too, to whoever asks while it starts.
+_ENDED = re.compile(r"FATAL:(?! +the database system is starting up)")
 #: What a server takes before it holds anything.
 _EMPTY_SERVER = 64 * 1024 * 1024
 #: Bytes of a folder in which a socket of PostgreSQL has room: its whole path may have 107.
@@ -38,7 +41,7 @@ def require_room(folder: Path, size: int) -> None:
         there = next(above for above in (each, *each.parents) if above.exists())
         free = shutil.disk_usage(there).free
         if free < needed:
-            raise refused("no room", folder=each, free=_mib(free), needed=_mib(needed))
+            raise refused("no room", folder=each, free=f"{free >> 20} MiB", needed=f"{needed >> 20} MiB")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -89,7 +92,7 @@ def _await(sockets: Path, log: Path) -> None:
         try:
             postgresql.ask((str(sockets), None), OWN)
         except CheckFailed as error:
-            if time.monotonic() > deadline or "FATAL" in log.read_text(errors="replace"):
+            if time.monotonic() > deadline or _ENDED.search(log.read_text(errors="replace")):
                 raise refused("no scratch", why=last(log.read_text(errors="replace"))) from error
             time.sleep(0.1)
         else:
@@ -99,7 +102,3 @@ def _await(sockets: Path, log: Path) -> None:
 def last(text: str) -> str:
     """The end of what a program has said, on one line."""
     return " ".join(text.split())[-300:] or "it says nothing"
-
-
-def _mib(size: int) -> str:
-    return f"{size / 1024 / 1024:.0f} MiB"

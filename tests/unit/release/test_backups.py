@@ -16,7 +16,7 @@ from runbooks_lib.parameters.model import BackupSettings
 from runbooks_lib.probes import redis_server
 from runbooks_lib.probes.rows import Contents
 from runbooks_lib.release import backup
-from runbooks_lib.release.backup import anytime, copies, whole
+from runbooks_lib.release.backup import anytime, copies, scratch, whole
 from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy, digest_of_file
 from runbooks_lib.release.manifest import ObjectKey, objects_of
 from runbooks_lib.release.stores import Store, stores
@@ -194,6 +194,30 @@ def test_keys_that_come_out_otherwise_are_no_copy(cache: Any, monkeypatch: pytes
     with pytest.raises(CheckFailed, match="list keys of database 0 had 2 rows, and no came out"):
         backup.of_release(with_settings(cache, programs=program(tmp_path / "bin", "7.2.5")))
     assert [*(tmp_path / "backups").glob("*/*")] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "starts"),
+    [
+        ("LOG: listening\nFATAL:  the database system is starting up\n", True),
+        ("LOG: listening\nFATAL:  could not map anonymous shared memory: Cannot allocate memory\n", False),
+    ],
+)
+def test_a_postgresql_of_our_own_that_is_slow_to_start_is_waited_for_and_one_that_gave_up_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, starts: bool
+) -> None:
+    (tmp_path / "log").write_text(said)
+    answers = iter([CheckFailed("PostgreSQL is still starting, or is ending."), None])
+
+    def ask(*_: object) -> None:
+        if error := next(answers):
+            raise error
+
+    monkeypatch.setattr(scratch.postgresql, "ask", ask)
+    refusal = pytest.raises(CheckFailed, match=r"does not start: .*could not map")
+    with nullcontext() if starts else refusal:
+        scratch._await(tmp_path, tmp_path / "log")
+    assert len([*answers]) == (0 if starts else 1)
 
 
 # ---- before it goes
