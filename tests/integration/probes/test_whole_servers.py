@@ -1,19 +1,22 @@
-"""Keys of a real Redis: written to a file, put back from it, and compared."""
+"""Keys of a real Redis and documents of a MongoDB-compatible server: written to a file, put back from it, and compared."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from pymongo import MongoClient
 from servers import Address
 
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.probes import redis_server
+from runbooks_lib.probes import mongodb, redis_server
+from runbooks_lib.probes.asking import PREFIX
 
 #: One worker runs them all: they share its databases.
 pytestmark = pytest.mark.xdist_group("probes")
@@ -103,3 +106,45 @@ def test_keys_that_come_and_go_too_fast_are_told(
 def test_an_empty_redis_is_an_empty_copy(redis_without_password: Address, tmp_path: Path) -> None:
     assert redis_server.dump(redis_without_password, WHOLE, tmp_path / "copy", seconds=10) == ()
     assert (tmp_path / "copy").read_bytes() == b""
+
+
+# ---- MongoDB
+
+
+@pytest.fixture
+def documents(ferretdb: tuple[Address, Access]) -> Iterator[Any]:
+    (host, port), access = ferretdb
+    client: Any = MongoClient(host, port, username=access.user, password=access.password)
+    client.jobs.log.insert_many([{"_id": number, "words": ["ß", {"n": 1.5}]} for number in range(250)])
+    client.jobs.log.create_index("words", name="by_word")
+    client.jobs.create_collection("empty")
+    client.other.things.insert_one({"at": datetime(2026, 11, 30, tzinfo=UTC), "raw": b"\x00\xff", "none": None})
+    yield client
+    for name in ("jobs", "other"):
+        client.drop_database(name)
+    client.close()
+
+
+def test_all_documents_come_back_with_their_collections_and_indexes_and_what_came_later_is_gone(
+    documents: Any, ferretdb: tuple[Address, Access], tmp_path: Path
+) -> None:
+    before = [*documents.jobs.log.find()], [*documents.other.things.find()]
+    held = mongodb.dump(*ferretdb, tmp_path / "copy", seconds=10)
+    assert {each.name: each.rows for each in held} == {"jobs.log": 250, "other.things": 1}
+    documents.jobs.log.delete_many({"_id": {"$gt": 3}})
+    documents.jobs.later.insert_one({})
+    documents.drop_database("other")
+    assert mongodb.fill(*ferretdb, tmp_path / "copy", seconds=10) == held
+    assert ([*documents.jobs.log.find()], [*documents.other.things.find()]) == before
+    assert sorted(documents.jobs.list_collection_names()) == ["empty", "log"]
+    assert "by_word" in documents.jobs.log.index_information()
+
+
+def test_a_copy_is_proved_in_databases_of_our_own_that_are_gone_afterwards(
+    documents: Any, ferretdb: tuple[Address, Access], tmp_path: Path
+) -> None:
+    held = mongodb.dump(*ferretdb, tmp_path / "copy", seconds=10)
+    documents.jobs.log.insert_one({"_id": "later"})
+    assert mongodb.fill(*ferretdb, tmp_path / "copy", f"{PREFIX}12ab34cd_0", seconds=10) == held
+    assert documents.jobs.log.find_one({"_id": "later"})
+    assert not [name for name in documents.list_database_names() if name.startswith(PREFIX)]

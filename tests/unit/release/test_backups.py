@@ -190,7 +190,8 @@ def test_a_server_of_our_own_that_does_not_start_is_told_and_no_copy_is_kept(
 def test_keys_that_come_out_otherwise_are_no_copy(cache: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(redis_server, "dump", lambda *_, **__: CONTENTS)
     monkeypatch.setattr(redis_server, "fill", lambda *_, **__: ())
-    monkeypatch.setattr(whole, "_own_redis", lambda _: nullcontext(tmp_path / "socket"))
+    proof = nullcontext(((str(tmp_path / "socket"), None), Access()))
+    monkeypatch.setitem(whole._PROOFS, "redis", lambda *_: proof)
     with pytest.raises(CheckFailed, match="list keys of database 0 had 2 rows, and no came out"):
         backup.of_release(with_settings(cache, programs=program(tmp_path / "bin", "7.2.5")))
     assert [*(tmp_path / "backups").glob("*/*")] == []
@@ -218,6 +219,17 @@ def test_a_postgresql_of_our_own_that_is_slow_to_start_is_waited_for_and_one_tha
     with nullcontext() if starts else refusal:
         scratch._await(tmp_path, tmp_path / "log")
     assert len([*answers]) == (0 if starts else 1)
+
+
+def test_a_mongodb_that_holds_data_needs_a_server_in_which_its_copy_is_proved(
+    cache: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mongo = Store("mongodb", Access(host="mongo", port=27017), (), None)
+    monkeypatch.setattr(whole.mongodb, "about", lambda *_, **__: ("8.0.12", 1000, ["jobs.log"]))
+    with pytest.raises(CheckFailed, match=r"mongodb at mongo:27017 holds data, and backup\.mongodb names no") as caught:
+        backup.seen(cache.boundaries, mongo)
+    assert "docker run" in caught.value.next_step
+    assert backup.seen(with_settings(cache, mongodb="beside"), mongo).endswith("1 collections, MongoDB 8.0.12")
 
 
 # ---- before it goes

@@ -123,7 +123,11 @@ def test_a_variable_that_was_added_is_told_though_the_manifest_has_no_list_of_th
 @pytest.mark.parametrize(
     ("stored", "live", "path"),
     [
-        ({"selector": {"a": "b"}}, {"selector": {"a": "b", "app.kubernetes.io/x": "y"}}, "selector.app.kubernetes.io/x"),
+        (
+            {"selector": {"a": "b"}},
+            {"selector": {"a": "b", "app.kubernetes.io/x": "y"}},
+            "selector.app.kubernetes.io/x",
+        ),
         (
             {"template": {"spec": {"nodeSelector": {"a": "b"}}}},
             {"template": {"spec": {"nodeSelector": {"a": "b", "kubernetes.io/hostname": "n"}}}},
