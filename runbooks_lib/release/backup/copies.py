@@ -1,6 +1,5 @@
 """The copies: each database dumped at one moment whose contents are known, restored elsewhere, and compared."""
 
-import hashlib
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.stores import Store, reached
-from runbooks_lib.results import Event, Value
+from runbooks_lib.results import Event, Value, digest_of_file
 
 MANIFEST = "backup.json"
 #: What is counted in a store, and by what.
@@ -164,12 +163,3 @@ def told(program: str, access: Access, ended: Completed) -> None:
         late = f"not ended within {ended.seconds:.0f} s" if ended.timed_out else ""
         why = late or " ".join(ended.stderr.split())[-400:] or f"exit code {ended.returncode}"
         raise refused("not copied", program=program, database=access.database, why=why)
-
-
-def digest_of_file(file: Path) -> str:
-    """``sha256:…`` of a file of any size."""
-    made = hashlib.sha256()
-    with file.open("rb") as content:
-        while chunk := content.read(_CHUNK):
-            made.update(chunk)
-    return f"sha256:{made.hexdigest()}"

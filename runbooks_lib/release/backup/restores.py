@@ -12,12 +12,12 @@ from runbooks_lib.probes import databases, rows
 from runbooks_lib.probes.postgresql import Address
 from runbooks_lib.process import run
 from runbooks_lib.release.backup import whole
-from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy, back_up, digest_of_file, environment, told
+from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy, back_up, environment, told
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.stores import Store, reached
-from runbooks_lib.results import Event
+from runbooks_lib.results import Event, digest_of_file
 
 #: Bytes of a manifest; more is none of ours.
 _LARGEST = 64 * 1024 * 1024
