@@ -4,8 +4,9 @@ from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import CheckFailed
-from runbooks_lib.release import backup
+from runbooks_lib.release import backup, claims
 from runbooks_lib.release.losses import losses_of
+from runbooks_lib.release.manifest import objects_of
 from runbooks_lib.release.recovery import way_out
 from runbooks_lib.release.states import Left
 from runbooks_lib.release.stores import stores
@@ -16,12 +17,15 @@ def ready(subject: Subject) -> Answer:
     boundaries = subject.boundaries
     if subject.stored is None:
         return Answer("skip", "there is no release yet")
-    losses = losses_of(boundaries, subject.proposal.rendered, "upgrade", subject.stored)
-    if not losses.found:
-        return Answer("skip", "nothing that this upgrade runs was seen to destroy data")
+    stored, rendered = subject.stored, subject.proposal.rendered
+    losses = losses_of(boundaries, rendered, "upgrade", stored)
+    names = claims.removed(boundaries, stored, rendered, boundaries.all_live(objects_of(stored.manifest)))
+    if not losses.found and not names:
+        return Answer("skip", "nothing of this upgrade was seen to destroy data")
     try:
-        backup.around(boundaries, losses)
-        lines = [backup.seen(boundaries, store) for store in losses.stores]
+        going = claims.stores_in(boundaries, stored, names)
+        backup.around(boundaries, losses, going)
+        lines = [backup.seen(boundaries, store) for store in (*losses.stores, *going)]
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join(lines))

@@ -6,7 +6,7 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import ObjectKey, kept, key_of, objects_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.rendered import mounted, pods_of
-from runbooks_lib.release.stores import stores
+from runbooks_lib.release.stores import Store, stores
 from runbooks_lib.results import Json
 
 
@@ -19,25 +19,24 @@ def removed(
     return [key.name for key in claims if (there := live.get(key)) and not kept(there)]
 
 
-def before_they_go(boundaries: Boundaries, stored: Release, names: list[str]) -> backup.Around:
-    """The steps around the removal of these claims: a proved copy of each database that is in one of them.
+def stores_in(boundaries: Boundaries, stored: Release, names: list[str]) -> list[Store]:
+    """The databases of a release that are in these claims.
 
     Raises CheckFailed: In one is what can't be copied here, and nobody has accepted that it is lost.
     """
     if not names or boundaries.waived(backup.CHECK):
-        return backup.Around()
-    objects, going, copied = objects_of(stored.manifest), [], set[str]()
-    for store in stores(boundaries, objects):
+        return []
+    objects, going, held = objects_of(stored.manifest), list[Store](), set[str]()
+    for store in backup.copied(boundaries, stores(boundaries, objects)):
         servers = [
             pods for pods in pods_of(objects) if store.pods and store.pods.items() <= _labels(pods.template).items()
         ]
-        if held := {name for pods in servers for name in mounted(pods.spec) if name in names}:
+        if found := {name for pods in servers for name in mounted(pods.spec) if name in names}:
             going.append(store)
-            copied |= held
-    if rest := [name for name in names if name not in copied]:
+            held |= found
+    if rest := [name for name in names if name not in held]:
         raise refused("claims removed", names=", ".join(rest), namespace=boundaries.namespace, first=rest[0])
-    before = backup.before_removal(boundaries, going, any_data=True).before
-    return backup.Around(before, backup.stopping(going).after)
+    return going
 
 
 def _labels(template: Json) -> Json:

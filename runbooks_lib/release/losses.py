@@ -46,14 +46,18 @@ class Losses(NamedTuple):
             yield f"Rollback safe: {'no' if self.found else 'unknown'}; {why}."
 
 
-def losses_of(boundaries: Boundaries, new: Release, verb: str, old: Release | None = None) -> Losses:
+def losses_of(
+    boundaries: Boundaries, new: Release, verb: str, old: Release | None = None, *, fresh: bool = False
+) -> Losses:
     """What an operation would destroy.
 
     Args:
         old: What is there already: init containers that it has as well are nothing new. A hook runs every time.
+        fresh: None of its volumes is there yet, so that an init container finds nothing in them.
     """
     known = {_deed(each) for each in _carried(old, verb) if not each.runner.hook} if old else set()
-    found = tuple(each for each in _carried(new, verb) if _deed(each) not in known)
+    new_ones = [each for each in _carried(new, verb) if each.runner.hook or not fresh]
+    found = tuple(each for each in new_ones if _deed(each) not in known)
     unseen = (each for each in runners((), hook_objects(new), verb) if only_in_image(each))
     hidden = ((each.name, str(each.container.get("image"))) for each in unseen)
     # A hook may be the only one that says which database it works in.

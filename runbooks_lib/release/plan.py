@@ -70,14 +70,15 @@ def plan_install(boundaries: Boundaries) -> Plan:
     changes = difference([], all_objects(proposal.rendered), namespace=namespace, shown=shown)
     live = boundaries.all_live(objects)
     said = opinion(boundaries, Sending(boundaries, None, live), objects, shown=shown)
+    there = sentences.data_there(boundaries, proposal.rendered)
     steps = [*_preparation(boundaries, proposal), *_change_steps("helm-install", proposal)]
     impact = (
         f"Installs {proposal.chart.name} {proposal.chart.version} as release {boundaries.release} in namespace {namespace}: "
         f"{counts(changes)}.",
         *sentences.hooks(proposal.rendered, "install"),
-        *map(shown, losses_of(boundaries, proposal.rendered, "install").says()),
+        *map(shown, losses_of(boundaries, proposal.rendered, "install", fresh=not there).says()),
         *sentences.generated(proposal.generated),
-        *sentences.claims(boundaries, proposal.rendered),
+        *sentences.claims(proposal.rendered, there),
         *sentences.kinds_of(boundaries, proposal.rendered, upgrade=False),
         *said.impact,
         *sentences.waivers(boundaries),
@@ -121,8 +122,8 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         return Plan(stage="upgrade", target=target, impact=(same, *drifts), bindings=bindings)
     losses = losses_of(boundaries, proposal.rendered, "upgrade", stored)
     going = claims.removed(boundaries, stored, proposal.rendered, live)
-    besides = claims.before_they_go(boundaries, stored, going)
-    besides, tables = backup.around(boundaries, losses) if losses.found else besides, tables_of(boundaries, losses)
+    besides = backup.around(boundaries, losses, claims.stores_in(boundaries, stored, going))
+    tables = tables_of(boundaries, losses)
     differing = {each.name for each in changes if each.action in ("add", "change")}
     asked = [obj for obj in new if named(key_of(obj, namespace), namespace) in differing]
     mended = {f"{key} {each.path}" for key, each in restoring.back if key in restoring.beside}

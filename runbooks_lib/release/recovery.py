@@ -174,7 +174,7 @@ def _rolling_back(left: Left, target: Json, stored: Release, revision: int) -> P
         f"{counts(changes)}.",
         *sentences.consequences(boundaries, stored, to),
         *sentences.hooks(to, "rollback"),
-        *map(shown, losses_of(boundaries, to, "rollback").says()),
+        *map(shown, losses_of(boundaries, to, "rollback", stored).says()),
         *([_DESTROYED.format(stored.revision)] if lost.found and revision != stored.revision else []),
         *sentences.waivers(boundaries),
     )

@@ -80,14 +80,18 @@ def kinds_of(boundaries: Boundaries, rendered: Release, *, upgrade: bool) -> Ite
     yield from versions(boundaries, shipped, [*objects, *hook_objects(rendered)])
 
 
-def claims(boundaries: Boundaries, rendered: Release) -> Iterable[str]:
-    """Which volumes are made, and what is there already."""
+def data_there(boundaries: Boundaries, rendered: Release) -> list[str]:
+    """The volume claims and the Secrets of a release to be that are there already."""
     objects = objects_of(rendered.manifest)
     made = [claim.made for claim in claims_of(objects) if claim.owner]
-    if made:
-        yield f"Volume claims that StatefulSets make, and that an uninstall leaves: {len(made)}."
     live = boundaries.all_live([*made, *(obj for obj in objects if obj["kind"] in _DATA_KINDS)])
-    there = [str(key) for key, found in live.items() if found]
+    return [str(key) for key, found in live.items() if found]
+
+
+def claims(rendered: Release, there: list[str]) -> Iterable[str]:
+    """Which volumes are made, and what is there already."""
+    if made := [claim for claim in claims_of(objects_of(rendered.manifest)) if claim.owner]:
+        yield f"Volume claims that StatefulSets make, and that an uninstall leaves: {len(made)}."
     if there:
         yield f"Takes over what an earlier release has left, with its data: {', '.join(there)}."
 

@@ -21,18 +21,22 @@ class Around(NamedTuple):
     after: tuple[Step, ...] = ()
 
 
-def around(boundaries: Boundaries, losses: Losses) -> Around:
+def around(boundaries: Boundaries, losses: Losses, going: Iterable[Store] = ()) -> Around:
     """The steps that the losses of a change demand.
+
+    Args:
+        going: Databases whose volume goes with the change.
 
     Raises CheckFailed: Which database is meant can't be told, and nobody has accepted that.
     """
-    settings = boundaries.parameters.backup
-    if not losses.found or boundaries.waived(CHECK):
+    gone = copied(boundaries, going)
+    if not (losses.found or gone) or boundaries.waived(CHECK):
         return Around()
-    if not losses.stores:
+    if losses.found and not losses.stores:
         raise refused("no store")
-    stopped = stopping(losses.stores) if settings.writers == "stop" else Around()
-    return Around((*stopped.before, _copying(boundaries, losses.stores)), stopped.after)
+    wanted = list({store.name: store for store in (*losses.stores, *gone)}.values())
+    stopped = stopping(wanted) if gone or boundaries.parameters.backup.writers == "stop" else Around()
+    return Around((*stopped.before, _copying(boundaries, wanted)), stopped.after)
 
 
 def before_removal(boundaries: Boundaries, stores: list[Store], *, any_data: bool) -> Around:

@@ -373,3 +373,38 @@ def test_of_several_on_path_the_next_newer_is_taken(tmp_path: Path, monkeypatch:
     assert backup.programs("", 99).folder == tmp_path / "newest"
     # The one of the Python package is nearer.
     assert backup.programs("", 15).major < 99
+
+
+def test_a_database_that_goes_with_its_volume_is_copied_in_the_same_backup(world: Any, lost: Losses) -> None:
+    server = lost.stores[0]
+    other = server._replace(access=server.access.model_copy(update={"database": "more"}))
+    steps = backup.around(world.boundaries, lost, [server, other])
+    (copying,) = (step for step in steps.before if step.kind == "back-up")
+    assert copying.data["databases"] == [
+        "things at db:5432",
+        "other at db.elsewhere.example.com:5432",
+        "more at db:5432",
+    ]
+    alone = backup.around(with_settings(world, writers="keep"), lost._replace(found=()), [other])
+    assert [step.kind for step in alone.before] == ["stop-writers", "back-up"], "what goes away is not written to"
+
+
+CLEARED = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  template:
+    spec:
+      initContainers: [{name: clear, image: busybox, command: [sh, -c, "rm -rf /data/*"]}]
+      containers: [{name: db, image: db}]
+"""
+
+
+def test_an_init_container_destroys_nothing_where_no_volume_is_there_yet(world: Any) -> None:
+    new = released(CLEARED)
+    assert losses_of(world.boundaries, new, "install").found
+    assert not losses_of(world.boundaries, new, "install", fresh=True).found
+    assert not losses_of(world.boundaries, new, "rollback", released(CLEARED)).found, "it runs already"
+    hook = released(hooks=HOOK)
+    assert losses_of(world.boundaries, hook, "upgrade", fresh=True).found, "a hook may reach anywhere"
