@@ -110,6 +110,13 @@ class Redactor:
             return data if text == str(data) else text
         return data
 
+    @property
+    def searched(self) -> dict[str, int]:
+        """For how many values, in how many forms, a record is searched; and how many values are too short for that."""
+        sought = {name for form, name in self._forms.items() if form not in self._weak}
+        weak = {*self._forms.values()} - sought
+        return {"values": len(sought), "forms": len(self._forms.keys() - self._weak), "too_short": len(weak)}
+
     def hits(self, text: str) -> tuple[str, ...]:
         """The names of the registered secrets in a text, each once, in the order they were registered.
 
@@ -195,6 +202,11 @@ def _encoded(value: str) -> Iterator[str]:
         for escaped in (once, html_safe):
             yield from (escaped, json.dumps(escaped, ensure_ascii=ascii_only)[1:-1])
     yield from (repr(value)[1:-1], ascii(value)[1:-1], repr(content)[2:-1], value.replace("'", "''"))
+    # Within a shell's single quotes, as shlex and as bash write it, and without quotes, as `printf %q` does.
+    yield from (value.replace("'", "'\"'\"'"), value.replace("'", r"'\''"), re.sub(r"([^\w@%+=:,./-])", r"\\\1", value))
+    for wide in ("utf-16-le", "utf-16-be"):
+        # As it is read from a file that is taken for UTF-8; the first or last byte is its neighbour's.
+        yield value.encode(wide, "surrogatepass").decode("utf-8", "replace").strip("\0")
     for letters in (True, False):
         written = yaml.safe_dump(value, default_style='"', allow_unicode=letters, width=sys.maxsize)
         yield written.rstrip("\n")[1:-1]

@@ -60,7 +60,7 @@ def close(
             said = f"The record was quarantined, since it held what it must not: {'; '.join(found)}. It was taken out."
             ended = {**ended, "outcome": "quarantined", "exit_code": 8, "summary": said}
         append(handle, folder, writer=f"closer:{os.getpid()}", sequence=1, kind="run.ended", data=ended)
-        _write_manifest(folder, ended)
+        _write_manifest(folder, ended, redactor.searched)
     return summary_of(folder)
 
 
@@ -148,6 +148,10 @@ def _search(folder: Path, redactor: Redactor) -> list[str]:
         if path.name.endswith(PART):
             # What a killed writer left; the file it was to become is there in full or not at all.
             path.unlink()
+        elif hits := redactor.hits(str(name)):
+            # Whoever has made it did not ask how it may be called.
+            found.append(f"{', '.join(hits)} in the name of a file")
+            path.unlink()
         elif path.is_symlink():
             # Its content is elsewhere and may change; what was meant can't be kept.
             found.append(f"a link in {name}")
@@ -170,7 +174,7 @@ def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
         os.fsync(file.fileno())
 
 
-def _write_manifest(folder: Path, ended: Json) -> None:
+def _write_manifest(folder: Path, ended: Json, searched: Json) -> None:
     """Digest every file and write the manifest: with it the record is closed."""
     opened = summary_of(folder).model_dump(include={"run_id", "stage", "target", "started"})
     told = {key: ended[key] for key in ("outcome", "exit_code", "summary")}
@@ -178,7 +182,7 @@ def _write_manifest(folder: Path, ended: Json) -> None:
     for path in files_of(folder):
         content = path.read_bytes()
         files[str(path.relative_to(folder))] = {"sha256": digest_bytes(content), "size": len(content)}
-    manifest = {**opened, **told, "ended": now(), "files": files}
+    manifest = {**opened, **told, "ended": now(), "searched": searched, "files": files}
     replace(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", mode=0o444)
     # Only now: had the closer died before, a read-only journal could not be closed by the next one.
     for path in files_of(folder):

@@ -94,11 +94,11 @@ def write_text(folder: Path, relative: str, content: str, redactor: Redactor) ->
     """Write a file of an open record, redacted, whole or not at all.
 
     Args:
-        relative: The path inside the record, for example ``evidence/pods.json``.
+        relative: The path inside the record, for example ``evidence/pods.json``; it may be named after something secret.
 
     Raises RecordError: The record is closed, the path leaves it, or the file can't be written.
     """
-    path = folder / relative
+    path = folder / redactor.redact(relative)
     if folder.resolve() not in path.resolve().parents:
         raise refused("outside", relative=relative, record=folder.name)
     with locked(folder):

@@ -59,6 +59,11 @@ ENCODINGS = {
     "HTML": html.escape,
     "HTML without quotes": lambda v: html.escape(v, quote=False),
     "YAML in single quotes": lambda v: v.replace("'", "''"),
+    "in a shell's quotes, as shlex writes it": lambda v: v.replace("'", "'\"'\"'"),
+    "in a shell's quotes, as bash writes it": lambda v: v.replace("'", "'\\''"),
+    "in a shell without quotes": lambda v: re.sub(r"([^\w@%+=:,./-])", r"\\\1", v),
+    "UTF-16 that is taken for UTF-8": lambda v: v.encode("utf-16-le").decode("utf-8", "replace").strip("\0"),
+    "UTF-16 the other way": lambda v: v.encode("utf-16-be").decode("utf-8", "replace").strip("\0"),
     "YAML in double quotes": lambda v: yaml.safe_dump(v, default_style='"', width=10**6).rstrip("\n")[1:-1],
 }
 
@@ -67,6 +72,13 @@ ENCODINGS = {
 def test_a_secret_is_found_in_every_form(encode: Any) -> None:
     redacted = knowing(PASSWORD).redact(f"before {encode(PASSWORD)} after")
     assert redacted == "before «redacted:s1» after"
+
+
+def test_how_much_a_record_is_searched_for_is_told() -> None:
+    redactor = knowing("a-long-secret-1", "a-long-secret-2", "short")
+    assert redactor.searched["values"] == 2
+    assert redactor.searched["too_short"] == 1
+    assert redactor.searched["forms"] >= 8
 
 
 @patient

@@ -15,7 +15,7 @@ from runbooks_lib import process, records
 from runbooks_lib.errors import CheckFailed, RecordError, UsageError
 from runbooks_lib.process import identity
 from runbooks_lib.records import closing
-from runbooks_lib.redaction import Redactor
+from runbooks_lib.redaction import Redactor, forms_of
 from runbooks_lib.results import Event, Json, RunSummary, digest_bytes
 
 SECRET = "s3cr3t-pässword"
@@ -125,6 +125,20 @@ def test_a_secret_in_a_file_quarantines_the_record_and_is_taken_out(
         assert path.is_dir() or not redactor.hits(path.read_bytes().decode("utf-8", "replace"))
     assert (folder / "other.txt").read_text() == "untouched"
     assert records.verify(folder) == []
+
+
+def test_a_file_that_is_named_after_a_secret_does_not_stay(folder: Path, redactor: Redactor) -> None:
+    kept = records.write_text(folder, f"evidence/{SECRET}.log", "fine", redactor)
+    assert kept.name == "«redacted:password».log"
+    (folder / "evidence" / f"{SECRET}.txt").write_text("made by another hand")
+
+    summary = close(folder, redactor)
+
+    assert (summary.outcome, summary.exit_code) == ("quarantined", 8)
+    assert "password in the name of a file" in summary.summary
+    assert SECRET not in summary.summary + "".join(map(str, folder.rglob("*")))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["searched"] == {"values": 1, "forms": len(forms_of(SECRET)), "too_short": 0}
 
 
 def test_a_secret_in_the_journal_itself_is_taken_out_and_the_journal_stays_readable(
