@@ -285,9 +285,9 @@ def test_a_value_that_was_dropped_on_purpose_is_no_cause_on_a_release_that_works
     change(broken.opened("upgrade"), upgrade)
     broken.until_none()
     # A Service that leads to nobody since somebody has narrowed what it selects.
-    narrow, wide = ({"spec": {"selector": {"more": more}}} for more in ("bar", None))
+    narrow, wide = ({"spec": {"selector": {"app.kubernetes.io/more": more}}} for more in ("bar", None))
     with broken.patched(("v1", "Service", "postgresql"), narrow, wide):
-        broken.comes_first("added", "spec.selector.more was added")
+        broken.comes_first("added", "spec.selector.app.kubernetes.io/more was added")
     broken.until_none()
 
 
