@@ -92,11 +92,12 @@ class Recording:
             self.observe(Event(kind="error.raised", data=records.describe(error)))
             self.close_as_proved("open")
 
-    def close(self, outcome: Outcome | None, summary: str) -> RunSummary:
-        """Close and seal the record, in the Seal cell.
+    def close(self, outcome: Outcome | None, summary: str = "", *, closer: str = "seal cell") -> RunSummary:
+        """Close and seal the record.
 
         Args:
             outcome: What the run can vouch for; None: what its journal proves.
+            closer: Who closes it.
 
         Raises RecordError: It can't be closed, or not be sealed.
         """
@@ -104,11 +105,11 @@ class Recording:
             raise UsageError("A preview has no record to seal.", next_step="Run the notebook instead.")
         self._capture.tell_late()
         if outcome is None:
-            ended = records.close_as_proved(self.folder, self.redactor, closer="seal cell")
+            ended = records.close_as_proved(self.folder, self.redactor, closer=closer)
         else:
             told: Json = {"outcome": outcome, "exit_code": 0, "summary": summary}
             try:
-                ended = records.close(self.folder, self.redactor, closer="seal cell", **told)
+                ended = records.close(self.folder, self.redactor, closer=closer, **told)
             except RecordError as error:
                 raise errors.refused("change unwritten", ended=f"{summary}.", why=error.summary) from error
         self.seal()

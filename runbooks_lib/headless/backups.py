@@ -1,7 +1,5 @@
 """A backup at any time: the databases copied and proved by one command, with a record of its own, and nothing changed."""
 
-from pathlib import Path
-
 from runbooks_lib import records
 from runbooks_lib.release import backup
 from runbooks_lib.results import Event, Observe, RunSummary, unobserved
@@ -22,7 +20,6 @@ def back_up(
         RecordError: The record could not be made or closed.
     """
     run = Run.open("backup", parameters_file, overrides=overrides, output_directory=output_directory)
-    folder = Path(run.folder or "")
     with run.listening(observe):
         try:
             made, says = backup.of_release(run.boundaries)
@@ -30,6 +27,6 @@ def back_up(
         except BaseException as error:  # noqa: BLE001 - a run ends in its record, whatever went wrong
             told = records.describe(error)
             run.observe(Event(kind="error.raised", data=told))
-            closed = records.close_as_proved(folder, run.redactor, closer="command")
+            closed = run.recording.close(None, closer="command")
             return closed.model_copy(update={"next_step": told["next_step"]})
-    return records.close(folder, run.redactor, outcome="done", exit_code=0, summary=says, closer="command")
+    return run.recording.close("done", says, closer="command")

@@ -61,6 +61,7 @@ def test_all_that_was_copied_comes_back_and_what_was_there_is_kept(
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
     assert (told["stage"], told["outcome"]) == ("backup", "done")
+    assert (Path(told["folder"]) / "proof.json").exists(), "sealed as every other record"
     (manifest,) = tmp_path.glob("backups/*/*/backup.json")
     assert f"are in {manifest.parent}, and proved" in told["summary"]
     claims = [f"volume claim data-{live.release}-{name}-0" for name in ("dataflow", "label-studio")]
