@@ -23,7 +23,7 @@ import typer
 
 from runbooks_lib.errors import Interrupted, RunbookError, UsageError, words
 from runbooks_lib.results import Event, Finding, Json, RunSummary, drawn, unobserved
-from runbooks_lib.telling import ending, plan_text, telling
+from runbooks_lib.telling import ending, plan_text, telling, visible
 
 app = typer.Typer(
     name="runbooks",
@@ -50,6 +50,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 KeyFile = Annotated[str, typer.Argument(metavar="PATH", help="Where the private key goes.")]
 Name = Annotated[str, typer.Option(help="Who you are, as the cluster knows you; your user's name when left out.")]
 Passphrase = Annotated[str, typer.Option(help="env:NAME or file:PATH; asked for when left out.", show_default=False)]
+Checkpoint = Annotated[str, typer.Option(help="An earlier checkpoint of a log, or a folder of them.")]
+Keys = Annotated[str, typer.Option("--key", help="A file with the keys that you trust, one a line.")]
 Output = Annotated[str, typer.Option("--output-directory", help="Where records go; records/ by default.")]
 
 
@@ -163,7 +165,7 @@ def approve(
     where = "{release} in namespace {namespace} of the cluster {cluster_uid}".format_map(made.target)
     text = f"{plan_text(made)}\n{made.stage} of {where}; a yes holds for {lasts} and for one change."
     # A value of a chart that moves the cursor could hide what stands beside it.
-    say("".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text))
+    say(visible(text))
     say(approver.approve(made, key, name=name, passphrase=passphrase, lasts=lasts, out=out))
 
 
@@ -185,22 +187,41 @@ def records_show(
     output_directory: Output = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show one run: what happened, and whether its files are as they were when it was closed."""
+    """Show one run: how it ended, its plan and who approved it, what happened, and what of it can be proved."""
     from runbooks_lib import parameters, records
+    from runbooks_lib.portal.story import Story, proofs_of
 
-    folder = records.find(parameters.resolve_path(output_directory or "records"), run_id)
-    events = records.read_events(folder)
+    root = parameters.resolve_path(output_directory or "records")
+    folder = records.find(root, run_id)
+    story = Story(records.summary_of(folder), proofs_of(root, records.Given(), folder))
     problems = records.verify(folder)
     if as_json:
-        say(json.dumps({"folder": str(folder), "events": events, "problems": problems}, indent=2))
+        told = {"folder": str(folder), "events": story.events, "problems": problems} | story.data()
+        say(json.dumps(told, indent=2))
     else:
-        say(f"record: {folder}")
-        for event in events:
-            if line := telling(Event(kind=event["kind"], data=event.get("data", {}))):
-                say(f"{event['at']}  {line}")
+        say(visible(story.text()))
         say("\n".join(problems) if problems else "All files are as the manifest says.")
     if problems:
         raise typer.Exit(8)
+
+
+@records_app.command(
+    "portal", epilog="Example: runbooks records portal portal/ --key trusted.keys --checkpoint anchored/"
+)
+def records_portal(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A new folder for the pages.")],
+    checkpoint: Checkpoint = "",
+    key: Keys = "",
+    output_directory: Output = "",
+) -> None:
+    """Write all records as pages to read, search and print: no server, nothing from elsewhere, nothing of a record runs."""
+    from runbooks_lib import parameters, records
+    from runbooks_lib.portal.pages import build
+
+    known = records.given(*(str(parameters.resolve_path(name)) if name else "" for name in (key, checkpoint)))
+    site = parameters.resolve_path(folder)
+    number = build(parameters.resolve_path(output_directory or "records"), site, known)
+    say(f"{number} records are in {site / 'index.html'}: open it in a browser.")
 
 
 @records_app.command(
@@ -209,8 +230,8 @@ def records_show(
 def records_verify(
     run_id: Annotated[str, typer.Argument(help="The run's id, or its beginning; or --all.")] = "",
     every: Annotated[bool, typer.Option("--all", help="All records, and that none is missing.")] = False,
-    checkpoint: Annotated[str, typer.Option(help="An earlier checkpoint of a log, or a folder of them.")] = "",
-    key: Annotated[str, typer.Option(help="A file with the keys that you trust, one a line.")] = "",
+    checkpoint: Checkpoint = "",
+    key: Keys = "",
     cluster: Annotated[
         str, typer.Option(help="A parameters file: was each revision of its release made by a run?")
     ] = "",
@@ -334,8 +355,8 @@ def main() -> None:
         print(f"runbooks: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        # The sandbox's libraries are an extra.
-        print(f"runbooks: {error}.\nNext: Install what it needs: pip install '.[sandbox]'", file=sys.stderr)
+        # The sandbox's libraries are an extra, and so are the portal's.
+        print(f"runbooks: {error}.\nNext: Install what it needs: pip install '.[sandbox,portal]'", file=sys.stderr)
         sys.exit(UsageError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         stopped = Interrupted("Stopped before anything was changed.", next_step="Run it again when you want.")

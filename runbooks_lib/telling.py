@@ -3,6 +3,7 @@
 Kinds of events that are not in ``telling.yaml`` are for the journal only.
 """
 
+import re
 from functools import reduce
 from typing import Any
 
@@ -14,6 +15,8 @@ _TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
 _INDENT = " " * 8
 #: Of an answer that keeps a run from going on, all that a notebook shows of it.
 _AMISS = ("fail", "unknown")
+#: Everything but the letters that most texts are made of.
+_UNCOMMON = re.compile("[^ -~\\n\\t\N{NO-BREAK SPACE}]")
 
 
 def telling(event: Event) -> str:
@@ -50,6 +53,11 @@ def ending(summary: RunSummary, heard: list[str]) -> str:
     rest = reduce(lambda said, told: said.replace(told, "") if told else said, heard, summary.summary).strip()
     why = f" {rest}" if rest else ""
     return f"{summary.stage}: {summary.outcome} (exit code {summary.exit_code}).{why}\nrecord: {summary.folder}"
+
+
+def visible(text: str) -> str:
+    """A text in which nothing moves the cursor, turns the direction of writing or hides what stands beside it."""
+    return _UNCOMMON.sub(lambda found: found[0] if found[0].isprintable() else "\N{REPLACEMENT CHARACTER}", text)
 
 
 class _Blanks(dict[str, Any]):

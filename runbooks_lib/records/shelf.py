@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from runbooks_lib.errors import RecordError
+from runbooks_lib.errors import RecordError, words
 from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, is_record, refused, run_id, stage_of
 from runbooks_lib.records.journal import now, read_events
 from runbooks_lib.results import Json, RunSummary, digest_of_file
@@ -32,8 +32,9 @@ def listing(records_root: Path) -> list[RunSummary]:
 def _summary_or_damage(folder: Path) -> RunSummary:
     try:
         return summary_of(folder)
-    except RecordError as error:
-        told: Json = {"outcome": "unknown", "exit_code": 8, "started": "(damaged)", "summary": error.summary}
+    except (RecordError, ValueError, KeyError, TypeError, RecursionError) as error:
+        # Also what is JSON, and says what no record can.
+        told: Json = {"outcome": "unknown", "exit_code": 8, "started": "(damaged)", "summary": words(error)}
         return _summary(folder, told, seconds=0.0)
 
 

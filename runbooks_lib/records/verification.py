@@ -183,10 +183,18 @@ def of_record(folder: Path, persons: Persons, entry: Json | None) -> Iterator[st
 
 
 def _unsealed(shelf: Path, chosen: list[Path]) -> Verification:
-    problems = [f"{folder.name}: {said}" for folder in chosen for said in altered(folder)]
+    problems = [f"{folder.name}: {said}" for folder in chosen for said in _of_files(folder)]
     said = f"{shelf.name}: {len(chosen)} records have the files that their manifests name."
     nobody = f"{shelf.name}: who made them, and that none is missing or rewritten: they are not signed (records.key)."
     return Verification(proved=() if problems else (said,), unproved=(nobody,), problems=tuple(problems))
+
+
+def _of_files(folder: Path) -> list[str]:
+    """What is wrong with a record's files; one that can't be read does not keep the others from being verified."""
+    try:
+        return altered(folder)
+    except (RecordError, *_UNREADABLE) as error:
+        return [f"it can't be read: {error}"]
 
 
 def _of_keys(keys: list[Person], trusted: Iterable[Person]) -> Iterator[str]:

