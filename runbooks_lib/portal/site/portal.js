@@ -10,7 +10,7 @@ function filter(rows, form) {
   for (const { row, text } of rows) {
     const fits = words.every((word) => text.includes(word)) && wanted.every(([key, value]) =>
       key === "from" ? row.dataset.date >= value : key === "until" ? row.dataset.date <= value : row.dataset[key] === value);
-    row.hidden = !fits;
+    if (row.hidden === fits) row.hidden = !fits;
     number += fits;
   }
   form.querySelector("#count").value = `${number} of ${rows.length} runs`;
