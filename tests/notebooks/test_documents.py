@@ -137,8 +137,16 @@ def test_the_chinese_readme_says_what_the_english_one_says() -> None:
 
 def test_the_table_of_a_record_names_its_files() -> None:
     shown = set(re.findall(r"(?m)^\| `(\S+)` \|", section(text("README.md"), "Records")))
-    fixed = {folder.EVENTS, folder.INPUT, folder.MANIFEST, folder.NOTEBOOK}
-    assert shown == fixed | {"parameters.json", "plan.json", "evidence/"}
+    fixed = {
+        folder.EVENTS,
+        folder.INPUT,
+        folder.MANIFEST,
+        folder.NOTEBOOK,
+        folder.PARAMETERS,
+        folder.PLAN,
+        folder.PROOF,
+    }
+    assert shown == fixed | {"evidence/", *folder.ENVELOPES.values()}
     assert closing.MANIFEST == folder.MANIFEST
 
 

@@ -12,6 +12,7 @@ import pytest
 from runbooks_lib import process
 from runbooks_lib.helm import Release
 from runbooks_lib.helm.chart import ChartSource, source_of
+from runbooks_lib.parameters import Parameters
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release import passwords
 from runbooks_lib.release.manifest import objects_of, workloads
@@ -31,6 +32,7 @@ class Target(NamedTuple):
 
     cluster: Any
     redactor: Redactor
+    parameters: Parameters
     namespace: str = "csghub"
     release: str = "dataflow"
 
@@ -42,7 +44,8 @@ class Target(NamedTuple):
 
 @pytest.fixture
 def target() -> Any:
-    return Target(NoSecrets(), Redactor())
+    chosen = {"chart": {"path": "."}, "csghub": {"external_url": "https://csghub.example.com"}, "target": {}}
+    return Target(NoSecrets(), Redactor(), Parameters.model_validate(chosen | {"gateway": {"domain": "example.com"}}))
 
 
 @pytest.fixture(scope="module")

@@ -319,7 +319,7 @@ def test_the_page_of_controls_counts_the_runs_that_answer_each(root: Path) -> No
     seal(root / "prod")
     page = Seen(portal(root) / "controls.html").text
     assert "Who changed it, on whose approval?" in page
-    assert page.count("1 of 1") == 4
+    assert page.count("1 of 1") == 5
     assert "0 of 1" in page
 
 
