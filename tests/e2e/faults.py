@@ -133,7 +133,7 @@ class Scene:
 
         def at_work() -> Moment | None:
             assert command.alive, self.log.read_text()
-            folder = next(self.root.glob("*/*"), None)
+            folder = next(self.root.glob("*/2*"), None)
             steps = records.read_events(folder) if folder else []
             step = at or (f"helm-{stage}" if self.waits == "tide" else "await-rollout")
             if folder is None or not any(each["data"].get("kind") == step for each in steps):
