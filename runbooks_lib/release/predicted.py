@@ -53,8 +53,10 @@ class Sending:
         if re.fullmatch(_PATCHES["known"], key.group):
             return try_it("merge", merging(old, obj), key.namespace)
         # Of kinds that it does not know Helm sends only what differs between its manifests.
-        named = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": {"name": key.name}}
-        return try_it("replace", named | changing(old, obj), key.namespace)
+        patch = {"metadata": {}} | changing(old, obj)
+        named = {"apiVersion": obj["apiVersion"], "kind": obj["kind"]}
+        # The labels of the chart's version are among what differs.
+        return try_it("replace", patch | named | {"metadata": patch["metadata"] | {"name": key.name}}, key.namespace)
 
     def ask_elsewhere(self, obj: Json, namespace: str) -> Json:
         """The same of a new object, in a namespace and under a name that nobody has: one of its own may be there."""

@@ -109,10 +109,11 @@ def test_what_is_stopped_in_a_change_is_told_ended_and_can_be_mended(
 
     # What they say to do works.
     assert (scene.lease() is not None) == held
-    # While the server was away nobody could renew it, and its holder is gone.
-    if held and fault != "kill -9 API server":
-        with pytest.raises(TargetRefused, match=f"held by run {closed.run_id} of {stage}"):
-            scene.change("uninstall")
+    if held:
+        # While the server was away nobody could renew it, so that it may have run out by now.
+        if fault != "kill -9 API server":
+            with pytest.raises(TargetRefused, match=f"held by run {closed.run_id} of {stage}"):
+                scene.change("uninstall")
         scene.expire()
     with scene.opened():
         run, plan = scene.change("recover")

@@ -358,7 +358,9 @@ def test_down_leaves_no_process_no_port_and_no_file(made: State, root: Path) -> 
     assert lifecycle.down("life", say=lambda _: None)
     assert [one for one in begun if one.alive] == []
     assert [port for port in state.ports.values() if answers(port)] == []
-    assert [path for path in root.rglob("*") if path.is_file()] == []
+    # Records stay, and so does the key that signs them.
+    left = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    assert left == ["records/life/practice-key.pem", "records/life/practice-passphrase"]
     assert [path for path in (*volumes, state.services) if path.exists()] == []
     assert not lifecycle.down("life", say=lambda _: None), "a second time there is nothing to do"
     with pytest.raises(UsageError, match="There is no sandbox called life"):

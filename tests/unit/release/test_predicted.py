@@ -115,13 +115,15 @@ def test_what_only_the_manifest_before_has_goes_by_the_patch_that_helm_3_sends(
 
 def test_of_a_kind_that_helm_does_not_know_only_what_differs_is_sent(upgrade: Any) -> None:
     assert changing({"a": {"b": 1, "c": 2, "d": [1]}}, {"a": {"b": 1, "d": [2]}}) == {"a": {"c": None, "d": [2]}}
-    upgrade.renders(manifest(host="c.d"))
+    # As it is where the chart's version stands in a label.
+    labelled = manifest(host="c.d").replace("{name: way}", "{name: way, labels: {version: next}}")
+    upgrade.renders(labelled)
     plan_upgrade(upgrade.boundaries)
     (sent,) = upgrade.cluster.tried
     assert sent == {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": {"name": "way"},
+        "metadata": {"name": "way", "labels": {"version": "next"}},
         "spec": {"hostnames": ["c.d"]},
     }
 
