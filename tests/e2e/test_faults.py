@@ -237,6 +237,7 @@ def stopped(scene: Scene, stage: str, fault: str, exit_code: int) -> Moment:
         assert ended(moment.command) == exit_code, scene.log.read_text()
     finally:
         scene.mend()
+        scene.policy["policy.command_seconds"] = 120
     if fault != "kill -9 command":
         assert left_of(moment) == []
     return moment
