@@ -113,8 +113,7 @@ def _starting(left: Left) -> Iterator[Step]:
     """What a run has stopped and not started again, if Helm has not."""
     if left.stopped:
         told = ", ".join(f"{kind} {name}" for kind, name, _ in left.stopped)
-        names = " ".join(f"{kind.lower()}/{name}" for kind, name, _ in left.stopped)
-        data = {"left": left.stopped, "names": names}
+        data = {"workloads": [[kind, name] for kind, name, _ in left.stopped], "left": left.stopped}
         yield Step(kind="start-writers", title=f"Start again what a run has stopped: {told}", data=data)
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import runbooks_lib.release.recovery as recovery_module
+from runbooks_lib.release.by_hand import commands_of
 from runbooks_lib.release.recovery import plan_recover
 from runbooks_lib.release.states import STATES
 from runbooks_lib.results import Plan
@@ -246,6 +247,8 @@ def test_each_state_is_explained_and_has_one_way_out(
     told = "\n".join(plan.impact)
     assert says in told
     assert [step.kind for step in plan.steps if step.kind != "take-lease"] == steps
+    # What is proposed is proposed with its commands.
+    assert bool(commands_of(plan, world.boundaries.parameters, None)) == bool(steps)
     # In a namespace that is going nothing can be made, not even a Lease.
     assert ("take-lease" in {step.kind for step in plan.steps}) == bool(steps and steps != ["free-namespace"])
     assert (plan.stage, plan.impact[-1][:6]) == ("recover", "Next: ")
