@@ -25,7 +25,7 @@ def ready(subject: Subject) -> Answer:
     try:
         going = claims.stores_in(boundaries, stored, names)
         backup.around(boundaries, losses, going)
-        lines = [backup.seen(boundaries, store) for store in (*losses.stores, *going)]
+        lines = [backup.seen(boundaries, store) for store in backup.at_stake(losses, going)]
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join(lines))

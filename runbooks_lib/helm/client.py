@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from runbooks_lib import process
 from runbooks_lib.helm.failures import error_text, failure, refused, shortened
 from runbooks_lib.helm.values import (
@@ -119,11 +117,6 @@ class Helm:
             digest=chart_digest(path),
             source=source or str(path),
         )
-
-    def definitions(self, chart: ChartFile) -> dict[tuple[str, str], Json]:
-        """What Helm makes at an install and never again, by the group and kind that each defines."""
-        listed = yaml.safe_load_all(self._call(["show", "crds", chart.path], cluster=False))
-        return {(each["spec"]["group"], each["spec"]["names"]["kind"]): each for each in listed if each}
 
     def render(self, release: str, chart: ChartFile, values: Mapping[str, Any], *, upgrade: bool) -> Release:
         """What an install or upgrade would store: a server-side dry run, so that ``lookup`` sees the cluster.

@@ -9,7 +9,7 @@ from runbooks_lib.helm import ChartFile, Helm
 from runbooks_lib.helm.chart import ChartSource, source_of
 from runbooks_lib.parameters import Parameters, resolve_path
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of, labelled
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json, Observe
 from runbooks_lib.threads import at_once, once
@@ -68,12 +68,9 @@ class Boundaries:
     def pods_of(self, objects: Iterable[Json]) -> list[Json]:
         """The pods that the workloads among these objects select."""
         specs = [obj.get("spec") or {} for obj in objects if obj["kind"] in WORKLOAD_KINDS]
-        wanted = [(spec.get("selector") or {}).get("matchLabels") for spec in specs]
-        return [
-            pod
-            for pod in self.cluster.list("v1", "Pod", self.namespace)
-            if any(labels and labels.items() <= (pod["metadata"].get("labels") or {}).items() for labels in wanted)
-        ]
+        wanted = [(spec.get("selector") or {}).get("matchLabels") or {} for spec in specs]
+        listed = self.cluster.list("v1", "Pod", self.namespace)
+        return [pod for pod in listed if any(labelled(pod, labels) for labels in wanted)]
 
     def live(self, obj: Json) -> Json | None:
         """A rendered object as it is in the cluster; None where it is not there."""

@@ -3,7 +3,7 @@
 from runbooks_lib.helm import Release
 from runbooks_lib.release import backup
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import ObjectKey, kept, key_of, objects_of
+from runbooks_lib.release.manifest import ObjectKey, kept, key_of, labelled, objects_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.rendered import mounted, pods_of
 from runbooks_lib.release.stores import Store, stores
@@ -28,16 +28,10 @@ def stores_in(boundaries: Boundaries, stored: Release, names: list[str]) -> list
         return []
     objects, going, held = objects_of(stored.manifest), list[Store](), set[str]()
     for store in backup.copied(boundaries, stores(boundaries, objects)):
-        servers = [
-            pods for pods in pods_of(objects) if store.pods and store.pods.items() <= _labels(pods.template).items()
-        ]
+        servers = [pods for pods in pods_of(objects) if labelled(pods.template, store.pods or {})]
         if found := {name for pods in servers for name in mounted(pods.spec) if name in names}:
             going.append(store)
             held |= found
     if rest := [name for name in names if name not in held]:
         raise refused("claims removed", names=", ".join(rest), namespace=boundaries.namespace, first=rest[0])
     return going
-
-
-def _labels(template: Json) -> Json:
-    return (template.get("metadata") or {}).get("labels") or {}

@@ -21,6 +21,11 @@ def brought(source: ChartSource, values: Json) -> list[Json]:
     return [obj for text in source.crds(values) for obj in objects_of(text) if obj["kind"] == _DEFINITION]
 
 
+def by_kind(source: ChartSource, values: Json) -> dict[tuple[str, str], Json]:
+    """The same by the group and kind that each defines."""
+    return {(each["spec"]["group"], each["spec"]["names"]["kind"]): each for each in brought(source, values)}
+
+
 def definitions(
     boundaries: Boundaries, shipped: list[Json], rendered: Iterable[Json], *, upgrade: bool
 ) -> Iterator[str]:

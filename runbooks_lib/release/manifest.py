@@ -79,6 +79,12 @@ def key_of(obj: Json, namespace: str = "") -> ObjectKey:
     return ObjectKey(group if version else "", obj["kind"], metadata.get("namespace") or namespace, name)
 
 
+def labelled(obj: Json, labels: Json) -> bool:
+    """Whether an object, or the template of one, has all of these labels; without any, none has them."""
+    own = (obj.get("metadata") or {}).get("labels") or {}
+    return bool(labels) and labels.items() <= own.items()
+
+
 def annotation(obj: Json, name: str) -> str:
     """The value of an annotation, or an empty text."""
     return str(((obj.get("metadata") or {}).get("annotations") or {}).get(name, ""))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from runbooks_lib.release.manifest import claim_names, key_of
+from runbooks_lib.release.manifest import claim_names, key_of, labelled
 from runbooks_lib.results import Json
 
 
@@ -71,9 +71,7 @@ def claims_of(objects: Iterable[Json]) -> list[Claim]:
 
 def selects(service: Json, template: Json) -> bool:
     """Whether a Service leads to the pods of a template."""
-    selector = (service.get("spec") or {}).get("selector") or {}
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    return bool(selector) and selector.items() <= labels.items()
+    return labelled(template, (service.get("spec") or {}).get("selector") or {})
 
 
 def target_of(service: Json, containers: Iterable[Json], port: int) -> int | None:

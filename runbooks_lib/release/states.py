@@ -13,6 +13,7 @@ from runbooks_lib.helm import Release, Revision
 from runbooks_lib.release import passwords
 from runbooks_lib.release.backup.writers import stopped
 from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.kinds import by_kind
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, annotation, hook_objects, kept, key_of, objects_of
 from runbooks_lib.release.owners import carries_name, standing_of
 from runbooks_lib.release.plan import propose
@@ -126,7 +127,7 @@ class Left:
         chart = self.boundaries.chart if self.unserved else None
         if chart is None or f"{chart.name}-{chart.version}" != self.history[-1].chart:
             return []
-        found = self.boundaries.helm.definitions(chart)
+        found = by_kind(self.boundaries.chart_source, self.stored.values if self.stored else {})
         return [found[one]["metadata"]["name"] for one in self.unserved] if {*self.unserved} <= {*found} else []
 
     @once

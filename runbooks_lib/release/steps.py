@@ -9,6 +9,7 @@ from runbooks_lib.release import backup, passwords, removing
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.hook_logs import hook_logs
+from runbooks_lib.release.kinds import by_kind
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.manifest import ObjectKey, hook_objects, kept, objects_of, secret_values, workloads
 from runbooks_lib.release.plan import Proposal, fingerprint, propose
@@ -207,8 +208,9 @@ def _remove_jobs(work: Work, step: Step) -> None:
 
 
 def _create_definitions(work: Work, step: Step) -> None:
-    cluster, deadline = work.boundaries.cluster, time.monotonic() + _SERVED
-    for (group, kind), each in work.boundaries.helm.definitions(work.boundaries.chart).items():
+    boundaries, deadline = work.boundaries, time.monotonic() + _SERVED
+    cluster, stored = boundaries.cluster, boundaries.helm.status(boundaries.release)
+    for (group, kind), each in by_kind(boundaries.chart_source, stored.values if stored else {}).items():
         if each["metadata"]["name"] in step.data["names"]:
             cluster.create(each)
             version = f"{group}/{each['spec']['versions'][0]['name']}"

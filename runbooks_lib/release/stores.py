@@ -9,7 +9,7 @@ from runbooks_lib.errors import CheckFailed
 from runbooks_lib.parameters.components import Access, Login, component_of
 from runbooks_lib.release.access import access_of
 from runbooks_lib.release.boundaries import Boundaries
-from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, key_of, labelled
 from runbooks_lib.release.pods import is_ready
 from runbooks_lib.release.rendered import Pods, pods_of, selects, target_of
 from runbooks_lib.results import Json
@@ -128,7 +128,7 @@ def reached(boundaries: Boundaries, store: Store) -> Iterator[tuple[str, int]]:
         yield access.host, access.port
         return
     listed = boundaries.cluster.list("v1", "Pod", boundaries.namespace)
-    wanted = [pod for pod in listed if store.pods.items() <= (pod["metadata"].get("labels") or {}).items()]
+    wanted = [pod for pod in listed if labelled(pod, store.pods)]
     ready = next((pod for pod in wanted if is_ready(pod)), None)
     if ready is None:
         raise CheckFailed(f"No pod of {store.name} is ready.", next_step="06_diagnose says why.")

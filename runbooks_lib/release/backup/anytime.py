@@ -7,7 +7,7 @@ from runbooks_lib.release.backup.copies import Backup, back_up, seen
 from runbooks_lib.release.backup.steps import copied
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.lease import Lease
-from runbooks_lib.release.manifest import claim_names, objects_of
+from runbooks_lib.release.manifest import claim_names, labelled, objects_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.rendered import claims_of, mounted, pods_of
 from runbooks_lib.release.stores import Store, stores
@@ -49,7 +49,6 @@ def uncovered(objects: list[Json], copied: Iterable[Store]) -> list[str]:
     covered: set[str] = set()
     for pods in pods_of(objects):
         names.update(mounted(pods.spec))
-        labels = (pods.template.get("metadata") or {}).get("labels") or {}
-        if any(server.items() <= labels.items() for server in servers):
+        if any(labelled(pods.template, server) for server in servers):
             covered.update(mounted(pods.spec), claim_names(pods.owner))
     return sorted(names - covered)

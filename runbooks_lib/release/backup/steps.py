@@ -1,6 +1,6 @@
 """What a change that destroys data does besides: stop what writes, copy, prove; and start again what was stopped."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from runbooks_lib.release.backup.writers import KINDS
@@ -21,7 +21,7 @@ class Around(NamedTuple):
     after: tuple[Step, ...] = ()
 
 
-def around(boundaries: Boundaries, losses: Losses, going: Iterable[Store] = ()) -> Around:
+def around(boundaries: Boundaries, losses: Losses, going: Sequence[Store] = ()) -> Around:
     """The steps that the losses of a change demand.
 
     Args:
@@ -29,14 +29,18 @@ def around(boundaries: Boundaries, losses: Losses, going: Iterable[Store] = ()) 
 
     Raises CheckFailed: Which database is meant can't be told, and nobody has accepted that.
     """
-    gone = copied(boundaries, going)
-    if not (losses.found or gone) or boundaries.waived(CHECK):
+    wanted = at_stake(losses, going)
+    if not (losses.found or going) or boundaries.waived(CHECK):
         return Around()
     if losses.found and not losses.stores:
         raise refused("no store")
-    wanted = list({store.name: store for store in (*losses.stores, *gone)}.values())
-    stopped = stopping(wanted) if gone or boundaries.parameters.backup.writers == "stop" else Around()
+    stopped = stopping(wanted) if going or boundaries.parameters.backup.writers == "stop" else Around()
     return Around((*stopped.before, _copying(boundaries, wanted)), stopped.after)
+
+
+def at_stake(losses: Losses, going: Iterable[Store]) -> list[Store]:
+    """The databases that lose something, each once."""
+    return list({store.name: store for store in (*losses.stores, *going)}.values())
 
 
 def before_removal(boundaries: Boundaries, stores: list[Store], *, any_data: bool) -> Around:

@@ -62,8 +62,7 @@ def copied(boundaries: Boundaries, store: Store, file: Path) -> tuple[str, str, 
     probe, seconds = _PROBES[store.protocol], boundaries.parameters.backup.seconds
     seen(boundaries, store)
     with reached(boundaries, store) as address:
-        version, size, _ = probe.about(address, store.access, seconds=_LOOKING)
-        scratch.require_room(file.parent, size)
+        version, _, _ = probe.about(address, store.access, seconds=_LOOKING)
         contents = probe.dump(address, store.access, file, seconds=seconds)
         if not contents:
             return version, version, contents
