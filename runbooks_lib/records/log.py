@@ -83,7 +83,7 @@ class Log:
         head: The last checkpoint; None: nothing was ever written.
     """
 
-    def __init__(self, lines: Sequence[bytes], head: Checkpoint | None) -> None:
+    def __init__(self, lines: list[bytes], head: Checkpoint | None) -> None:
         self.lines = lines
         self.head = head
 
@@ -155,7 +155,7 @@ def sequenced(shelf: Path, by: Signer) -> Iterator["Sequencer"]:
         os.ftruncate(handle, sum(len(line) + 1 for line in log.lines))
         if log.lines and (present := [*persons_of(log.entries)][-1]).key != by[0].key:
             raise refused("another key", folder=folder, fingerprint=present.fingerprint, given=by[0].fingerprint)
-        yield Sequencer(folder, handle, [*log.lines], by)
+        yield Sequencer(folder, handle, log, by)
     finally:
         os.close(handle)
 
@@ -163,27 +163,30 @@ def sequenced(shelf: Path, by: Signer) -> Iterator["Sequencer"]:
 class Sequencer:
     """Who holds a log: adds entries, and then its head."""
 
-    def __init__(self, folder: Path, handle: int, lines: list[bytes], by: Signer) -> None:
+    def __init__(self, folder: Path, handle: int, log: Log, by: Signer) -> None:
         self.folder = folder
-        self.lines = lines
+        self.log = log
         self._handle = handle
         self._by = by
-        if not lines:
+        if not log.lines:
             self.add({"kind": "log", "origin": f"dataflow-runbooks/{uuid.uuid4()}", "key": by[0].line})
-        self.origin = str(json.loads(self.lines[0])["origin"])
 
     def add(self, entry: Json) -> int:
         """Add one entry with the time; its number."""
-        line = canonical({"at": now(), **entry}).encode()
+        lines, leaves, entries = self.log.lines, self.log.leaves, self.log.entries
+        stamped = {"at": now(), **entry}
+        line = canonical(stamped).encode()
         with writing(self.folder / LEAVES):
             write_through(self._handle, line + b"\n")
-        self.lines.append(line)
-        return len(self.lines) - 1
+        lines.append(line)
+        leaves.append(leaf_hash(line))
+        entries.append(stamped)
+        return len(lines) - 1
 
     def signed(self, by: Signer | None = None) -> Checkpoint:
         """The new head, written; ``by`` another one from now on."""
         self._by = by or self._by
-        head = head_of(self.origin, [leaf_hash(line) for line in self.lines], self._by)
+        head = head_of(self.log.origin, self.log.leaves, self._by)
         replace(self.folder / HEAD, head.text)
         return head
 

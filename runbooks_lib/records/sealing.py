@@ -9,7 +9,7 @@ from typing import NamedTuple
 from runbooks_lib.errors import RecordError
 from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, refused, replace, run_id, stage_of
 from runbooks_lib.records.log import Checkpoint, following, read_log, sequenced
-from runbooks_lib.records.merkle import inclusion, leaf_hash
+from runbooks_lib.records.merkle import inclusion
 from runbooks_lib.records.shelf import read_manifest, records_of
 from runbooks_lib.records.statement import statements
 from runbooks_lib.results import Json, canonical, digest_bytes
@@ -38,9 +38,9 @@ def announce(folder: Path, plan_digest: str, seal: Seal) -> None:
 
     Raises RecordError: It can't be entered, or its anchor, which the parameters require, can't be reached.
     """
-    with sequenced(folder.parent, seal.by) as log:
-        log.add(_entry("started", folder) | {"plan": plan_digest})
-        head = log.signed()
+    with sequenced(folder.parent, seal.by) as held:
+        held.add(_entry("started", folder) | {"plan": plan_digest})
+        head = held.signed()
     with suppress(*(() if seal.required else (RecordError,))):
         anchor(head, seal)
 
@@ -53,17 +53,16 @@ def seal_closed(shelf: Path, seal: Seal) -> list[Path]:
     left = [folder for folder in records_of(shelf) if is_closed(folder) and not (folder / PROOF).exists()]
     if not left:
         return []
-    with sequenced(shelf, seal.by) as log:
-        entered = {
-            entry["run"]: at for at, entry in enumerate(map(json.loads, log.lines)) if entry["kind"] == "finished"
-        }
+    with sequenced(shelf, seal.by) as held:
+        log = held.log
+        entered = {entry["run"]: at for at, entry in enumerate(log.entries) if entry["kind"] == "finished"}
         numbers = [
-            entered[run] if (run := run_id(folder)) in entered else log.add(_signed(folder, seal.by)) for folder in left
+            entered[run] if (run := run_id(folder)) in entered else held.add(_signed(folder, seal.by))
+            for folder in left
         ]
-        head = log.signed()
-        leaves = [leaf_hash(line) for line in log.lines]
+        head = held.signed()
         for folder, number in zip(left, numbers, strict=True):
-            beside = [base64.b64encode(each).decode() for each in inclusion(leaves, number)]
+            beside = [base64.b64encode(each).decode() for each in inclusion(log.leaves, number)]
             proof = {"index": number, "leaf": log.lines[number].decode(), "hashes": beside, "checkpoint": head.text}
             replace(folder / PROOF, json.dumps(proof, indent=1, ensure_ascii=False) + "\n", mode=0o444)
     anchor(head, seal)
@@ -77,10 +76,10 @@ def rotate(shelf: Path, seal: Seal, new: Signer) -> Checkpoint:
     """
     if not read_log(shelf).lines:
         raise refused("no log", folder=shelf)
-    with sequenced(shelf, seal.by) as log:
-        said = following(log.origin, new[0].line)
-        log.add({"kind": "key", "key": new[0].line, "signature": base64.b64encode(seal.by[1](said)).decode()})
-        head = log.signed(new)
+    with sequenced(shelf, seal.by) as held:
+        said = following(held.log.origin, new[0].line)
+        held.add({"kind": "key", "key": new[0].line, "signature": base64.b64encode(seal.by[1](said)).decode()})
+        head = held.signed(new)
     anchor(head, seal)
     return head
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache, reduce
 from itertools import pairwise
@@ -28,7 +27,7 @@ from runbooks_lib.signing import Person, listed, opened
 #: How far two clocks may be apart, or one go back.
 _SLACK = timedelta(seconds=5)
 #: What a damaged or forged file makes a parser say.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 Persons = Mapping[str, Person]
 
@@ -79,25 +78,33 @@ def given(keys: str | Path | None, checkpoints: str | Path | None) -> Given:
 def verify_all(records_root: Path, known: Given, only: Path | None = None) -> Verification:
     """Verify the log of each target and every record beside it; ``only`` this one of the records."""
     shelves = [only.parent] if only else sorted(path for path in records_root.glob("*") if path.is_dir())
-    parts = [_of_shelf(shelf, known, only) for shelf in shelves if records_of(shelf) or (shelf / FOLDER).exists()]
-    origins = {origin for shelf in shelves if (origin := _origin_of(shelf))}
+    kept = [shelf for shelf in shelves if records_of(shelf) or (shelf / FOLDER).exists()]
+    found = [_of_shelf(shelf, known, only) for shelf in kept]
+    origins = {origin for origin, _ in found}
     gone = [head.origin for head in known.heads if only is None and head.origin not in origins]
     said = "The log {} is not here, of which a checkpoint was given: it was removed."
     unproved = ["Whose keys these are: give those that you trust (--key)."] if not known.persons else []
     if not known.heads:
         unproved.append("That no log was rewritten by who has its key: give earlier checkpoints (--checkpoint).")
     besides = Verification(unproved=tuple(unproved), problems=tuple(map(said.format, dict.fromkeys(gone))))
-    return reduce(Verification.with_, [*parts, besides], Verification())
+    return reduce(Verification.with_, [*(part for _, part in found), besides], Verification())
 
 
-def _of_shelf(shelf: Path, known: Given, only: Path | None) -> Verification:
-    """What can be said of the records of one target."""
+def _of_shelf(shelf: Path, known: Given, only: Path | None) -> tuple[str, Verification]:
+    """Which log the records of one target have, and what can be said of them."""
+    origin = ""
     try:
-        log, listed = read_log(shelf), records_of(shelf)
-        keys = list(persons_of(log.entries[: log.head.size])) if log.head else []
-    except (RecordError, ValueError) as error:
-        return Verification(problems=(f"{shelf.name}: {words(error)}",))
-    chosen = [only] if only else [folder for folder in listed if is_closed(folder)]
+        log = read_log(shelf)
+        origin = log.origin if log.lines else ""
+        return origin, _of_log(shelf, log, known, only)
+    except (RecordError, *_UNREADABLE) as error:
+        return origin, Verification(problems=(f"{shelf.name}: {words(error)}",))
+
+
+def _of_log(shelf: Path, log: Log, known: Given, only: Path | None) -> Verification:
+    shelved = records_of(shelf)
+    keys = list(persons_of(log.entries[: log.head.size])) if log.head else []
+    chosen = [only] if only else [folder for folder in shelved if is_closed(folder)]
     if log.head is None:
         return _unsealed(shelf, chosen)
     persons = {person.fingerprint: person for person in keys}
@@ -105,7 +112,7 @@ def _of_shelf(shelf: Path, known: Given, only: Path | None) -> Verification:
     heads = [head for head in known.heads if head.origin == log.origin]
     for head in heads:
         problems += _of_earlier(log, head, persons)
-    problems += [*_of_order(log.entries), *_of_presence(log.entries, listed)] if only is None else []
+    problems += [*_of_order(log.entries), *_of_presence(log.entries, shelved)] if only is None else []
     problems = [f"{shelf.name}: {said}" for said in problems]
     finished = {entry["run"]: entry for entry in log.entries if entry["kind"] == "finished"}
     for folder in chosen:
@@ -115,7 +122,7 @@ def _of_shelf(shelf: Path, known: Given, only: Path | None) -> Verification:
         f"{shelf.name}: the log has {len(log.lines)} entries, signed by {keys[-1].name} ({keys[-1].fingerprint}).",
         *(f"{shelf.name}: it goes on from the given checkpoint of {head.size} entries." for head in heads),
     )
-    still = [folder for folder in listed if not is_closed(folder)] if only is None else []
+    still = [folder for folder in shelved if not is_closed(folder)] if only is None else []
     unproved = tuple(f"{folder.name}: how it ends; it is not closed." for folder in still)
     return Verification(proved=() if problems else proved, unproved=unproved, problems=tuple(problems))
 
@@ -151,12 +158,6 @@ def signers(records_root: Path) -> Iterator[tuple[str, Person]]:
     for shelf in sorted(path for path in records_root.glob("*") if (path / FOLDER).exists()):
         for person in persons_of(read_log(shelf).entries):
             yield shelf.name, person
-
-
-def _origin_of(shelf: Path) -> str:
-    with suppress(RecordError, IndexError):
-        return read_log(shelf).origin
-    return ""
 
 
 def of_record(folder: Path, persons: Persons, entry: Json | None) -> Iterator[str]:

@@ -310,6 +310,20 @@ def test_a_back_dated_entry_is_out_of_order(shelf: Shelf) -> None:
     assert any("after it was entered in the log at 2020-01-01" in each or "another entry" in each for each in said)
 
 
+@pytest.mark.parametrize("entry", [{"kind": "finished"}, {"kind": "started", "run": "x"}, {}, [], "text", None])
+def test_an_entry_that_is_none_is_a_sentence(shelf: Shelf, entry: Any) -> None:
+    resign(shelf, [*shelf.lines, json.dumps(entry) + "\n"])
+    (said, *_) = shelf.wrong()
+    assert said.startswith("prod: ")
+
+
+def test_a_log_that_names_no_key_is_a_sentence(shelf: Shelf) -> None:
+    first = {name: said for name, said in json.loads(shelf.lines[0]).items() if name != "key"}
+    resign(shelf, [canonical(first) + "\n", *shelf.lines[1:]])
+    (said,) = shelf.wrong()
+    assert said.startswith("prod: ")
+
+
 def test_a_run_entered_twice_is_named(shelf: Shelf) -> None:
     again: Json = json.loads(shelf.lines[-1])
     resign(shelf, [*shelf.lines, canonical(again) + "\n"])
