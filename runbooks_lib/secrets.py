@@ -110,10 +110,14 @@ def _from_file(path: Path) -> str:
         raise refused("unreadable file", path=path, said="it is not text in UTF-8") from error
 
 
+def passphrase_of(reference: str, redactor: Redactor) -> bytes:
+    """What unlocks a key, by a reference that needs no cluster; raises UsageError: it can't be resolved."""
+    return resolve(reference, read_secret=None, redactor=redactor, typed={}).get_secret_value().encode()
+
+
 def signer(key: str, passphrase: str, name: str, redactor: Redactor) -> Signer:
     """Who signs with a private key, the passphrase given by reference; raises UsageError: one of them can't be used."""
-    path = resolve_path(key)
-    word = resolve(passphrase, read_secret=None, redactor=redactor, typed={}).get_secret_value().encode()
+    path, word = resolve_path(key), passphrase_of(passphrase, redactor)
     try:
         return signing.signer(read_private(path), word, name)
     except ValueError as error:

@@ -24,8 +24,8 @@ def make_key(path: str, name: str, passphrase: str) -> str:
         name: Whose it is; the user's name where it is empty.
         passphrase: A reference to it; it is asked for where that is empty.
     """
-    chosen = _passphrase(passphrase)
-    if not passphrase and _passphrase("prompt:the same again") != chosen:
+    chosen = secrets.passphrase_of(passphrase or _ASKED, Redactor())
+    if not passphrase and secrets.passphrase_of("prompt:the same again", Redactor()) != chosen:
         raise refused("two passphrases")
     pem = signing.new_key(chosen)
     line = signing.signer(pem, chosen, name or getpass.getuser())[0].line
@@ -75,14 +75,6 @@ def approve(plan: Plan, key: str, *, name: str, passphrase: str, lasts: str, out
     by = secrets.signer(key, passphrase or _ASKED, name or getpass.getuser(), Redactor())
     _write(out, sign(plan, by, time).encode(), 0o644)
     return f"Approved by {by[0].name} ({by[0].fingerprint}): who runs it gives --approve {out}"
-
-
-def _passphrase(reference: str) -> bytes:
-    return (
-        secrets.resolve(reference or _ASKED, read_secret=None, redactor=Redactor(), typed={})
-        .get_secret_value()
-        .encode()
-    )
 
 
 def _write(name: str, content: bytes, mode: int) -> None:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from databases import with_settings
 
 from runbooks_lib.errors import ChangeFailed, CheckFailed, TargetRefused
 from runbooks_lib.parameters.components import Access
-from runbooks_lib.parameters.model import BackupSettings
 from runbooks_lib.probes import redis_server
 from runbooks_lib.probes.rows import Contents
 from runbooks_lib.release import backup
 from runbooks_lib.release.backup import anytime, copies, scratch, whole
-from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy, digest_of_file
+from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy
 from runbooks_lib.release.manifest import ObjectKey, objects_of
 from runbooks_lib.release.stores import Store, stores
-from runbooks_lib.results import Json
+from runbooks_lib.results import Json, digest_of_file
 
 CACHE = """
 apiVersion: apps/v1
@@ -61,12 +60,6 @@ SERVICE: Json = {
     "spec": {"selector": {"app": "cache"}, "ports": [{"port": 6379}]},
 }
 CONTENTS = (Contents(name="list keys of database 0", rows=2, checksum="5"),)
-
-
-def with_settings(world: Any, **settings: Any) -> Any:
-    boundaries = world.boundaries
-    parameters = boundaries.parameters.model_copy(update={"backup": BackupSettings(**settings)})
-    return dataclasses.replace(boundaries, parameters=parameters)
 
 
 def store(**more: Any) -> Store:

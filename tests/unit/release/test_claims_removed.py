@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from databases import CLIENT
 
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.release.plan import plan_upgrade
 
-DATABASE = """
+SERVER = """
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: db}
@@ -23,30 +24,14 @@ spec:
         - name: postgresql
           image: any/postgres:15
           env: [{name: POSTGRES_USER, value: root}, {name: POSTGRES_PASSWORD, value: root-password-1}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: api}
-spec:
-  selector: {matchLabels: {app: api}}
-  template:
-    metadata: {labels: {app: api}}
-    spec:
-      containers:
-        - name: api
-          image: any/dataflow:v1
-          env:
-            - {name: DATABASE_HOSTNAME, value: db}
-            - {name: DATABASE_PORT, value: "5432"}
-            - {name: DATABASE_USERNAME, value: app}
-            - {name: DATABASE_PASSWORD, value: app-password-1}
-            - {name: DATABASE_DB, value: things}
----
+"""
+SERVICE = """
 apiVersion: v1
 kind: Service
 metadata: {name: db}
 spec: {selector: {app: db}, ports: [{port: 5432}]}
 """
+DATABASE = f"{SERVER}---{CLIENT}---{SERVICE}"
 CLAIM = """
 ---
 apiVersion: v1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import threading
 import time
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from databases import CLIENT, with_settings
 
 from runbooks_lib.errors import CheckFailed
 from runbooks_lib.helm import Release
-from runbooks_lib.parameters.model import BackupSettings, Waiver
+from runbooks_lib.parameters.model import Waiver
 from runbooks_lib.probes import rows
 from runbooks_lib.release import backup, losses
 from runbooks_lib.release.losses import Losses, losses_of, tables_of
@@ -37,25 +37,6 @@ spec:
           env:
             - {name: POSTGRES_USER, value: root}
             - {name: POSTGRES_PASSWORD, valueFrom: {secretKeyRef: {name: db, key: POSTGRES_PASSWORD}}}
-"""
-CLIENT = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: api}
-spec:
-  selector: {matchLabels: {app: api}}
-  template:
-    metadata: {labels: {app: api}}
-    spec:
-      containers:
-        - name: api
-          image: any/dataflow:v1
-          env:
-            - {name: DATABASE_HOSTNAME, value: db}
-            - {name: DATABASE_PORT, value: "5432"}
-            - {name: DATABASE_USERNAME, value: app}
-            - {name: DATABASE_PASSWORD, value: app-password-1}
-            - {name: DATABASE_DB, value: things}
 """
 HOOK = """
 apiVersion: batch/v1
@@ -237,12 +218,6 @@ def test_rows_of_a_database_that_nobody_names_are_told_to_be_uncounted(world: An
 
 
 # ---- what is done about it
-
-
-def with_settings(world: Any, *waivers: Waiver, **settings: Any) -> Any:
-    boundaries = world.boundaries
-    update = {"backup": BackupSettings(**settings), "waivers": tuple(waivers)}
-    return dataclasses.replace(boundaries, parameters=boundaries.parameters.model_copy(update=update))
 
 
 def accepted(until: str) -> Waiver:
