@@ -151,6 +151,25 @@ def test_no_page_is_wider_than_the_window(site: Path, browser: Browser, width: i
     page.close()
 
 
+BROKEN = """() => {
+  document.querySelectorAll("td.lines").forEach((cell) => { cell.textContent += " of many words".repeat(400); });
+  const marks = [...document.querySelectorAll(".cards td .mark")];
+  marks.forEach((mark) => { mark.className = "mark unknown"; mark.textContent = "unknown"; });
+  return marks.map((mark) => mark.offsetHeight > 2 * parseFloat(getComputedStyle(mark).fontSize));
+}"""
+
+
+@pytest.mark.parametrize("width", [900, 1280])
+def test_a_status_stands_on_one_line_whatever_is_beside_it(site: Path, browser: Browser, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    for path in sorted(site.rglob("runs/**/index.html")):
+        page.goto(path.as_uri())
+        found = page.evaluate(BROKEN)
+        assert found, path
+        assert not any(found), path
+    page.close()
+
+
 CONTRAST = """() => {
   const light = (colour) => { const [r, g, b] = colour.match(/[\\d.]+/g).map((each) => { const part = each / 255; return part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
   const behind = (node) => { const colour = getComputedStyle(node).backgroundColor; return colour === "rgba(0, 0, 0, 0)" && node.parentElement ? behind(node.parentElement) : colour; };
