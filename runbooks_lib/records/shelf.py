@@ -12,6 +12,8 @@ from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, i
 from runbooks_lib.records.journal import now, read_events
 from runbooks_lib.results import Json, RunSummary, digest_of_file
 
+NO_FILE = "{} is no file of its own: what a link leads to can change."
+
 
 def folders(records_root: Path) -> list[Path]:
     """Every record under a root, oldest first."""
@@ -101,14 +103,18 @@ def verify(folder: Path) -> list[str]:
     """
     if not is_closed(folder):
         return [f"{folder.name} has no {MANIFEST}: it was never closed."]
-    expected: Json = read_manifest(folder)["files"]
-    found = {str(path)[len(str(folder)) + 1 :]: path for path in files_of(folder)}
+    return altered(folder, read_manifest(folder)["files"])
+
+
+def altered(folder: Path, expected: Json) -> list[str]:
+    """The same, of a record whose manifest names these files."""
+    found = _names_of(folder)
     problems = [f"{name} is missing." for name in expected if name not in found]
     for name, path in found.items():
         if name not in expected:
             problems.append(f"{name} was added after the record was closed.")
-        elif not stat.S_ISREG(path.lstat().st_mode):
-            problems.append(f"{name} is no file of its own: what a link leads to can change.")
+        elif not stat.S_ISREG(os.lstat(path).st_mode):
+            problems.append(NO_FILE.format(name))
         elif digest_of_file(path) != expected[name]["sha256"]:
             problems.append(f"{name} was altered after the record was closed.")
     return problems
@@ -116,19 +122,41 @@ def verify(folder: Path) -> list[str]:
 
 def files_of(folder: Path) -> list[Path]:
     """Every file of a record but what its closing and sealing add, in the order of their names; links count as files."""
-    added = {f"{folder}/{name}" for name in (MANIFEST, PROOF, *ENVELOPES.values())}
-    found = {f"{directory}/{name}" for directory, _, names in os.walk(folder) for name in names}
-    return sorted(map(Path, found - added))
+    return sorted(map(Path, _names_of(folder).values()))
+
+
+def _names_of(folder: Path) -> dict[str, str]:
+    """The same by their names in the record. As texts: a path costs more than the reading of a small file."""
+    root, added = str(folder), {MANIFEST, PROOF, *ENVELOPES.values()}
+    found = sorted(f"{directory}/{name}" for directory, _, names in os.walk(root) for name in names)
+    return {name: path for path in found if (name := path[len(root) + 1 :]) not in added}
 
 
 def read_manifest(folder: Path) -> Json:
     """The manifest of a closed record; raises RecordError: it can't be read, or is not a manifest."""
-    path = folder / MANIFEST
     try:
-        manifest: Json = json.loads(path.read_text(encoding="utf-8"))
-        manifest["files"], manifest["outcome"], manifest["exit_code"], manifest["summary"], _seconds(manifest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return manifest_in(content_of(folder / MANIFEST) or b"")
+    except (OSError, ValueError) as error:
         raise refused("manifest", record=folder.name, error=error) from error
+
+
+def content_of(path: Path) -> bytes | None:
+    """What is in a file; None: there is none. Raises ValueError: it is a link, or a pipe that would be waited for."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise ValueError(NO_FILE.format(path.name))
+    except FileNotFoundError:
+        return None
+    return path.read_bytes()
+
+
+def manifest_in(content: bytes) -> Json:
+    """What a manifest says; raises ValueError: it is none."""
+    try:
+        manifest: Json = json.loads(content)
+        manifest["files"], manifest["outcome"], manifest["exit_code"], manifest["summary"], _seconds(manifest)
+    except (KeyError, TypeError) as error:
+        raise ValueError(str(error)) from error
     return manifest
 
 

@@ -19,15 +19,17 @@ from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, r
 from runbooks_lib.records.log import FOLDER, Checkpoint, Log, persons_of, read_head, read_log
 from runbooks_lib.records.merkle import climbed, leaf_hash, root_of
 from runbooks_lib.records.sealing import IN_TOTO
-from runbooks_lib.records.shelf import read_manifest, records_of
-from runbooks_lib.records.shelf import verify as altered
-from runbooks_lib.results import Json, Value, digest_of_file
+from runbooks_lib.records.shelf import altered, content_of, manifest_in, records_of, verify
+from runbooks_lib.results import Json, Value, digest_bytes
 from runbooks_lib.signing import Person, listed, opened
 
 #: How far two clocks may be apart, or one go back.
 _SLACK = timedelta(seconds=5)
 #: What a damaged or forged file makes a parser say.
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+#: What stands beside the files that a manifest names.
+_BESIDE = {"manifest": MANIFEST, "proof": PROOF, **ENVELOPES}
 
 Persons = Mapping[str, Person]
 
@@ -160,42 +162,39 @@ def signers(records_root: Path) -> Iterator[tuple[str, Person]]:
             yield shelf.name, person
 
 
-def of_record(folder: Path, persons: Persons, entry: Json | None) -> Iterator[str]:
+def of_record(folder: Path, persons: Persons, entry: Json | None, *, sealed: bool = True) -> Iterator[str]:
     """What is wrong with one record; nothing where it is as it was.
 
     Args:
         entry: What the log says of it.
+        sealed: Whether there is a log; else its files alone can be told.
     """
     try:
-        wrong = altered(folder)
-        yield from wrong
-        if wrong:
+        if wrong := verify(folder) if not is_closed(folder) else ():
+            yield from wrong
             return
-        if not (folder / PROOF).exists():
+        # Each is read once: what is digested is what is believed.
+        read = {kind: content_of(folder / name) for kind, name in _BESIDE.items()}
+        kept = {kind: content for kind, content in read.items() if content is not None}
+        manifest = manifest_in(kept["manifest"])
+        if wrong := altered(folder, manifest["files"]):
+            yield from wrong
+        elif not sealed:
+            return
+        elif "proof" not in kept:
             yield "it is closed, and was never sealed." if entry is None else f"{PROOF} is missing."
-            return
-        names = {"manifest": MANIFEST, **ENVELOPES}
-        digests = {kind: digest_of_file(path) for kind, name in names.items() if (path := folder / name).exists()}
-        manifest = read_manifest(folder)
-        yield from _of_envelopes(folder, manifest, digests, persons)
-        yield from _of_proof(folder, manifest, digests, persons, entry)
+        else:
+            yield from _of_envelopes(manifest, kept, persons)
+            yield from _of_proof(folder, manifest, kept, persons, entry)
     except (RecordError, *_UNREADABLE) as error:
         yield f"it can't be read: {error}"
 
 
 def _unsealed(shelf: Path, chosen: list[Path]) -> Verification:
-    problems = [f"{folder.name}: {said}" for folder in chosen for said in _of_files(folder)]
+    problems = [f"{folder.name}: {said}" for folder in chosen for said in of_record(folder, {}, None, sealed=False)]
     said = f"{shelf.name}: {len(chosen)} records have the files that their manifests name."
     nobody = f"{shelf.name}: who made them, and that none is missing or rewritten: they are not signed (records.key)."
     return Verification(proved=() if problems else (said,), unproved=(nobody,), problems=tuple(problems))
-
-
-def _of_files(folder: Path) -> list[str]:
-    """What is wrong with a record's files; one that can't be read does not keep the others from being verified."""
-    try:
-        return altered(folder)
-    except (RecordError, *_UNREADABLE) as error:
-        return [f"it can't be read: {error}"]
 
 
 def _of_keys(keys: list[Person], trusted: Iterable[Person]) -> Iterator[str]:
@@ -251,25 +250,23 @@ def _of_presence(entries: list[Json], shelf: list[Path]) -> Iterator[str]:
             yield f"Run {run} began a change, and the log does not say how it ended, though its record is closed."
 
 
-def _of_envelopes(folder: Path, manifest: Json, digests: Json, persons: Persons) -> Iterator[str]:
-    """What is wrong with the signed statements.
-
-    Args:
-        digests: Of the manifest and the envelopes. The second envelope is only compared by it: the first one, and the log, vouch.
-    """
+def _of_envelopes(manifest: Json, kept: Mapping[str, bytes], persons: Persons) -> Iterator[str]:
+    """What is wrong with the signed statements. The second one is only compared by digest: the first one, and the log, vouch."""
     name = ENVELOPES["record"]
-    signed = opened((folder / name).read_bytes(), IN_TOTO, persons)
+    signed = opened(kept["record"], IN_TOTO, persons)
     if signed is None:
         yield f"{name} is not signed by a key of the log."
         return
     subjects = {each["name"]: f"sha256:{each['digest']['sha256']}" for each in json.loads(signed[1])["subject"]}
     files = {name: told["sha256"] for name, told in manifest["files"].items()}
-    if subjects != files | {MANIFEST: digests["manifest"]}:
+    if subjects != files | {MANIFEST: digest_bytes(kept["manifest"])}:
         yield f"{name} is about other files than are here."
 
 
-def _of_proof(folder: Path, manifest: Json, digests: Json, persons: Persons, entry: Json | None) -> Iterator[str]:
-    proof = json.loads((folder / PROOF).read_bytes())
+def _of_proof(
+    folder: Path, manifest: Json, kept: Mapping[str, bytes], persons: Persons, entry: Json | None
+) -> Iterator[str]:
+    proof = json.loads(kept["proof"])
     leaf, head = str(proof["leaf"]).encode(), read_head(proof["checkpoint"])
     hashes = [base64.b64decode(each, validate=True) for each in proof["hashes"]]
     if climbed(leaf_hash(leaf), proof["index"], head.size, hashes) != head.root:
@@ -281,8 +278,8 @@ def _of_proof(folder: Path, manifest: Json, digests: Json, persons: Persons, ent
         yield f"{PROOF} is of another entry than the log has for this run."
     if said["run"] != run_id(folder) or said["target"] != folder.parent.name:
         yield f"the log's entry is of run {said['run']} of {said['target']}, not of this one."
-    for kind, name in {"manifest": MANIFEST, **ENVELOPES}.items():
-        if said.get(kind) != digests.get(kind):
+    for kind, name in _BESIDE.items():
+        if kind != "proof" and said.get(kind) != (digest_bytes(kept[kind]) if kind in kept else None):
             yield f"{name} is not the one that was entered in the log."
     if datetime.fromisoformat(manifest["ended"]) > datetime.fromisoformat(said["at"]) + _SLACK:
         yield f"it says that it ended at {manifest['ended']}, after it was entered in the log at {said['at']}."

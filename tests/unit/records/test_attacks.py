@@ -117,6 +117,19 @@ def test_a_pipe_in_a_record_is_not_waited_for(shelf: Shelf) -> None:
     assert "plan.json is no file of its own" in shelf.wrong()[0]
 
 
+@pytest.mark.parametrize("name", [MANIFEST, PROOF, "record.dsse.json"])
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("events.jsonl")], ids=["a pipe", "a link"])
+def test_what_stands_beside_the_files_must_be_a_file_too(
+    shelf: Shelf, name: str, put: Callable[[Path], object]
+) -> None:
+    (first, *_) = runs(shelf)
+    (first / name).unlink()
+    put(first / name)
+    assert shelf.wrong() == (
+        f"{first.name}: it can't be read: {name} is no file of its own: what a link leads to can change.",
+    )
+
+
 @pytest.mark.parametrize("name", ["../../secret", "/etc/hostname", "a\n/b", "x" * 4000])
 def test_a_manifest_that_names_files_elsewhere_reads_none_of_them(shelf: Shelf, name: str) -> None:
     (first, *_) = runs(shelf)
