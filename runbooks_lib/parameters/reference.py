@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,22 @@ def is_reference(data: Any) -> bool:
     return isinstance(data, Mapping) and set(data) == {"from"} and isinstance(data["from"], str)
 
 
+def no_reference(data: Any) -> str:
+    """What is wrong with a value that is not a reference where one must be; does not repeat it."""
+    if key := _misnamed(data):
+        return f"must have the key from, not {key}; write {HOW}"
+    return f"must not hold a secret in clear; write {HOW}"
+
+
+def _misnamed(data: Any) -> str:
+    """Under which other key than ``from`` a reference stands; empty: there is none."""
+    if isinstance(data, Mapping) and len(data) == 1:
+        ((key, text),) = data.items()
+        with suppress(ValueError):
+            return str(key) if parse_reference(str(text)) else ""
+    return ""
+
+
 def fill_references(data: Any, fill: Callable[[Reference], Any]) -> Any:
     """A copy of some chart values in which ``fill`` has replaced each reference."""
     if is_reference(data):
@@ -78,6 +95,8 @@ def secrets_in_clear(data: Any, path: Path = (), key: str = "") -> Iterator[tupl
             parse_reference(data["from"])
         except ValueError as error:
             yield path, str(error)
+    elif _SECRET_KEY.search(key) and _misnamed(data):
+        yield path, no_reference(data)
     elif isinstance(data, Mapping):
         for step, value in data.items():
             # As Kubernetes writes an environment variable, its name stands beside it; below a name it is meant by that.
@@ -87,7 +106,7 @@ def secrets_in_clear(data: Any, path: Path = (), key: str = "") -> Iterator[tupl
         for step, value in enumerate(data):
             yield from secrets_in_clear(value, (*path, step), key)
     elif path and _is_clear(data, key):
-        yield path, f"must not hold a secret in clear; write {HOW}"
+        yield path, no_reference(data)
 
 
 def _is_clear(leaf: Any, key: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from runbooks_lib.parameters.reference import HOW, is_reference, parse_reference
+from runbooks_lib.parameters.reference import is_reference, no_reference, parse_reference
 
 _LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
@@ -30,7 +30,7 @@ def _day(text: str) -> str:
 
 def _a_reference(data: Any) -> Any:
     if not is_reference(data):
-        raise ValueError(f"must not hold a secret in clear; write {HOW}")
+        raise ValueError(no_reference(data))
     parse_reference(data["from"])
     return data
 
