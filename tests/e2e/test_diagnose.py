@@ -298,7 +298,7 @@ def test_a_stateful_set_that_waits_for_a_pod_that_was_never_ready_says_so_after_
     change(broken.opened("install"), install)
     with broken.template(DATAFLOW, "image-not-found"):
         broken.comes_first("image-not-found", "not found")
-    broken.comes_first("stale-pod", f"kubectl delete pod {broken.release}-dataflow-0")
+    broken.comes_first("stale-pod", f" delete pod {broken.release}-dataflow-0 --namespace {broken.namespace}")
     broken.cluster.delete("v1", "Pod", f"{broken.release}-dataflow-0", broken.namespace)
     broken.until_none()
 
