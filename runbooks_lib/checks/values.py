@@ -1,7 +1,8 @@
 """Do the given values mean anything to this chart, and does the chart do what the deployment guide says?"""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any
 
 from runbooks_lib.checks.catalogue import Answer, Moot
@@ -11,7 +12,7 @@ from runbooks_lib.helm.chart import ChartSource
 from runbooks_lib.parameters import named_as
 from runbooks_lib.parameters.documents import Path as Keys
 from runbooks_lib.parameters.documents import at, dotted, leaves
-from runbooks_lib.release.plan import fingerprint
+from runbooks_lib.release.plan import contents, fingerprint
 from runbooks_lib.tables import table
 from runbooks_lib.threads import at_once
 
@@ -32,10 +33,13 @@ def effect(subject: Subject) -> Answer:
     chart = subject.boundaries.chart_source
     given = dict(leaves(proposal.values))
     suspects = [path for path in given if path in _DOUBTFUL or not chart.knows(path) or path[-1] not in chart.words]
-    idle = _idle(subject, suspects)
+    others = [path for path, value in given.items() if path not in suspects and value != at(chart.defaults, path)]
+    nothing = {*_idle(subject, suspects), *_idle_sections(subject, others)}
+    idle = [path for path in given if path in nothing]
     named = f"{proposal.chart.name} {proposal.chart.version}"
     if not idle:
-        return Answer("pass", f"{len(given)} values, {len(suspects)} of them tried by leaving them out of {named}")
+        tried = f"{len(suspects)} of them tried one by one, {len(others)} by sections, by leaving them out of {named}"
+        return Answer("pass", f"{len(given)} values, {tried}")
     return Answer("warn", "\n".join(_sentence(subject, chart, path, named) for path in idle))
 
 
@@ -45,11 +49,8 @@ def _idle(subject: Subject, suspects: list[Keys]) -> list[Keys]:
     wanted = fingerprint(boundaries, proposal.rendered)
 
     def same(*paths: Keys) -> bool:
-        values = proposal.values
-        for path in paths:
-            values = without(values, path)
         try:
-            return fingerprint(boundaries, subject.with_values(values).rendered) == wanted
+            return fingerprint(boundaries, subject.with_values(_without_all(proposal.values, paths)).rendered) == wanted
         except RunbookError:
             # It can't be rendered without.
             return False
@@ -58,6 +59,54 @@ def _idle(subject: Subject, suspects: list[Keys]) -> list[Keys]:
         return suspects
     alone = at_once(same, suspects) if len(suspects) > 1 else [False]
     return [path for path, idle in zip(suspects, alone, strict=True) if idle]
+
+
+def _idle_sections(subject: Subject, known: list[Keys]) -> list[Keys]:
+    """Those of some values of a section, all of which the chart knows, without any of which it renders the same.
+
+    A chart may go on with the values of a component that it has no more. Whole sections are tried, without the cluster, which
+    is soon done; what then seems to be idle is tried with other values, since a given one may do what the default does, and as
+    it would be applied.
+    """
+    boundaries, values = subject.boundaries, subject.proposal.values
+    sections: dict[Keys, list[Keys]] = {}
+    for path in known:
+        sections.setdefault(path[: 2 if path[0] == "global" else 1], []).append(path)
+
+    def printed(given: dict[Any, Any]) -> str:
+        return fingerprint(boundaries, contents(boundaries, given).rendered)
+
+    def same(paths: list[Keys]) -> bool:
+        try:
+            return printed(_without_all(values, paths)) == wanted == printed(reduce(_with_another, paths, values))
+        except RunbookError:
+            return False
+
+    try:
+        wanted = printed(values)
+    except RunbookError:
+        # It asks the cluster for what it must have.
+        return []
+    groups = list(sections.values())
+    seeming = [paths for paths, idle in zip(groups, at_once(same, groups), strict=True) if idle]
+    return [path for paths in seeming if _idle(subject, paths) == paths for path in paths]
+
+
+def _with_another(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
+    """Some values with another one at a path, of the same kind."""
+    first, *rest = path
+    given = values[first]
+    if rest:
+        return {**values, first: _with_another(given, tuple(rest))}
+    if isinstance(given, bool):
+        return {**values, first: not given}
+    if isinstance(given, int | float):
+        return {**values, first: given + 1}
+    return {**values, first: (f"1{given}" if given[:1].isdigit() else f"{given}x") if isinstance(given, str) else given}
+
+
+def _without_all(values: Mapping[Any, Any], paths: Iterable[Keys]) -> dict[Any, Any]:
+    return reduce(without, paths, dict(values))
 
 
 def _sentence(subject: Subject, chart: ChartSource, path: Keys, named: str) -> str:

@@ -178,12 +178,30 @@ def test_every_object_that_is_anothers_is_named_with_its_owner(
 # ---- what the values do
 
 
-def test_values_that_the_chart_reads_are_not_even_tried(opened: Open) -> None:
+def test_values_that_the_chart_reads_are_tried_by_sections_only(opened: Open) -> None:
     found = looked(opened("install"))["values.effect"]
     assert (found.status, found.observed) == (
         "pass",
-        "5 values, 0 of them tried by leaving them out of dataflow 1.16.0",
+        "5 values, 0 of them tried one by one, 5 by sections, by leaving them out of dataflow 1.16.0",
     )
+
+
+def test_values_of_a_component_that_the_chart_has_no_more_are_told_though_it_knows_them(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCUMENTS_OUTSIDE", "d" * 12)
+    outside = {"host": "127.0.0.1", "port": 1, "user": "owner", "password": {"from": "env:DOCUMENTS_OUTSIDE"}}
+    for given, idle in (
+        ({"mongo__persistence": {"size": "20Gi"}}, ["mongo.persistence.size"]),
+        (
+            {"mongo__external": outside},
+            ["values.global.mongo.enabled", *(f"mongo.external.{key}" for key in ("host", "port", "password", "user"))],
+        ),
+    ):
+        found = looked(opened("install", chart__version="2.1.0", **given))["values.effect"]
+        assert found.status == "warn", found.observed
+        told = [line.partition(" ")[0] for line in found.observed.splitlines()]
+        assert told == idle, found.observed
 
 
 def test_values_without_an_effect_are_told_with_what_was_meant_and_the_others_are_not(opened: Open) -> None:

@@ -1,22 +1,20 @@
 """The copies: each database dumped at one moment whose contents are known, restored elsewhere, and compared."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runbooks_lib.parameters import resolve_path
 from runbooks_lib.parameters.components import Access
 from runbooks_lib.probes import postgresql, rows
 from runbooks_lib.process import Completed, run
 from runbooks_lib.release.backup import scratch, whole
+from runbooks_lib.release.backup.places import MANIFEST, making, require_reached, workplace
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.stores import Store, reached
 from runbooks_lib.results import Event, Value, digest_of_file
 
-MANIFEST = "backup.json"
 #: What is counted in a store, and by what.
 _COUNTED = {"postgresql": ("rows", "tables"), "redis": ("keys", "kinds"), "mongodb": ("documents", "collections")}
 _CHUNK = 1024 * 1024
@@ -74,35 +72,31 @@ class Backup(Value):
 def back_up(boundaries: Boundaries, wanted: list[Store]) -> Backup:
     """Copy these databases, prove each copy, and write the manifest last: a folder without one is no backup.
 
-    Raises CheckFailed: One can't be read, does not fit, does not restore, or is not what was copied.
+    Raises CheckFailed: One can't be read, does not fit, does not restore, is not what was copied, or can't be sent to its place.
     """
     settings, target = boundaries.parameters.backup, boundaries.parameters.target.name
     now = datetime.now(UTC)
     mark = boundaries.note.removeprefix("run ")
-    folder = resolve_path(settings.folder) / target / f"{now:%Y%m%dT%H%M%SZ}-{mark}"
-    folder.mkdir(parents=True, mode=0o700)
-    try:
+    with making(settings.folder, f"{target}/{now:%Y%m%dT%H%M%SZ}-{mark}") as (folder, kept):
         copies = tuple(_copied(boundaries, each, folder, number) for number, each in enumerate(wanted))
         last = boundaries.helm.history(boundaries.release)[-1]
-        about = {"run": mark, "target": target, "made": f"{now:%Y-%m-%dT%H:%M:%SZ}", "folder": str(folder)}
+        about = {"run": mark, "target": target, "made": f"{now:%Y-%m-%dT%H:%M:%SZ}", "folder": kept}
         made = Backup(**about, revision=last.revision, chart=last.chart, copies=copies)
         (folder / MANIFEST).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    data = {"folder": str(folder), "says": "; ".join(each.says for each in copies)}
+    data = {"folder": kept, "says": "; ".join(each.says for each in copies)}
     boundaries.observe(Event(kind="backup.made", data=data))
     return made
 
 
 def seen(boundaries: Boundaries, store: Store) -> str:
     """What is there for a copy of one store, for people; raises CheckFailed: Something is not."""
+    require_reached(boundaries.parameters.backup.folder)
     if store.protocol != "postgresql":
         return whole.seen(boundaries, store)
     with reached(boundaries, store) as address:
         server = rows.server(address, store.access, seconds=_LOOKING)
     used = programs(boundaries.parameters.backup.programs, server.major)
-    scratch.require_room(resolve_path(boundaries.parameters.backup.folder), server.size)
+    scratch.require_room(workplace(boundaries.parameters.backup.folder), server.size)
     return f"{store.name}: {server.size} bytes, PostgreSQL {server.version}, by programs {used.version}"
 
 

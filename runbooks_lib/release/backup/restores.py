@@ -4,20 +4,18 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.parameters import resolve_path
 from runbooks_lib.probes import databases, rows
 from runbooks_lib.probes.postgresql import Address
 from runbooks_lib.process import run
 from runbooks_lib.release.backup import whole
-from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy, back_up, environment, told
+from runbooks_lib.release.backup.copies import Backup, Copy, back_up, environment, told
+from runbooks_lib.release.backup.places import Kept
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.stores import Store, reached
-from runbooks_lib.results import Event, digest_of_file
+from runbooks_lib.results import Event
 
 #: Bytes of a manifest; more is none of ours.
 _LARGEST = 64 * 1024 * 1024
@@ -25,19 +23,15 @@ _LARGEST = 64 * 1024 * 1024
 _LONGEST = 63
 
 
-def read(folder: str) -> tuple[Path, Backup]:
-    """A backup and its folder; raises CheckFailed: It is none, or not as it was made."""
-    place = resolve_path(folder)
+def read(folder: str) -> tuple[Kept, Backup]:
+    """A backup and where it is; raises CheckFailed: It is none, or not as it was made."""
     try:
-        file = place / MANIFEST
-        text = file.read_text(encoding="utf-8") if file.stat().st_size < _LARGEST else ""
-        found = Backup.model_validate(json.loads(text))
-    except (OSError, ValueError, ValidationError) as error:
-        raise refused("no backup", folder=place, why=type(error).__name__) from error
+        place = Kept(folder)
+        found = Backup.model_validate(json.loads(place.text(_LARGEST)))
+    except Exception as error:  # whatever is raised by the library of a store
+        raise refused("no backup", folder=folder, why=type(error).__name__) from error
     for copy in found.copies:
-        file = place / Path(copy.file).name
-        if not file.is_file() or digest_of_file(file) != copy.digest:
-            raise refused("altered backup", file=file)
+        place.require(copy.file, copy.digest)
     return place, found
 
 
@@ -53,7 +47,7 @@ def pairs(stores: list[Store], backup: Backup) -> list[tuple[Store, Copy]]:
     return found
 
 
-def restore(boundaries: Boundaries, place: Path, wanted: list[tuple[Store, Copy]]) -> None:
+def restore(boundaries: Boundaries, place: Kept, wanted: list[tuple[Store, Copy]]) -> None:
     """Put copies back, each only when all of them are restored and equal to what was copied.
 
     Raises:
@@ -83,7 +77,8 @@ def restore(boundaries: Boundaries, place: Path, wanted: list[tuple[Store, Copy]
                 databases.exchange(address, store.access, name, aside)
             done(store, aside)
         for store, copy in over:
-            whole.put_back(boundaries, store, place / Path(copy.file).name, copy.contents, kept)
+            with place.fetched(copy.file, copy.digest) as file:
+                whole.put_back(boundaries, store, file, copy.contents, kept)
             done(store, kept)
     except RunbookError as error:
         for store, name in made[len(exchanged) :]:
@@ -94,13 +89,14 @@ def restore(boundaries: Boundaries, place: Path, wanted: list[tuple[Store, Copy]
         raise
 
 
-def _restored(boundaries: Boundaries, place: Path, store: Store, copy: Copy, name: str) -> None:
+def _restored(boundaries: Boundaries, place: Kept, store: Store, copy: Copy, name: str) -> None:
     settings, access = boundaries.parameters.backup, store.access
     with reached(boundaries, store) as address:
         server = rows.server(address, access, seconds=settings.seconds)
         used = programs(settings.programs, server.major)
         databases.make(address, access, name)
-        _fill(used, address, store, place / Path(copy.file).name, name, settings.seconds)
+        with place.fetched(copy.file, copy.digest) as file:
+            _fill(used, address, store, file, name, settings.seconds)
         there = access.model_copy(update={"database": name})
         with rows.snapshot(address, there, seconds=settings.seconds) as moment:
             rows.require_equal(copy.contents, moment.contents, copy.database)

@@ -18,6 +18,7 @@ from runbooks_lib.probes import mongodb, redis_server, rows
 from runbooks_lib.probes.asking import name_of
 from runbooks_lib.process import run, start, stop
 from runbooks_lib.release.backup import scratch
+from runbooks_lib.release.backup.places import workplace
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.stores import Store, reached
@@ -47,7 +48,7 @@ def seen(boundaries: Boundaries, store: Store, copied: str = "0.0") -> str:
     settings = boundaries.parameters.backup
     with reached(boundaries, store) as address:
         version, size, held = _PROBES[store.protocol].about(address, store.access, seconds=_LOOKING)
-    scratch.require_room(resolve_path(settings.folder), size)
+    scratch.require_room(workplace(settings.folder), size)
     if store.protocol == "mongodb":
         if held and not settings.mongodb:
             raise refused("no mongodb", store=store.name)

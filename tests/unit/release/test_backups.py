@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import yaml
 from databases import with_settings
@@ -16,7 +17,8 @@ from runbooks_lib.probes import redis_server
 from runbooks_lib.probes.rows import Contents
 from runbooks_lib.release import backup
 from runbooks_lib.release.backup import anytime, copies, scratch, whole
-from runbooks_lib.release.backup.copies import MANIFEST, Backup, Copy
+from runbooks_lib.release.backup.copies import Backup, Copy
+from runbooks_lib.release.backup.places import MANIFEST, Kept
 from runbooks_lib.release.manifest import ObjectKey, objects_of
 from runbooks_lib.release.stores import Store, stores
 from runbooks_lib.results import Json, digest_of_file
@@ -129,7 +131,81 @@ def test_all_is_copied_and_what_is_not_in_it_is_told(
         "Not copied: volume claim uploads."
     )
     assert (Path(made.folder) / copy.file).stat().st_mode & 0o777 == 0o600
-    assert backup.read(made.folder) == (Path(made.folder), made)
+    place, found = backup.read(made.folder)
+    assert (place.place, found) == (made.folder, made)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place that is no folder of this machine, for a project of its own."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.setenv("RUNBOOKS_HOME", str(tmp_path / "project"))
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.makedirs("/copies", exist_ok=True)
+    return "memory://copies"
+
+
+def staged(tmp_path: Path) -> list[str]:
+    return [path.name for path in (tmp_path / "project").rglob("*") if path.is_file()]
+
+
+def test_copies_go_to_a_url_and_come_back_from_it_and_leave_nothing_here(
+    cache: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(whole, "copied", lambda *given: given[2].write_bytes(b"all") and ("7.2.5", "7.2.5", CONTENTS))
+    boundaries = with_settings(cache, programs=program(tmp_path / "bin", "7.2.9"), folder=bucket + "/")
+    made, says = backup.of_release(boundaries)
+    assert made.folder.startswith(f"memory://copies/{boundaries.parameters.target.name}/20")
+    assert f"1 copies are in {made.folder}, and proved." in says
+    assert not staged(tmp_path)
+
+    place, found = backup.read(made.folder + "/")
+    assert (place.place, place.name, found) == (made.folder, made.folder.rpartition("/")[2], made)
+    (copy,) = found.copies
+    with place.fetched(copy.file, copy.digest) as file:
+        assert file.read_bytes() == b"all"
+        assert file.stat().st_mode & 0o77 == 0 or file.parent.stat().st_mode & 0o77 == 0
+    assert not staged(tmp_path)
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file(f"{made.folder.removeprefix('memory:/')}/{copy.file}", b"other")
+    with pytest.raises(CheckFailed, match=r"memory://copies/.*dump is not there, or not what was written"):
+        backup.read(made.folder)
+    memory.rm(f"{made.folder.removeprefix('memory:/')}/{MANIFEST}")
+    with pytest.raises(CheckFailed, match=r"memory://copies/.* holds no backup that can be read \(FileNotFoundError\)"):
+        backup.read(made.folder)
+
+
+def test_a_place_that_does_not_answer_is_told_before_anything_is_copied(
+    cache: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(whole, "copied", lambda *_: pytest.fail("it was copied"))
+    for url, why in (
+        ("memory://other/below", "FileNotFoundError: /other"),
+        ("nowhere://a", "ValueError: Protocol not known"),
+    ):
+        boundaries = with_settings(cache, programs=program(tmp_path / why[:3], "7.2.9"), folder=url)
+        with pytest.raises(CheckFailed, match=rf"^{url} does not answer, where copies should be kept \({why}"):
+            backup.of_release(boundaries)
+
+
+def test_copies_that_can_not_be_sent_stay_where_they_were_made_and_are_told(
+    cache: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(whole, "copied", lambda *_: ("7.2.5", "7.2.5", CONTENTS))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "put_file", full)
+    boundaries = with_settings(cache, programs=program(tmp_path / "bin", "7.2.9"), folder=bucket)
+    with pytest.raises(
+        CheckFailed, match=r"could not be sent to memory://copies/\S+ \(OSError: no space left\)"
+    ) as caught:
+        backup.of_release(boundaries)
+    assert sorted(staged(tmp_path)) == ["00-redis.dump", MANIFEST]
+    assert str(tmp_path / "project/.runbooks/backups") in caught.value.summary
 
 
 def test_without_a_release_there_is_nothing_to_copy(world: Any) -> None:
@@ -265,7 +341,7 @@ def test_an_older_server_is_refused_before_anything_is_done(
 ) -> None:
     monkeypatch.setattr(redis_server, "about", lambda *_, **__: ("6.2.14", 1000, ["0"]))
     with pytest.raises(CheckFailed, match=r"is version 6\.2\.14, and takes no values of 7\.2\.5"):
-        backup.restore(cache.boundaries, copied[0], [(store(), copied[1])])
+        backup.restore(cache.boundaries, Kept(str(copied[0])), [(store(), copied[1])])
 
 
 def test_a_restore_that_fails_is_a_change_that_failed_and_says_where_what_was_there_is(
@@ -275,7 +351,7 @@ def test_a_restore_that_fails_is_a_change_that_failed_and_says_where_what_was_th
     monkeypatch.setattr(redis_server, "fill", lambda *_, **__: ())
     boundaries = with_settings(cache, programs=program(tmp_path / "bin", "7.2.5"), folder=str(tmp_path / "kept"))
     with pytest.raises(ChangeFailed, match="redis at cache:6379 was being given its copy when it failed") as caught:
-        backup.restore(boundaries, copied[0], [(store(), copied[1])])
+        backup.restore(boundaries, Kept(str(copied[0])), [(store(), copied[1])])
     (kept,) = (tmp_path / "kept").glob("*/*/backup.json")
     assert f"what was there is the backup in {kept.parent}." in caught.value.summary
 
@@ -286,7 +362,7 @@ def test_keys_that_are_put_back_are_told_with_where_the_others_are(
     monkeypatch.setattr(whole, "copied", lambda *_: ("7.2.5", "7.2.5", CONTENTS))
     monkeypatch.setattr(redis_server, "fill", lambda *_, **__: CONTENTS)
     boundaries = with_settings(cache, programs=program(tmp_path / "bin", "7.2.5"), folder=str(tmp_path / "kept"))
-    backup.restore(boundaries, copied[0], [(store(), copied[1])])
+    backup.restore(boundaries, Kept(str(copied[0])), [(store(), copied[1])])
     (kept,) = (tmp_path / "kept").glob("*/*/backup.json")
     assert cache.told[-1].kind == "backup.restored"
     assert cache.told[-1].data == {"database": "redis", "aside": str(kept.parent)}

@@ -1,0 +1,128 @@
+"""Where copies are kept: a folder of this machine, or a URL that fsspec knows (``s3://…``), to which they go once they are proved."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runbooks_lib.parameters import resolve_path
+from runbooks_lib.release.refusals import refused
+
+MANIFEST = "backup.json"
+#: Below the project: where copies are made that go elsewhere, and to where they are fetched to be put back.
+_STAGING = ".runbooks/backups"
+
+
+def workplace(folder: str) -> Path:
+    """Where on this machine copies are made: in the folder that is meant, or in one of ours where that is a URL."""
+    return resolve_path(_STAGING if _is_url(folder) else folder)
+
+
+@contextmanager
+def making(folder: str, name: str) -> Iterator[tuple[Path, str]]:
+    """Yield where the copies of one run are made, and where they will be kept; nothing stays of those that were not proved.
+
+    Raises CheckFailed: They can't be sent to where they should be; they stay where they were made.
+    """
+    made = workplace(folder) / name
+    made.mkdir(parents=True, mode=0o700)
+    kept = f"{folder.rstrip('/')}/{name}" if _is_url(folder) else str(made)
+    try:
+        yield made, kept
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    if kept != str(made):
+        try:
+            _send(made, kept)
+        except Exception as error:
+            raise refused("not sent", folder=made, place=kept, why=_words(error)) from error
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def require_reached(folder: str) -> None:
+    """Raise CheckFailed unless whoever keeps copies elsewhere answers: they take hours to make."""
+    if _is_url(folder):
+        try:
+            files, path = _opened(folder)
+            # Of a bucket, which is not made here.
+            files.ls(path.strip("/").partition("/")[0] if path else path)
+        except Exception as error:
+            raise refused("no answer", place=folder, why=_words(error)) from error
+
+
+class Kept:
+    """The copies of one run, wherever they are.
+
+    Args:
+        folder: A folder, or a URL.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.place = folder.rstrip("/") if _is_url(folder) else str(resolve_path(folder))
+        self.name = self.place.rpartition("/")[2]
+        self._files, self._path = _opened(self.place)
+
+    def text(self, largest: int) -> str:
+        """The manifest; raises OSError or ValueError: there is none, or it is larger than any of ours."""
+        where = f"{self._path}/{MANIFEST}"
+        if self._files.size(where) >= largest:
+            raise ValueError("too large")
+        return str(self._files.cat_file(where).decode())
+
+    def require(self, file: str, digest: str) -> None:
+        """Raise CheckFailed unless a file is as it was written."""
+        try:
+            same = _digest(self._files, f"{self._path}/{Path(file).name}") == digest
+        except Exception:  # noqa: BLE001 - whatever is raised by the library of a store
+            same = False
+        if not same:
+            raise refused("altered backup", file=f"{self.place}/{Path(file).name}")
+
+    @contextmanager
+    def fetched(self, file: str, digest: str) -> Iterator[Path]:
+        """Yield a file on this machine; raises CheckFailed: it is not as it was written."""
+        self.require(file, digest)
+        if not _is_url(self.place):
+            yield Path(self.place) / Path(file).name
+            return
+        workplace(self.place).mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix="fetched-", dir=workplace(self.place)) as folder:
+            there = Path(folder) / Path(file).name
+            self._files.get_file(f"{self._path}/{there.name}", str(there))
+            Kept(folder).require(file, digest)
+            yield there
+
+
+def _send(made: Path, kept: str) -> None:
+    """Copy every file and read it back; the manifest last, without which nothing is a backup."""
+    files, path = _opened(kept)
+    files.makedirs(path, exist_ok=True)
+    local, _ = _opened(str(made))
+    for file in sorted(made.iterdir(), key=lambda each: (each.name == MANIFEST, each.name)):
+        files.put_file(str(file), f"{path}/{file.name}")
+        if _digest(files, f"{path}/{file.name}") != _digest(local, str(file)):
+            raise ValueError(f"{file.name} is another one there")
+
+
+def _digest(files: Any, path: str) -> str:
+    with files.open(path, "rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _opened(place: str) -> Any:
+    """The file system of a place, and its path in that."""
+    import fsspec
+
+    return fsspec.core.url_to_fs(place)
+
+
+def _is_url(folder: str) -> bool:
+    return "://" in folder
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
