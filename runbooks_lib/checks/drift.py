@@ -12,7 +12,7 @@ _ENTRY = (
 )
 _TAKE_AWAY = (
     "Helm leaves what the chart has no word about: take it away with `kubectl -n {namespace} edit {kind} {name}` "
-    "(a variable: `kubectl set env {kind}/{name} NAME-`), or set it in the values."
+    "(a variable: `kubectl -n {namespace} set env {kind}/{name} NAME-`), or set it in the values."
 )
 _TAKE_OUT = (
     "Helm leaves what the chart has no word about: take it away with `kubectl -n {namespace} edit {kind} {name}`."

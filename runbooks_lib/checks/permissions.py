@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import yaml
 
+from runbooks_lib.checks import release
 from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.cluster import Forbidden
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.errors import RunbookError
-from runbooks_lib.release.manifest import WORKLOAD_KINDS
+from runbooks_lib.release.manifest import WORKLOAD_KINDS, kept, key_of
 from runbooks_lib.results import Json
 from runbooks_lib.tables import table
 from runbooks_lib.threads import at_once
@@ -49,7 +50,7 @@ class Need(NamedTuple):
 
 def permissions(subject: Subject) -> Answer:
     """Whether this account may do all that is needed, and else the roles that would let it."""
-    cluster, release = subject.boundaries.cluster, subject.boundaries.release
+    cluster = subject.boundaries.cluster
     rendered = subject.objects if subject.rendered else []
     kinds = sorted({(str(obj["apiVersion"]), str(obj["kind"])) for obj in rendered})
     unknown = [f"{kind} ({version})" for version, kind in kinds if cluster.resource(version, kind) is None]
@@ -68,7 +69,7 @@ def permissions(subject: Subject) -> Answer:
     answers = list(zip(needs, at_once(refused, needs), strict=True))
     missing = [line for need, lines in answers for line in lines if not need.advisory]
     advice = [line for need, lines in answers for line in lines if need.advisory]
-    evidence = roles(needs, release) if missing or advice else ""
+    evidence = roles(needs, subject.boundaries.release) if missing or advice else ""
     also = f"{_ADVISORY}: {', '.join(advice)}" if advice else ""
     if missing:
         told = f"not allowed: {', '.join(missing[:12])}{' …' if len(missing) > 12 else ''}"
@@ -78,6 +79,33 @@ def permissions(subject: Subject) -> Answer:
         return Answer("unknown", f"{told}; which others the chart uses is not known", evidence=evidence)
     told += f"; not known to this cluster yet: {', '.join(unknown)}" if unknown else ""
     return Answer("warn" if advice else "pass", told, evidence=evidence)
+
+
+def removal(subject: release.Subject) -> Answer:
+    """Whether this account may delete each kind that goes with a release; told as one role that would let it."""
+    boundaries = subject.boundaries
+    cluster, own, policy = boundaries.cluster, boundaries.namespace, boundaries.parameters.uninstall.policy
+    going = {
+        (str(obj["apiVersion"]), str(obj["kind"]), key_of(obj, own).namespace)
+        for obj in subject.objects
+        if not kept(obj)
+    }
+    # Helm's own record of the release is one.
+    going |= {("v1", "Secret", own)} | ({("v1", "PersistentVolumeClaim", own)} if policy != "keep-data" else set())
+    going |= {("v1", "Namespace", "")} if policy == "remove-namespace" else set()
+    needs = [
+        Need(resource, place if resource.namespaced else None, ("get", "delete"))
+        for version, kind, place in sorted(going)
+        if (resource := cluster.resource(version, kind))
+    ]
+    may = at_once(
+        lambda need: cluster.can_i("delete", need.resource.group, need.resource.plural, need.namespace), needs
+    )
+    lacking = [need for need, allowed in zip(needs, may, strict=True) if not allowed]
+    if not lacking:
+        return Answer("pass", f"{len(needs)} kinds, all allowed")
+    told = ", ".join(f"delete {need.name}" for need in lacking)
+    return Answer("fail", f"not allowed: {told}", evidence=roles(lacking, boundaries.release))
 
 
 def _rendered(subject: Subject, kinds: Iterable[tuple[str, str]]) -> Iterator[Need]:
@@ -141,7 +169,7 @@ def _resource(subject: Subject, version: str, kind: str) -> Resource | None:
     return found.model_copy(update={"plural": f"{found.plural}{slash}{sub}"}) if found else None
 
 
-def roles(needs: Iterable[Need], release: str) -> str:
+def roles(needs: Iterable[Need], name: str) -> str:
     """The least Roles and ClusterRoles with these permissions, as YAML for ``kubectl apply -f -``; those for advice apart."""
     documents: defaultdict[tuple[bool, str], defaultdict[tuple[str, str, tuple[str, ...]], list[str]]]
     documents = defaultdict(lambda: defaultdict(list))
@@ -153,7 +181,7 @@ def roles(needs: Iterable[Need], release: str) -> str:
             {
                 "apiVersion": f"{_RBAC}/v1",
                 "kind": "Role" if namespace else "ClusterRole",
-                "metadata": {"name": f"runbooks-{release}{'-advice' if advisory else ''}"}
+                "metadata": {"name": f"runbooks-{name}{'-advice' if advisory else ''}"}
                 | ({"namespace": namespace} if namespace else {}),
                 "rules": [
                     {"apiGroups": [group], "resources": sorted(names), "verbs": list(verbs)}

@@ -57,6 +57,8 @@ def commands_of(plan: Plan, parameters: Parameters, record: Path | None) -> tupl
         # What the change removes can be stopped before it, and not be started after it.
         told = _STEPS.get(step.kind, ()) if filled["scaled"] or step.kind not in _SCALING else ()
         lines += [line.format_map(filled) for line in told]
+        for protocol, names in step.data.get("protocols", {}).items():
+            lines += [line.format(copied=", ".join(names)) for line in _STEPS[f"{step.kind} {protocol}"]]
     return tuple(addressed(line, parameters) for line in lines)
 
 
@@ -69,5 +71,4 @@ def _filling(step: Step, gone: set[str]) -> dict[str, str]:
         "entries": " ".join(_ENTRY.format(key=key) for key in step.data.get("keys", ())),
         "listed": " ".join(f"{kind.lower()}/{name}" for kind, name, _ in listed),
         "scaled": " ".join(f"{kind.lower()}/{name}" for kind, name in still),
-        "copied": ", ".join(step.data.get("databases", ())),
     }

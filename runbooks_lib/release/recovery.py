@@ -205,9 +205,9 @@ def _restoring(boundaries: Boundaries, target: Json, stored: Release | None) -> 
         )
     impact += sentences.waivers(boundaries)
     around = backup.stopping([store for store, _ in wanted])
-    names = [store.name for store, _ in wanted]
-    title = f"Restore {', '.join(names)} beside what is there, compare, and exchange them"
-    restoring = Step(kind="restore", title=title, data={"databases": names, "from": found.run})
+    about = backup.named(store for store, _ in wanted)
+    title = f"Restore {', '.join(about['databases'])} beside what is there, compare, and exchange them"
+    restoring = Step(kind="restore", title=title, data=about | {"from": found.run})
     steps = (lease_step(boundaries), *around.before, restoring, *around.after, rollout_step(stored))
     copies = {"backup": digest_of(found.model_dump(mode="json")), "folder": place.name}
     bindings = bound_to(boundaries, stored) | copies

@@ -4,7 +4,7 @@ from runbooks_lib.release.backup.anytime import of_release
 from runbooks_lib.release.backup.copies import Backup, Copy, back_up, seen
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.backup.restores import pairs, read, restore
-from runbooks_lib.release.backup.steps import CHECK, Around, around, at_stake, before_removal, copied, stopping
+from runbooks_lib.release.backup.steps import CHECK, Around, around, at_stake, before_removal, copied, named, stopping
 from runbooks_lib.release.backup.writers import start, stop
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "back_up",
     "before_removal",
     "copied",
+    "named",
     "of_release",
     "pairs",
     "programs",

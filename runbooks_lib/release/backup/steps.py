@@ -62,9 +62,17 @@ def copied(boundaries: Boundaries, stores: Iterable[Store]) -> list[Store]:
 
 
 def _copying(boundaries: Boundaries, stores: Iterable[Store]) -> Step:
-    names, folder = [store.name for store in stores], boundaries.parameters.backup.folder
-    title = f"Back up {', '.join(names)} to {folder}, and prove it by restoring it into a server of its own"
-    return Step(kind="back-up", title=title, data={"databases": names, "folder": folder})
+    data, folder = named(stores), boundaries.parameters.backup.folder
+    title = f"Back up {', '.join(data['databases'])} to {folder}, and prove it by restoring it into a server of its own"
+    return Step(kind="back-up", title=title, data=data | {"folder": folder})
+
+
+def named(stores: Iterable[Store]) -> Json:
+    """Which databases a step is about, for its data."""
+    protocols: dict[str, list[str]] = {}
+    for store in stores:
+        protocols.setdefault(store.protocol, []).append(store.name)
+    return {"databases": [name for names in protocols.values() for name in names], "protocols": protocols}
 
 
 def stopping(stores: Iterable[Store]) -> Around:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
@@ -532,15 +533,48 @@ def test_a_workload_that_selects_by_expressions_does_not_take_the_tables_away(
 )
 def test_a_release_in_any_state_can_be_removed(world: Any, status: str, expected: str, observed: str) -> None:
     world.stored("", info={"status": status})
-    answer, copied = report(
+    answer, allowed, copied = report(
         "uninstall", "R", FAMILIES["uninstall"], Subject(world.boundaries), observe=world.told.append
     ).findings
     assert (answer.status, answer.observed) == (expected, observed)
+    assert (allowed.status, allowed.observed) == ("pass", "1 kinds, all allowed")
     assert (copied.status, copied.observed) == ("skip", "uninstall.policy is keep-data")
 
 
+@pytest.mark.parametrize(
+    ("policy", "asked"),
+    [
+        ("keep-data", ["secrets", "statefulsets"]),
+        ("remove-data", ["persistentvolumeclaims", "secrets", "statefulsets"]),
+        ("remove-namespace", ["namespaces", "persistentvolumeclaims", "secrets", "statefulsets"]),
+    ],
+)
+def test_an_account_that_may_not_delete_a_kind_is_told_before_an_uninstall_stops_half_way(
+    world: Any, policy: str, asked: list[str]
+) -> None:
+    world.settings["uninstall"] = {"policy": policy, "confirm": "dataflow"}
+    keeping = "{name: c, annotations: {helm.sh/resource-policy: keep}}"
+    world.stored(
+        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: s}\n---\n"
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {keeping}\n"
+    )
+    (check,) = (each for each in FAMILIES["uninstall"] if each.id == "permissions.removal")
+
+    def answer() -> Finding:
+        (found,) = report("uninstall", "R", [check], Subject(world.boundaries), observe=world.told.append).findings
+        return found
+
+    assert answer().status == "pass"
+    assert sorted(world.cluster.asked) == [("delete", kind) for kind in asked]
+    world.cluster.refused = {("delete", "statefulsets")}
+    found = answer()
+    assert (found.status, found.observed) == ("fail", "not allowed: delete statefulsets.apps")
+    (role,) = yaml.safe_load_all(found.evidence)
+    assert role["rules"] == [{"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["get", "delete"]}]
+
+
 def test_what_is_not_there_can_not_be_removed(world: Any) -> None:
-    answer, copied = report(
+    answer, allowed, copied = report(
         "uninstall", "R", FAMILIES["uninstall"], Subject(world.boundaries), observe=world.told.append
     ).findings
-    assert (answer.status, copied.status) == ("fail", "skip")
+    assert (answer.status, allowed.status, copied.status) == ("fail", "skip", "skip")

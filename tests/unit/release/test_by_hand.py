@@ -119,4 +119,18 @@ def test_what_01_looks_at_can_be_seen_by_hand_and_nothing_stands_for_a_name() ->
 
 def test_every_step_of_a_change_has_a_command_but_the_lease() -> None:
     written = yaml.safe_load((Path(by_hand.__file__).parent / "by_hand.yaml").read_text())
-    assert {*STEPS} - {*written} == {"take-lease"}
+    assert {*STEPS} - {each.partition(" ")[0] for each in written} == {"take-lease"}
+
+
+def test_each_kind_of_store_is_copied_and_put_back_by_a_program_that_can() -> None:
+    protocols = {
+        "postgresql": ["a at db:5432", "b at db:5432"],
+        "redis": ["redis at cache:6379"],
+        "mongodb": ["mongodb at docs:27017"],
+    }
+    made = plan("https://charts.example.com", "back-up", "restore")
+    steps = tuple(step.model_copy(update={"data": {"protocols": protocols}}) for step in made.steps)
+    lines = by_hand.commands_of(made.model_copy(update={"steps": steps}), parameters(), None)
+    assert [line.partition(" ")[0] for line in lines] == ["pg_dump", "redis-cli", "mongodump", "pg_restore", "#", "#"]
+    for at, names in enumerate([*protocols.values()] * 2):
+        assert ", ".join(names) in lines[at]

@@ -235,7 +235,7 @@ def test_what_writes_is_stopped_then_copied_and_started_again_after_the_change(w
     assert [step.kind for step in steps.after] == ["start-writers"]
     assert "scale Deployment api to 0" in steps.before[0].title
     names = ["things at db:5432", "other at db.elsewhere.example.com:5432"]
-    assert steps.before[1].data == {"databases": names, "folder": "backups"}
+    assert steps.before[1].data == {"databases": names, "protocols": {"postgresql": names}, "folder": "backups"}
 
 
 def test_what_writes_runs_on_where_the_parameters_say_so(world: Any, lost: Losses) -> None:
