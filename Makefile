@@ -37,7 +37,7 @@ bench: .venv/installed ## Measure speed and size, as ratios of one run
 lock: ## Renew requirements.lock from pyproject.toml and requirements.in
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-	  --extra sandbox --extra portal --extra dev --output-file requirements.lock pyproject.toml requirements.in
+	  --extra sandbox --extra portal --extra s3 --extra dev --output-file requirements.lock pyproject.toml requirements.in
 
 generated: .venv/installed ## Renew parameters/schema.json and docs/checks.md from what they are made of
 	@$(BIN)/python parameters/schema.py

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runbooks_lib.errors import RecordError
+from runbooks_lib.filesystems import is_url, opened
 from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, refused, replace, run_id, stage_of
 from runbooks_lib.records.log import Checkpoint, following, read_log, sequenced
 from runbooks_lib.records.merkle import inclusion
@@ -93,7 +94,7 @@ def anchor(head: Checkpoint, seal: Seal) -> None:
         return
     name = f"{head.origin.rpartition('/')[2]}/{head.size:08}.checkpoint"
     try:
-        if "://" in seal.anchor:
+        if is_url(seal.anchor):
             _upload(f"{seal.anchor.rstrip('/')}/{name}", head.text)
         else:
             place = Path(seal.anchor) / name
@@ -107,9 +108,7 @@ def anchor(head: Checkpoint, seal: Seal) -> None:
 
 
 def _upload(url: str, text: str) -> None:
-    import fsspec
-
-    files, path = fsspec.core.url_to_fs(url)
+    files, path = opened(url)
     if files.exists(path):
         raise FileExistsError(path)
     files.makedirs(files._parent(path), exist_ok=True)

@@ -4,10 +4,11 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from runbooks_lib.filesystems import is_url, opened
 from runbooks_lib.parameters import resolve_path
 from runbooks_lib.release.refusals import refused
 
@@ -18,7 +19,7 @@ _STAGING = ".runbooks/backups"
 
 def workplace(folder: str) -> Path:
     """Where on this machine copies are made: in the folder that is meant, or in one of ours where that is a URL."""
-    return resolve_path(_STAGING if _is_url(folder) else folder)
+    return resolve_path(_STAGING if is_url(folder) else folder)
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def making(folder: str, name: str) -> Iterator[tuple[Path, str]]:
     """
     made = workplace(folder) / name
     made.mkdir(parents=True, mode=0o700)
-    kept = f"{folder.rstrip('/')}/{name}" if _is_url(folder) else str(made)
+    kept = f"{folder.rstrip('/')}/{name}" if is_url(folder) else str(made)
     try:
         yield made, kept
     except BaseException:
@@ -45,11 +46,12 @@ def making(folder: str, name: str) -> Iterator[tuple[Path, str]]:
 
 def require_reached(folder: str) -> None:
     """Raise CheckFailed unless whoever keeps copies elsewhere answers: they take hours to make."""
-    if _is_url(folder):
+    if is_url(folder):
         try:
-            files, path = _opened(folder)
-            # Of a bucket, which is not made here.
-            files.ls(path.strip("/").partition("/")[0] if path else path)
+            files, path = opened(folder)
+            # Of a bucket, which is not made here; an empty one is not found by some.
+            with suppress(FileNotFoundError):
+                files.ls(path.strip("/").partition("/")[0])
         except Exception as error:
             raise refused("no answer", place=folder, why=_words(error)) from error
 
@@ -62,9 +64,9 @@ class Kept:
     """
 
     def __init__(self, folder: str) -> None:
-        self.place = folder.rstrip("/") if _is_url(folder) else str(resolve_path(folder))
+        self.place = folder.rstrip("/") if is_url(folder) else str(resolve_path(folder))
         self.name = self.place.rpartition("/")[2]
-        self._files, self._path = _opened(self.place)
+        self._files, self._path = opened(self.place)
 
     def text(self, largest: int) -> str:
         """The manifest; raises OSError or ValueError: there is none, or it is larger than any of ours."""
@@ -86,7 +88,7 @@ class Kept:
     def fetched(self, file: str, digest: str) -> Iterator[Path]:
         """Yield a file on this machine; raises CheckFailed: it is not as it was written."""
         self.require(file, digest)
-        if not _is_url(self.place):
+        if not is_url(self.place):
             yield Path(self.place) / Path(file).name
             return
         workplace(self.place).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -99,9 +101,9 @@ class Kept:
 
 def _send(made: Path, kept: str) -> None:
     """Copy every file and read it back; the manifest last, without which nothing is a backup."""
-    files, path = _opened(kept)
+    files, path = opened(kept)
     files.makedirs(path, exist_ok=True)
-    local, _ = _opened(str(made))
+    local, _ = opened(str(made))
     for file in sorted(made.iterdir(), key=lambda each: (each.name == MANIFEST, each.name)):
         files.put_file(str(file), f"{path}/{file.name}")
         if _digest(files, f"{path}/{file.name}") != _digest(local, str(file)):
@@ -111,17 +113,6 @@ def _send(made: Path, kept: str) -> None:
 def _digest(files: Any, path: str) -> str:
     with files.open(path, "rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _opened(place: str) -> Any:
-    """The file system of a place, and its path in that."""
-    import fsspec
-
-    return fsspec.core.url_to_fs(place)
-
-
-def _is_url(folder: str) -> bool:
-    return "://" in folder
 
 
 def _words(error: Exception) -> str:
