@@ -16,6 +16,14 @@ from runbooks_lib.results import Json, Status
 #: Fewer days left are told.
 DAYS = 30
 _TYPE = "kubernetes.io/tls"
+#: ``create`` alone would be refused, since the Secret is there.
+_REPLACE = (
+    "`kubectl create secret tls {name} --namespace {namespace} --cert=FILE --key=FILE --dry-run=client -o yaml "
+    "| kubectl apply -f -`"
+)
+_ANOTHER = "Put a right one in: {replace}; or name another in gateway.tls.secret_name."
+#: The type of a Secret can't be changed.
+_ANEW = "Remove it and make it anew: `kubectl delete secret {name} --namespace {namespace}`, then {replace}."
 
 
 class Reference(NamedTuple):
@@ -84,18 +92,22 @@ def _judged(subject: Subject, where: tuple[str, str], references: list[Reference
         yield Answer("fail", f"{said}; {by} names it", remedy)
         return
     called = f"Secret {where[1]} in namespace {where[0]}"
+    named = {"namespace": where[0], "name": where[1]}
+    replace = _REPLACE.format_map(named)
     if content.get("type") != _TYPE:
-        yield Answer("fail", f"{called} is of type {content.get('type') or 'Opaque'}, not {_TYPE}")
+        said = f"{called} is of type {content.get('type') or 'Opaque'}, not {_TYPE}"
+        yield Answer("fail", said, _ANEW.format_map(named | {"replace": replace}))
         return
+    remedy = _ANOTHER.format(replace=replace)
     values: dict[str, Any] = dict(secret_values(content))
     try:
         certificate = tls.read(values.get("tls.crt", "").encode(), values.get("tls.key", "").encode())
     except ValueError as error:
-        yield Answer("fail", f"{called}: {error}")
+        yield Answer("fail", f"{called}: {error}", remedy)
         return
     hosts = dict.fromkeys(host for reference in references for host in reference.hosts)
     wrong = list(_wrong(certificate, list(hosts)))
-    yield from (Answer(status, f"{called}: {said}") for status, said in wrong)
+    yield from (Answer(status, f"{called}: {said}", remedy) for status, said in wrong)
     if not wrong:
         names = ", ".join(hosts) or "any host name"
         yield Answer("pass", f"{called} is for {names}, and valid for {certificate.days()} days more")

@@ -20,6 +20,11 @@ CHECKS = [check for check in FAMILIES["prerequisites"] if check.id == "tls.secre
 GATEWAY = "gateway.networking.k8s.io/v1"
 NAMESPACE = {"kind": "Namespace", "metadata": {"name": "csghub"}}
 HOSTS = ("dataflow.example.com", "label-studio.example.com")
+#: As it is pasted where the Secret is there already, which `create` alone would refuse.
+REPLACE = (
+    "`kubectl create secret tls tls --namespace csghub --cert=FILE --key=FILE --dry-run=client -o yaml "
+    "| kubectl apply -f -`"
+)
 
 
 def finding(world: Any) -> Finding:
@@ -116,7 +121,10 @@ def test_a_certificate_that_is_not_right_says_why(serves: Any, root: Holder, mak
     answer = finding(world)
     assert answer.status == status
     assert said in answer.observed
-    assert "kubectl create secret tls" in answer.remedy
+    assert (
+        status == "pass"
+        or answer.remedy == f"Put a right one in: {REPLACE}; or name another in gateway.tls.secret_name."
+    )
 
 
 def test_a_chain_in_a_wrong_order_is_a_warning(serves: Any, site: Holder) -> None:
@@ -156,6 +164,13 @@ def test_a_secret_that_can_not_be_used_fails(serves: Any, site: Holder, secrets:
     answer = finding(world)
     assert answer.status == "fail"
     assert said in answer.observed
+
+
+def test_a_secret_of_another_type_is_removed_first_since_its_type_stays(serves: Any, site: Holder) -> None:
+    world = serves()
+    world.cluster.add(NAMESPACE, secret(site, kind="Opaque"))
+    remove = "`kubectl delete secret tls --namespace csghub`"
+    assert finding(world).remedy == f"Remove it and make it anew: {remove}, then {REPLACE}."
 
 
 def test_before_the_namespace_is_there_both_are_to_be_made(serves: Any) -> None:
