@@ -43,9 +43,20 @@ def programs(setting: str, major: int) -> Programs:
     found = [made for folder in folders if (made := _version(folder))]
     newer = sorted((each for each in found if each.major >= major), key=lambda each: each.major)
     if not newer:
-        there = "; ".join(f"{each.version} in {each.folder}" for each in found) or "none"
-        raise refused("no programs", major=major, there=there, needed=", ".join(_NEEDED))
+        there = "; ".join(f"{each.version} in {each.folder}" for each in found)
+        filling = {"major": major, "needed": ", ".join(_NEEDED)}
+        if setting:
+            raise refused("named no programs", folder=folders[0], there=there or _lacking(folders[0]), **filling)
+        raise refused("no programs", there=there or "none", **filling)
     return newer[0]
+
+
+def _lacking(folder: Path) -> str:
+    """Why a folder has none."""
+    if not folder.is_dir():
+        return "it does not exist, or is no folder"
+    missing = [name for name in _NEEDED if not (folder / name).is_file()]
+    return f"it lacks {', '.join(missing)}" if missing else "its pg_dump does not tell its version"
 
 
 def _folders() -> Iterator[Path]:

@@ -331,15 +331,35 @@ def folder_of(path: Path, version: str, *, without: str = "") -> str:
 def test_the_programs_of_a_folder_serve_up_to_their_own_version(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "bin", "15.10 (Debian 15.10-1)")
     assert backup.programs(folder, 14).major == backup.programs(folder, 15).major == 15
-    with pytest.raises(CheckFailed, match=r"No programs of PostgreSQL 16 or newer .*: 15\.10 in "):
+    with pytest.raises(CheckFailed, match=r"has no programs of PostgreSQL 16 or newer .*: 15\.10 in "):
         backup.programs(folder, 16)
 
 
 def test_a_folder_that_lacks_one_of_them_is_none(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "bin", "16.1", without="initdb")
-    with pytest.raises(CheckFailed, match=": none") as caught:
+    with pytest.raises(CheckFailed, match=": it lacks initdb") as caught:
         backup.programs(folder, 15)
-    assert "initdb" in caught.value.next_step
+    assert "needed there are pg_dump, pg_restore, initdb, postgres" in caught.value.next_step
+
+
+def test_a_named_folder_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        backup.programs(str(tmp_path / "nope"), 16)
+    said = f"The folder {tmp_path / 'nope'}, which backup.programs names, has no programs of PostgreSQL 16 or newer"
+    assert caught.value.summary == f"{said} to copy a database with: it does not exist, or is no folder."
+    assert caught.value.next_step.startswith("Correct backup.programs")
+
+
+def test_a_named_folder_whose_programs_do_not_run_is_told_as_such(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "bin", "of no known version")
+    with pytest.raises(CheckFailed, match=": its pg_dump does not tell its version"):
+        backup.programs(folder, 16)
+
+
+def test_without_a_named_folder_this_machine_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CheckFailed, match=r"No programs of PostgreSQL 999 or newer are on this machine"):
+        backup.programs("", 999)
 
 
 def test_of_several_on_path_the_next_newer_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
