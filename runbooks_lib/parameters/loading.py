@@ -14,7 +14,7 @@ from runbooks_lib.errors import ParametersError, refused
 from runbooks_lib.parameters import documents
 from runbooks_lib.parameters.documents import Path, dotted
 from runbooks_lib.parameters.helm_values import chart_values, merge, nested
-from runbooks_lib.parameters.model import FIELDS, Parameters
+from runbooks_lib.parameters.model import FIELDS, Parameters, Waiver
 from runbooks_lib.parameters.places import resolve_path
 from runbooks_lib.parameters.reference import secrets_in_clear, shows_secret
 from runbooks_lib.tables import table
@@ -22,6 +22,9 @@ from runbooks_lib.tables import table
 Overrides = Mapping[str, Any] | Iterable[str] | str
 
 _HOW = 'Write key=value, for example "verify.expect=absent"; a list is replaced as a whole.'
+
+#: The keys that can be meant, those of a list's entries too.
+_KEYS = (*FIELDS, *(("waivers", name) for name in Waiver.model_fields))
 
 #: What no name, path or address has in it.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -127,12 +130,17 @@ def _texts(data: Any, above: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def _nearest(path: Path) -> str:
-    """The known key that was meant, if one is like it as a whole or in its last word."""
+    """The known key that was meant: one of the same section that is like it, else one as a whole or in its last word."""
 
     def alike(known: Path) -> tuple[float, float]:
         last, whole = (str(path[-1]), str(known[-1])), (dotted(path), dotted(known))
         return difflib.SequenceMatcher(None, *last).ratio(), difflib.SequenceMatcher(None, *whole).ratio()
 
+    section = [step for step in path[:-1] if isinstance(step, str)]
+    beside = [known for known in _KEYS if [*known[:-1]] == section]
+    meant = max(beside, key=lambda known: alike(known)[0], default=())
+    if meant and alike(meant)[0] >= 0.6:
+        return f"; did you mean {dotted((*path[:-1], meant[-1]))}?"
     best = max(FIELDS, key=lambda known: sum(alike(known)))
     last, whole = alike(best)
     return f"; did you mean {dotted(best)}?" if last >= 0.6 or whole >= 0.5 else ""

@@ -207,6 +207,9 @@ def test_a_password_that_is_no_yaml_is_not_repeated(write: Write, minimal: str, 
         (("target: {}", "redis: {external: {host: h, password: {from: hunter22}}}\ntarget: {}"), "redis.external.password is not a reference; write"),
         (("target: {}", "waivers: [{check: a, reason: b, until: 2026-13-01}]\ntarget: {}"), "waivers[0].until must be a day, such as 2026-12-31"),
         (("target: {}", "waivers: [{check: a, until: 2026-12-31}]\ntarget: {}"), "waivers[0].reason is missing"),
+        (("target: {}", "waivers: [{check: a, raeson: b, until: 2026-12-31}]\ntarget: {}"), "waivers[0].raeson is not a known key; did you mean waivers[0].reason?"),
+        (("target: {}", "waivers: [{check: a, reason: b, until: 2026-12-31, utnil: 1}]\ntarget: {}"), "waivers[0].utnil is not a known key; did you mean waivers[0].until?"),
+        (("target: {}", "dataflow: {persistence: {siez: 1Gi}}\ntarget: {}"), "dataflow.persistence.siez is not a known key; did you mean dataflow.persistence.size?"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_or_type_is_told_with_line_key_and_what_was_meant(
