@@ -26,6 +26,9 @@ _HOW = 'Write key=value, for example "verify.expect=absent"; a list is replaced 
 #: The keys that can be meant, those of a list's entries too.
 _KEYS = (*FIELDS, *(("waivers", name) for name in Waiver.model_fields))
 
+#: Names with dots between.
+_KEY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_][-\w]*)+", re.ASCII)
+
 #: What no name, path or address has in it.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -83,8 +86,11 @@ def parse(overrides: Overrides) -> Iterator[tuple[Path, Any]]:
 def _pair(override: str) -> tuple[str, Any]:
     key, sign, text = str(override).partition("=")
     if not sign:
-        # It may be a secret that was typed into the wrong place: it is not repeated.
-        raise ParametersError("An override has no '=' between its key and its value.", next_step=_HOW)
+        # It may be a secret that was typed into the wrong place: only what begins as a key of ours is repeated.
+        which = (
+            f"The override {key!r}" if re.fullmatch(_KEY, key) and (key.partition(".")[0],) in FIELDS else "An override"
+        )
+        raise ParametersError(f"{which} has no '=' between its key and its value.", next_step=_HOW)
     kind = FIELDS.get(tuple(key.split(".")))
     try:
         return key, text if kind is str or get_origin(kind) is Literal else documents.typed(text)

@@ -86,6 +86,12 @@ def test_overrides_win_over_the_file(write: Callable[..., str], minimal: str) ->
     ("override", "sentence"),
     [
         ("hunter22", "An override has no '=' between its key and its value."),
+        ("values.hunter22 x", "An override has no '='"),
+        ("values.redis.password:hunter22", "An override has no '='"),
+        ("eyJhbGciOi.hunter22.abc", "An override has no '='"),
+        ("target", "An override has no '='"),
+        ("chart.version", "The override 'chart.version' has no '=' between its key and its value."),
+        ("values.redis.node-port", "The override 'values.redis.node-port' has no '=' between its key and its value."),
         ("=x", "The override '' is no key"),
         ("a..b=x", "The override 'a..b' is no key: names with dots between."),
         ("values.a[0].b=x", "The override 'values.a[0].b' is no key"),
