@@ -24,7 +24,7 @@ from runbooks_lib.recording import WITHOUT_NOTEBOOK, Recording
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release import by_hand
-from runbooks_lib.release.approval import Given, approved, asked_of
+from runbooks_lib.release.approval import Given, approved, asked_of, require_digest
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.values import register
@@ -91,12 +91,14 @@ class Run:
 
         Raises:
             ParametersError: The file or an override can't be used; nothing was opened.
+            UsageError: ``approve`` can be no digest; nothing was opened.
             RunbookError: The target can't be reached; the record says so.
         """
         texts = {"parameters_file": parameters_file, "approve": approve, "output_directory": output_directory}
         for name, value in texts.items():
             if not isinstance(value, str):
                 raise errors.refused("no text", name=name, value=value)
+        require_digest(approve)
         settings = parameters.load(parameters_file, overrides)
         require_known(settings.waivers)
         redactor, root = Redactor(), parameters.resolve_path(output_directory or "records")

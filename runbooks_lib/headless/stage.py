@@ -43,9 +43,10 @@ def run_stage(
 
     Raises:
         ParametersError: The parameters can't be used; no run was begun.
-        UsageError: There is no such stage, or its notebook does not take what was given.
+        UsageError: There is no such stage, its notebook does not take what was given, or ``approve`` can be no digest.
         RecordError: The record could not be made or closed.
     """
+    from runbooks_lib.release.approval import require_digest
     from runbooks_lib.release.values import register
     from runbooks_lib.secrets import seal_of
 
@@ -59,6 +60,7 @@ def run_stage(
     given = {name: value for name, value in wanted.items() if value}
     check_readable(notebook)
     check_taken(notebook, given)
+    require_digest(approve)
     root, seal = parameters.resolve_path(output_directory or "records"), seal_of(settings.records, Redactor())
     with Stop() as stop:
         for swept in records.sweep(root, register):

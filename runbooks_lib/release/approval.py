@@ -2,6 +2,7 @@
 
 import getpass
 import platform
+import re
 from collections.abc import Iterator
 from datetime import UTC
 from typing import Literal
@@ -16,6 +17,16 @@ from runbooks_lib.results import Approval, Event, Json, Plan
 
 #: How somebody said yes, and to which digest; or the path of another person's approval file.
 Given = tuple[Literal["parameter", "button"], str]
+
+
+#: What is meant as a digest, and is not the path of a file: it has the prefix, or the digits without it.
+_MEANT = re.compile(r"\s*(sha256:.*|[0-9a-f]{32,}\s*)", re.IGNORECASE | re.DOTALL)
+
+
+def require_digest(given: str) -> None:
+    """Raise UsageError for a digest that can be no plan's; whether a file is an approval is told where it is read."""
+    if _MEANT.fullmatch(given) and not re.fullmatch("sha256:[0-9a-f]{64}", given):
+        raise refused("malformed digest", given=given)
 
 
 def approved(boundaries: Boundaries, plan: Plan, given: Given | None, *, awaited: bool = False) -> Approval:

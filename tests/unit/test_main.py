@@ -318,6 +318,14 @@ def test_a_backup_that_can_not_begin_says_why_and_leaves_a_record(runbooks: Runb
 # ---- records, and commands that are not installed
 
 
+@pytest.mark.parametrize("stage", ["install", "upgrade", "uninstall", "recover"])
+def test_a_malformed_digest_is_a_wrong_call_and_leaves_no_record(runbooks: Runbooks, home: Path, stage: str) -> None:
+    done = runbooks("run", stage, "-p", "good.yaml", "--approve", "sha256:abc")
+    assert done.returncode == 2
+    assert "'sha256:abc' is no digest of a plan: one is sha256: and 64 hexadecimal digits" in done.stderr
+    assert not (home / "records").exists()
+
+
 def test_without_records_a_sentence_says_what_makes_them(runbooks: Runbooks) -> None:
     ended = runbooks("records", "list")
     assert (ended.returncode, ended.stdout) == (0, "No records yet: `runbooks run` makes them.\n")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.errors import ApprovalError, CheckFailed, OutcomeUnknown, RunbookError
+from runbooks_lib.errors import ApprovalError, CheckFailed, OutcomeUnknown, RunbookError, UsageError
 from runbooks_lib.parameters import Parameters
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Finding, Plan, Report, Step
@@ -110,3 +110,8 @@ def test_another_persons_file_is_looked_for_where_a_person_sits(
     said = f"approvals/{plan.digest[7:23]}.json can't be read" if interactive else "needs the signed approval"
     with pytest.raises(ApprovalError, match=said):
         run.approval(plan)
+
+
+def test_a_malformed_digest_is_refused_before_anything_is_opened() -> None:
+    with pytest.raises(UsageError, match="'sha256:abc' is no digest of a plan"):
+        Run.open("install", "parameters/there-is-none.yaml", approve="sha256:abc")

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from runbooks_lib.errors import ApprovalError
-from runbooks_lib.release.approval import approved
+from runbooks_lib.errors import ApprovalError, UsageError
+from runbooks_lib.release.approval import approved, require_digest
 from runbooks_lib.results import Plan, Step
 
 PLAN = Plan(stage="install", target={}, steps=(Step(kind="a", title="First"),))
@@ -44,3 +44,28 @@ def test_a_plan_without_steps_needs_none(world: Any, given: Any) -> None:
     made = approved(world.boundaries, Plan(stage="upgrade", target={}), given)
     assert made.how == "nothing to approve"
     assert world.told == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "sha256:abc",
+        "sha256:",
+        PLAN.digest[:-1],
+        f"{PLAN.digest}0",
+        PLAN.digest.upper(),
+        f" {PLAN.digest}",
+        PLAN.digest[7:],
+    ],
+)
+def test_what_is_meant_as_a_digest_and_is_none_is_told_how_one_looks(given: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        require_digest(given)
+    said = "is no digest of a plan: one is sha256: and 64 hexadecimal digits in lower case. Nothing was changed."
+    assert caught.value.summary == f"{given!r} {said}"
+    assert "the line of `runbooks plan` that begins with digest" in caught.value.next_step
+
+
+@pytest.mark.parametrize("given", ["", PLAN.digest, "approval.json", "approvals/0123456789abcdef.json", "20261130"])
+def test_a_whole_digest_or_the_path_of_a_file_is_left_to_whoever_looks_at_it(given: str) -> None:
+    require_digest(given)
