@@ -59,7 +59,8 @@ def asked_of(boundaries: Boundaries, plan: Plan) -> Iterator[str]:
         if not plan.empty and (rule := rule_of(boundaries)).approvers:
             yield f"It takes two: one of {rule.names} must sign it with `runbooks approve`, by {rule.source}."
     except ApprovalError as error:
-        yield f"As it is, nobody can approve it: {error.summary}"
+        # A plan changes nothing anyway, and is read before there is a run that would tell the next step.
+        yield f"As it is, nobody can approve it: {error.summary.removesuffix(' Nothing was changed.')} Next: {error.next_step}"
 
 
 def place_of(plan: Plan) -> str:

@@ -102,7 +102,18 @@ def test_one_whose_own_yes_is_enough_is_told_nothing(world: Any, listing: Any) -
     assert not list(asked_of(world.boundaries, PLAN))
     listing("no approver's line")
     (told,) = asked_of(world.boundaries, PLAN)
-    assert told.startswith("As it is, nobody can approve it: Line 1 of the approvers in ConfigMap ")
+    assert told == (
+        "As it is, nobody can approve it: Line 1 of the approvers in ConfigMap kube-system/runbooks-approval is no "
+        "Ed25519 key with a name. Next: Let an administrator correct it: ssh-ed25519 AAAA… NAME, as `runbooks keys new` prints it."
+    )
+
+
+def test_a_plan_says_what_is_next_where_nobody_is_named_who_may_approve(world: Any, listing: Any) -> None:
+    listing("# nobody yet")
+    (told,) = asked_of(world.boundaries, PLAN)
+    assert told.startswith("As it is, nobody can approve it: Two persons are needed, and ConfigMap ")
+    assert " names nobody who may approve. Next: Let an administrator put the lines that `runbooks keys new`" in told
+    assert "Nothing was changed" not in told
 
 
 # ---- the file
