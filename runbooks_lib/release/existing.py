@@ -20,7 +20,7 @@ from runbooks_lib.parameters.section import Section
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
 from runbooks_lib.release.passwords import HELMS_OWN
-from runbooks_lib.release.stored import require_release
+from runbooks_lib.release.refusals import refused
 from runbooks_lib.results import Json
 
 _HEAD = """\
@@ -42,7 +42,10 @@ def parameters_of(boundaries: Boundaries, *, repository: str) -> str:
 
     Raises CheckFailed: There is no such release.
     """
-    stored = require_release(boundaries, "read", any_state=True)
+    stored = boundaries.helm.status(boundaries.release)
+    if stored is None:
+        # Both names are arguments here: there is no parameters file yet that could be corrected.
+        raise refused("nothing to read", release=boundaries.release, namespace=boundaries.namespace)
     last: Revision = boundaries.helm.history(boundaries.release)[-1]
     name, version = last.chart_and_version
     told, comments = _without_secrets(boundaries, stored.values)
