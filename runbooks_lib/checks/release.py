@@ -1,10 +1,12 @@
 """Is the release there, whole and reachable?"""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from runbooks_lib.checks.catalogue import Answer, Moot, together
 from runbooks_lib.checks.storage import going
+from runbooks_lib.errors import RunbookError
 from runbooks_lib.helm import Release
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.drift import Drift, all_drift
@@ -25,6 +27,7 @@ _SHARED = (
     "Whoever upgrades or removes the other release changes or removes this object too: keep one of the two releases, or give "
     "each an object of its own by a value of the chart; 04_upgrade takes it back, and its plan names it."
 )
+_MISSPELT = "The name may be misspelt (`kubectl get namespaces`): correct target.namespace. If it is right, run 02_install, which makes it."
 #: Where a workload has its number of pods: told with the workloads.
 REPLICAS = "spec.replicas"
 _SCALED = "04_upgrade scales it back, and its plan says so; to keep it, set the number in the values."
@@ -110,8 +113,7 @@ def status(subject: Subject) -> Answer:
     """The release as Helm has it."""
     stored = subject.stored
     if stored is None:
-        target = subject.boundaries.parameters.target
-        return Answer("fail", f"no release {target.release} in namespace {target.namespace}")
+        return _none(subject.boundaries)
     observed = state_of(subject.boundaries, stored)
     if stored.status != "deployed":
         failed = "Run 04_upgrade with the same parameters, or take the way out that 07_recover recommends."
@@ -120,6 +122,15 @@ def status(subject: Subject) -> Answer:
         stopped = stored.pending or "context canceled" in stored.description
         return Answer("fail", observed, remedy=remedy, symptom=not stopped)
     return Answer("pass", observed)
+
+
+def _none(boundaries: Boundaries) -> Answer:
+    """That there is no release, and whether its namespace is there, as far as that may be asked."""
+    said = f"no release {boundaries.release} in namespace {boundaries.namespace}"
+    with suppress(RunbookError):
+        if boundaries.cluster.get("v1", "Namespace", boundaries.namespace) is None:
+            return Answer("fail", f"{said}: there is no such namespace", _MISSPELT)
+    return Answer("fail", said)
 
 
 def present(subject: Subject) -> Answer:

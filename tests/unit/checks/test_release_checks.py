@@ -13,6 +13,7 @@ from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.overview import tables
 from runbooks_lib.checks.release import Subject
+from runbooks_lib.checks.release import status as release_status
 from runbooks_lib.results import Finding, Json, Report
 
 CHECKS = FAMILIES["verify"][:9]
@@ -171,9 +172,23 @@ def test_no_check_passes_where_there_is_no_release(world: Any) -> None:
     }
     assert {item.observed for item in made.findings[1:]} == {"there is no release to look at"}
     assert made.verdict == "fail"
-    assert made.findings[0].observed == "no release dataflow in namespace csghub"
+    assert made.findings[0].observed == "no release dataflow in namespace csghub: there is no such namespace"
+    assert made.findings[0].remedy.startswith("The name may be misspelt (`kubectl get namespaces`): correct target.nam")
     assert "02_install" in made.findings[0].remedy
     assert made.tables == ()
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_of_a_namespace_that_is_there_or_may_not_be_seen_it_is_not_said_that_it_is_none(
+    world: Any, hidden: bool
+) -> None:
+    if hidden:
+        world.cluster.refused.add(("get", "csghub"))
+    else:
+        world.cluster.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "csghub"}})
+    answer = release_status(Subject(world.boundaries))
+    assert (answer.status, answer.observed) == ("fail", "no release dataflow in namespace csghub")
+    assert not answer.remedy, "the check's own"
 
 
 def set_at(objects: dict[str, Json], name: str, path: str, value: Any) -> None:
