@@ -11,6 +11,7 @@ from runbooks_lib.checks import prerequisites
 from runbooks_lib.checks.catalogue import Answer, together
 from runbooks_lib.checks.release import Subject
 from runbooks_lib.checks.units import Unit, access, behind, pages_of, ports_of, units
+from runbooks_lib.cluster import Forbidden
 from runbooks_lib.cluster.environment import Missing
 from runbooks_lib.errors import CheckFailed, RunbookError
 from runbooks_lib.parameters.components import PORTS, Access
@@ -65,7 +66,9 @@ def _told(subject: Subject, clients: list[Unit], unit: Unit, write: str) -> Answ
         step = _LOST if isinstance(error, Missing) else _NONSENSE
         return Answer("fail", f"{unit.name} can't start: {error}", step, symptom=False)
     except RunbookError as error:
-        status: Status = "fail" if isinstance(error, CheckFailed) else "unknown"
+        # A right that this account lacks says nothing of the service.
+        failed = isinstance(error, CheckFailed) and not isinstance(error, Forbidden)
+        status: Status = "fail" if failed else "unknown"
         return Answer(status, f"{where}: {error.summary}".removesuffix("."), error.next_step)
 
 

@@ -16,6 +16,7 @@ from runbooks_lib.checks import prerequisites, services
 from runbooks_lib.checks.catalogue import report
 from runbooks_lib.checks.families import FAMILIES
 from runbooks_lib.checks.release import Subject
+from runbooks_lib.cluster.failures import Unpermitted
 from runbooks_lib.errors import CheckFailed, OutcomeUnknown
 from runbooks_lib.parameters.components import COMPONENTS, Access
 from runbooks_lib.probes.asking import Answered, NotFromHere
@@ -417,6 +418,22 @@ def test_why_a_pod_is_not_ready_is_said_where_it_is_known(world: Any, asked: Ask
     waiting = {"name": "main", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "again"}}}
     own["status"] = {"containerStatuses": [waiting]}
     assert "can't be asked (db-0: main: CrashLoopBackOff again)" in found(world, "postgresql").observed
+
+
+@pytest.mark.parametrize("protocol", ["postgresql", "redis", "mongodb", "http"])
+@pytest.mark.parametrize("right", ["list pods", "create pods/portforward"])
+def test_without_the_right_to_ask_it_is_unknown_how_a_service_is_and_the_right_is_named(
+    world: Any, asked: Asked, protocol: str, right: str
+) -> None:
+    step = "Ask the cluster's administrator for it; 01_prerequisites lists all that is needed."
+    refused = Unpermitted(f"someone may not {right} in the namespace csghub.", next_step=step)
+    if right == "list pods":
+        world.cluster.lists["Pod"] = refused
+    else:
+        asked.broken = refused
+    finding = found(world, protocol)
+    assert (finding.status, finding.remedy) == ("unknown", step)
+    assert f"someone may not {right} in the namespace csghub" in finding.observed
 
 
 def test_a_host_outside_of_the_release_is_asked_from_here(world: Any, asked: Asked) -> None:
