@@ -49,6 +49,8 @@ def test_what_was_changed_by_hand_is_named_and_put_back(
     by_hand("set", "env", cache, "FOO=bar")
     by_hand("set", "env", store, "PGDATA=/elsewhere")
     by_hand("scale", f"deploy/{release}-reloader", "--replicas=3")
+    label = '{"spec":{"template":{"metadata":{"labels":{"app.kubernetes.io/x":%s}}}}}'
+    by_hand("patch", worker, "-p", label % '"hand"')
     by_hand(
         "patch", "service", f"{release}-redis", "-p", '{"spec":{"selector":{"app.kubernetes.io/service":"nobody"}}}'
     )
@@ -61,6 +63,7 @@ def test_what_was_changed_by_hand_is_named_and_put_back(
         f"Deployment {release}-celery-worker: {container}[celery-worker].image is docker.io/evil/dataflow:v0, by kubectl-set",
         f"; stored is docker.io/opencsghq/dataflow:v{version}",
         f"StatefulSet {release}-redis: {container}[redis].env[FOO] was added, by kubectl-set",
+        f"Deployment {release}-celery-worker: spec.template.metadata.labels.app.kubernetes.io/x was added, by kubectl-patch",
         f"StatefulSet {release}-postgresql: {container}[postgresql].env[PGDATA].value is /elsewhere, by kubectl-set",
         f"Service {release}-redis: spec.selector.app.kubernetes.io/service is nobody, by kubectl-patch",
         f"HTTPRoute {release}-dataflow: spec.hostnames is foo.example.org, by kubectl-patch",
@@ -75,11 +78,12 @@ def test_what_was_changed_by_hand_is_named_and_put_back(
     drifts = [line for line in plan.impact if line.startswith("Drift: ")]
     assert any(f"HTTPRoute {release}-dataflow spec.hostnames is foo.example.org" in line for line in drifts)
     assert any(line.endswith("; the upgrade puts back dataflow.example.com.") for line in drifts), drifts
-    assert sum(line.startswith("Stays: ") for line in plan.impact) == 1
+    assert sum(line.startswith("Stays: ") for line in plan.impact) == 2
     assert ("put-back" in {step.kind for step in plan.steps}) is not bool(helm)
     assert "--force-conflicts" in "".join(plan.commands) or not helm
     change(run, upgrade)
     by_hand("set", "env", cache, "FOO-")
+    by_hand("patch", worker, "-p", label % "null")
     after = asked(opened, **how)
     assert after["objects.as-stored"].status == "pass", after["objects.as-stored"].observed
     route = cluster.get(*ROUTE, f"{release}-dataflow", namespace)

@@ -138,12 +138,29 @@ def test_a_variable_that_was_added_is_told_though_the_manifest_has_no_list_of_th
             pod(resources={"limits": {"cpu": "1", "nvidia.com/gpu": "1"}}),
             "resources.limits.nvidia.com/gpu",
         ),
+        (
+            {"template": {"metadata": {"labels": {"a": "b"}}}},
+            {"template": {"metadata": {"labels": {"a": "b", "app.kubernetes.io/x": "hand"}}}},
+            "template.metadata.labels.app.kubernetes.io/x",
+        ),
+        (
+            {"jobTemplate": {"spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}},
+            {"jobTemplate": {"spec": {"template": {"metadata": {"labels": {"a": "b", "x": "hand"}}}}}},
+            "jobTemplate.spec.template.metadata.labels.x",
+        ),
     ],
 )
 def test_what_was_added_under_a_key_with_points_is_told(stored: Json, live: Json, path: str) -> None:
     (found,) = drift_of(obj(spec=stored), obj(fields={"f:spec": {}}, spec=live))
     assert found.path.endswith(path)
     assert found.added
+
+
+def test_a_restart_that_somebody_asked_for_is_no_drift() -> None:
+    stored = {"template": {"metadata": {"labels": {"a": "b"}}}}
+    annotations = {"kubectl.kubernetes.io/restartedAt": "2026-11-01T10:00:00Z"}
+    live = {"template": {"metadata": {"labels": {"a": "b"}, "annotations": annotations}}}
+    assert drift_of(obj(spec=stored), obj(fields={"f:spec": {}}, spec=live)) == []
 
 
 def test_of_a_secret_only_the_key_is_told() -> None:
