@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 from runbooks_lib.checks.catalogue import Answer, Check
 from runbooks_lib.checks.signs import Sign
@@ -10,6 +11,8 @@ from runbooks_lib.tables import table
 
 _CAUSES: dict[str, Json] = table(__package__, "causes.yaml")
 _SHOWN = 5
+#: The rank of a line that brings about no other cause.
+_ASIDE = 99
 _NONE = {
     "cause": "Known causes",
     "why": "What is not in the table has to be found by a person.",
@@ -34,7 +37,7 @@ def causes_of(signs: Iterable[Sign]) -> tuple[Check[None], ...]:
     explained = {one: name for name in reversed(found) for one in _CAUSES[name].get("explains", ()) if one in found}
     ordered = sorted(found, key=lambda name: name in explained)
     if ordered:
-        return tuple(_check(name, found[name], explained.get(name)) for name in ordered)
+        return tuple(_check(name, found, explained.get(name)) for name in ordered)
     # A warning, what somebody has accepted, or room for a next change, keeps nothing from working.
     told = [
         sign
@@ -51,13 +54,22 @@ def _speaks(sign: Sign, row: Json) -> bool:
     )
 
 
-def _check(name: str, evidence: list[Sign], root: str | None) -> Check[None]:
+def _check(name: str, found: dict[str, list[Sign]], root: str | None) -> Check[None]:
     row = _CAUSES[name]
-    lines = list(dict.fromkeys(map(str, evidence)))
-    more = [f"… and {len(lines) - _SHOWN} more of it in the journal"] if lines[_SHOWN:] else []
+    symptoms = [one for one in found if one in row.get("explains", ())]
+    rank = partial(_rank, [str(_CAUSES[one]["fields"]) for one in symptoms if "fields" in _CAUSES[one]])
+    lines = sorted(dict.fromkeys(map(str, found[name])), key=rank)
+    # What brings about another cause is not left to the journal.
+    shown = max(_SHOWN, sum(rank(line) < _ASIDE for line in lines))
+    more = [f"… and {len(lines) - shown} more of it in the journal"] if lines[shown:] else []
     follows = [f"most likely it follows from: {_CAUSES[root]['cause']}"] if root else []
-    told = "\n".join([*follows, *lines[:_SHOWN], *more])
+    told = "\n".join([*follows, *lines[:shown], *more])
     return _made(name, row, Answer("warn" if root else "fail", told))
+
+
+def _rank(fields: list[str], line: str) -> int:
+    """Which of these patterns is the first that fits the path of a field, told after an object's name."""
+    return next((at for at, one in enumerate(fields) if re.search(rf": [^ ]*({one})", line)), _ASIDE)
 
 
 def _made(name: str, row: Json, answer: Answer) -> Check[None]:

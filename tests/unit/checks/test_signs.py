@@ -205,3 +205,37 @@ def test_a_volume_is_only_told_of_where_a_server_refuses_its_own_password() -> N
     clauses = table("runbooks_lib.probes", "clauses.yaml")["services"]
     told = {row.get("client", row["next"]) for row in clauses.values()}
     assert not any("volume keeps" in step for step in told)
+
+
+def by_hand(*fields: str) -> list[Sign]:
+    """Fields of one object that somebody has added."""
+    says = (f"Deployment worker: spec.template.spec.{field} was added, by kubectl-edit" for field in fields)
+    return [Sign("objects.as-stored", "Objects as stored", line) for line in says]
+
+
+PENDING = Sign("scheduling", "Pod worker-1", "0/3 nodes are available")
+VARIABLES = [f"containers[worker].env[A{number}]" for number in range(8)]
+
+
+def told_of(cause: str, *signs: Sign) -> list[str]:
+    made = {check.id: check for check in causes_of(signs)}[f"cause.{cause}"]
+    return made.ask(None).observed.splitlines()
+
+
+def test_of_much_that_was_added_what_brings_about_another_cause_is_told_first() -> None:
+    first, *others, more = told_of("added", *by_hand(*VARIABLES, "nodeSelector"), PENDING)
+    assert first == f"{by_hand('nodeSelector')[0]}"
+    assert others == [f"{each}" for each in by_hand(*VARIABLES[:4])]
+    assert more == "… and 4 more of it in the journal"
+
+
+def test_none_of_what_brings_about_another_cause_is_left_to_the_journal() -> None:
+    init = Sign("init", "Pod worker-1", "wait: waits for db:5432")
+    told = told_of("added", *by_hand("hostNetwork", *VARIABLES, "tolerations"), PENDING, init)
+    assert told[:-1] == [f"{each}" for each in by_hand("tolerations", *VARIABLES)]
+    assert told[-1] == "… and 1 more of it in the journal"
+
+
+def test_where_it_brings_about_nothing_it_is_told_in_the_order_in_which_it_was_seen() -> None:
+    told = told_of("added", *by_hand(*VARIABLES, "nodeSelector"))
+    assert told == [*(f"{each}" for each in by_hand(*VARIABLES[:5])), "… and 4 more of it in the journal"]
