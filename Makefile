@@ -13,7 +13,7 @@ help: ## Show this
 rehearse: .venv/installed ## See the whole life of a release on a practice cluster (first time up to 20 minutes)
 	@$(BIN)/runbooks rehearse
 
-test: .venv/installed lint ## Lint, then all tests; builds the practice cluster's programs when they are missing
+test: .venv/installed .venv/s3/installed lint ## Lint, then all tests; builds the practice cluster's programs when they are missing
 	@$(BIN)/runbooks sandbox toolchain
 	@$(PYTEST)
 
@@ -38,6 +38,9 @@ lock: ## Renew requirements.lock from pyproject.toml and requirements.in
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
 	  --extra sandbox --extra portal --extra s3 --extra dev --output-file requirements.lock pyproject.toml requirements.in
+	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+	  --output-file tests/integration/s3/requirements.lock tests/integration/s3/requirements.in
 
 generated: .venv/installed ## Renew parameters/schema.json and docs/checks.md from what they are made of
 	@$(BIN)/python parameters/schema.py
@@ -50,3 +53,8 @@ clean: ## Take practice clusters down; remove .venv, caches and the project's He
 
 .venv/installed: requirements.lock pyproject.toml bootstrap.sh
 	@PYTHON="$(PYTHON)" sh bootstrap.sh
+
+.venv/s3/installed: .venv/installed tests/integration/s3/requirements.lock
+	@$(PYTHON) -m venv --clear .venv/s3
+	@.venv/s3/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/integration/s3/requirements.lock
+	@touch $@
