@@ -61,6 +61,8 @@ class Redactor:
         #: What finds them all in one reading of a text, however many there are; made when it is first needed.
         self._finder: _Finder | None = None
         self._weak: set[str] = set()
+        #: Of all that were registered, those too short for any form among them.
+        self._names: dict[str, None] = {}
         self._whole: set[str] = set()
         #: Short texts without anything in them: the same keys and words stand in every object.
         self._clean: set[str] = set()
@@ -73,6 +75,7 @@ class Redactor:
         label = name.replace("«", "").replace("»", "")
         forms = forms_of(value)
         with self._lock:
+            self._names[label] = None
             self._weak.update(() if _SOUGHT.match(value.strip()) else forms)
             new = [form for form in forms if form not in self._forms]
             self._forms = self._forms | dict.fromkeys(new, label)
@@ -113,8 +116,13 @@ class Redactor:
     def searched(self) -> dict[str, int]:
         """For how many values, in how many forms, a record is searched; and how many values are too short for that."""
         sought = {name for form, name in self._forms.items() if form not in self._weak}
-        weak = {*self._forms.values()} - sought
-        return {"values": len(sought), "forms": len(self._forms.keys() - self._weak), "too_short": len(weak)}
+        return {"values": len(sought), "forms": len(self._forms.keys() - self._weak), "too_short": len(self.too_weak)}
+
+    @property
+    def too_weak(self) -> tuple[str, ...]:
+        """The names of the secrets for which no record can be searched, in the order they were registered."""
+        sought = {name for form, name in self._forms.items() if form not in self._weak}
+        return tuple(name for name in self._names if name not in sought)
 
     def hits(self, text: str) -> tuple[str, ...]:
         """The names of the registered secrets in a text, each once, in the order they were registered.
@@ -184,6 +192,11 @@ class _Finder:
 def _as_unicode(text: str) -> str:
     """The text in as many characters, each of which is one."""
     return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def is_masked(text: str) -> bool:
+    """Whether a secret was taken out of a text: it may be read, and must not be applied, since the mask would be the secret."""
+    return _MARKER.search(text) is not None
 
 
 @lru_cache(maxsize=1024)  # a plan looks at the same Secrets from several sides

@@ -9,10 +9,11 @@ from runbooks_lib.checks.catalogue import Answer, Moot
 from runbooks_lib.checks.prerequisites import Subject
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.helm.chart import ChartSource
-from runbooks_lib.parameters import named_as
+from runbooks_lib.parameters import named_as, references
 from runbooks_lib.parameters.documents import Path as Keys
 from runbooks_lib.parameters.documents import at, dotted, leaves
 from runbooks_lib.release.plan import contents, fingerprint
+from runbooks_lib.release.values import given
 from runbooks_lib.tables import table
 from runbooks_lib.threads import at_once
 
@@ -31,15 +32,15 @@ def effect(subject: Subject) -> Answer:
         raise Moot("the chart could not be rendered, so there is nothing to compare with")
     proposal = subject.proposal
     chart = subject.boundaries.chart_source
-    given = dict(leaves(proposal.values))
-    suspects = [path for path in given if path in _DOUBTFUL or not chart.knows(path) or path[-1] not in chart.words]
-    others = [path for path, value in given.items() if path not in suspects and value != at(chart.defaults, path)]
+    asked = dict(leaves(proposal.values))
+    suspects = [path for path in asked if path in _DOUBTFUL or not chart.knows(path) or path[-1] not in chart.words]
+    others = [path for path, value in asked.items() if path not in suspects and value != at(chart.defaults, path)]
     nothing = {*_idle(subject, suspects), *_idle_sections(subject, others)}
-    idle = [path for path in given if path in nothing]
+    idle = [path for path in asked if path in nothing]
     named = f"{proposal.chart.name} {proposal.chart.version}"
     if not idle:
         tried = f"{len(suspects)} of them tried one by one, {len(others)} by sections, by leaving them out of {named}"
-        return Answer("pass", f"{len(given)} values, {tried}")
+        return Answer("pass", f"{len(asked)} values, {tried}")
     return Answer("warn", "\n".join(_sentence(subject, chart, path, named) for path in idle))
 
 
@@ -73,8 +74,8 @@ def _idle_sections(subject: Subject, known: list[Keys]) -> list[Keys]:
     for path in known:
         sections.setdefault(path[: 2 if path[0] == "global" else 1], []).append(path)
 
-    def printed(given: dict[Any, Any]) -> str:
-        return fingerprint(boundaries, contents(boundaries, given).rendered)
+    def printed(these: dict[Any, Any]) -> str:
+        return fingerprint(boundaries, contents(boundaries, these).rendered)
 
     def same(paths: list[Keys]) -> bool:
         try:
@@ -95,14 +96,14 @@ def _idle_sections(subject: Subject, known: list[Keys]) -> list[Keys]:
 def _with_another(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
     """Some values with another one at a path, of the same kind."""
     first, *rest = path
-    given = values[first]
+    here = values[first]
     if rest:
-        return {**values, first: _with_another(given, tuple(rest))}
-    if isinstance(given, bool):
-        return {**values, first: not given}
-    if isinstance(given, int | float):
-        return {**values, first: given + 1}
-    return {**values, first: (f"1{given}" if given[:1].isdigit() else f"{given}x") if isinstance(given, str) else given}
+        return {**values, first: _with_another(here, tuple(rest))}
+    if isinstance(here, bool):
+        return {**values, first: not here}
+    if isinstance(here, int | float):
+        return {**values, first: here + 1}
+    return {**values, first: (f"1{here}" if here[:1].isdigit() else f"{here}x") if isinstance(here, str) else here}
 
 
 def _without_all(values: Mapping[Any, Any], paths: Iterable[Keys]) -> dict[Any, Any]:
@@ -122,6 +123,18 @@ def without(values: Mapping[Any, Any], path: Keys) -> dict[Any, Any]:
     inner = without(values[path[0]], path[1:]) if len(path) > 1 else {}
     # Nothing is left of a mapping that was made for this value.
     return {**rest, path[0]: inner} if inner else rest
+
+
+def searchable(subject: Subject) -> Answer:
+    """Whether the secrets given by reference are such that records can be searched for them."""
+    boundaries = subject.boundaries
+    given(boundaries)
+    named = {reference.text for reference in references(boundaries.parameters)}
+    if not named:
+        return Answer("skip", "the values refer to no secret")
+    if weak := [name for name in boundaries.redactor.too_weak if name in named]:
+        return Answer("warn", f"too short, or a plain word: {', '.join(weak)}")
+    return Answer("pass", f"{len(named)} secrets, each long enough")
 
 
 def guide(subject: Subject) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -14,6 +15,7 @@ from runbooks_lib.cluster.connection import Connection
 from runbooks_lib.cluster.discovery import Resource, discover
 from runbooks_lib.cluster.failures import Ask, NotFound
 from runbooks_lib.cluster.kubeconfig import load
+from runbooks_lib.redaction import is_masked
 from runbooks_lib.results import Json, Observe, unobserved
 
 
@@ -201,7 +203,9 @@ class Cluster(AbstractContextManager["Cluster"]):
         return found
 
     def _ask(self, verb: str, api_version: str, kind: str, name: str, namespace: str | None, **more: Any) -> Json:
-        """The answer to a request about one object."""
+        """The answer to a request about one object; raises CheckFailed: it would write the mask of a secret."""
+        if not more.get("safe", True) and is_masked(json.dumps(more.get("body"), ensure_ascii=False)):
+            raise failures.told("masked", verb=verb, kind=kind, name=name)
         return self._connection.json(self._served(api_version, kind).ask(verb, namespace, name, **more))
 
     def _send(self, verb: str, obj: Json, namespace: str | None, **more: Any) -> Json:

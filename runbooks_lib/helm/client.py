@@ -26,7 +26,7 @@ from runbooks_lib.helm.values import (
     yaml_mapping,
 )
 from runbooks_lib.parameters import resolve_path
-from runbooks_lib.redaction import Redactor
+from runbooks_lib.redaction import Redactor, is_masked
 from runbooks_lib.results import Event, Json, Observe, digest_of, unobserved
 from runbooks_lib.threads import once
 
@@ -213,6 +213,8 @@ class Helm:
         nowhere.mkdir(parents=True, exist_ok=True)
         # Nor is it a place for a relative path to start.
         program = str(resolve_path(self.executable)) if "/" in self.executable else self.executable
+        if stdin is not None and is_masked(stdin):
+            raise refused("masked", verb=argv[0])
         full = [program, *argv, *(self._where() if cluster else ())]
         self.observe(Event(kind="command.started", data={"argv": full}))
         done = self.run(full, timeout=timeout, stdin=stdin, env=self._environment(), cwd=nowhere)

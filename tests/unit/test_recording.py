@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,20 @@ import pytest
 from runbooks_lib import records, secrets, signing
 from runbooks_lib.errors import RecordError, UsageError
 from runbooks_lib.headless import stage
-from runbooks_lib.parameters import RecordsSettings
-from runbooks_lib.recording import Recording
+from runbooks_lib.parameters import Parameters, RecordsSettings
+from runbooks_lib.recording import CANARY_VARIABLE, Recording
 from runbooks_lib.records.folder import PROOF
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event
 
+ROOT = Path(__file__).parents[2]
 PASSPHRASE = "correct horse battery"
+PARAMETERS = {
+    "target": {"namespace": "csghub"},
+    "chart": {"version": "1.16.0"},
+    "csghub": {"external_url": "https://csghub.example.com"},
+    "gateway": {"domain": "example.com"},
+}
 
 
 @pytest.fixture
@@ -130,3 +138,28 @@ def test_what_can_not_be_sealed_is_told_and_its_code_is_not_0(
     ended = stage.sealed(records.summary_of(other), blocked)
     assert (ended.outcome, ended.exit_code) == ("passed", 8)
     assert "Its record is closed, and could not be sealed: The log's checkpoint could not be copied" in ended.summary
+
+
+def test_what_is_written_past_the_redactor_is_found_by_the_canary_that_each_run_plants(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RUNBOOKS_HOME", str(ROOT))
+    monkeypatch.delenv(CANARY_VARIABLE, raising=False)
+    monkeypatch.setattr(records.Capture, "install", lambda _: None)
+    recording = Recording(folder, Redactor())
+    recording.begin("backup", Parameters.model_validate(PARAMETERS))
+    canary = os.environ[CANARY_VARIABLE]
+    recording.save("evidence/environment.txt", f"{CANARY_VARIABLE}={canary}\n")
+    assert (folder / "evidence/environment.txt").read_text() == (
+        f"{CANARY_VARIABLE}=«redacted:env:{CANARY_VARIABLE}»\n"
+    )
+    (folder / "evidence" / "dump").write_text(f"{CANARY_VARIABLE}={canary}\n")
+    ended = recording.close("done", "It ended.")
+    assert (ended.outcome, ended.exit_code) == ("quarantined", 8)
+    assert f"env:{CANARY_VARIABLE} in evidence/dump" in ended.summary
+    assert canary not in "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+    other = Recording(records.create(tmp_path / "records", target="prod", stage="verify"), Redactor())
+    other.begin("backup", Parameters.model_validate(PARAMETERS))
+    assert os.environ[CANARY_VARIABLE] != canary
+    other.close("done", "It ended.")

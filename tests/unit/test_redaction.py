@@ -16,7 +16,7 @@ import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from runbooks_lib.redaction import Redactor, forms_of
+from runbooks_lib.redaction import Redactor, forms_of, is_masked
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -79,6 +79,19 @@ def test_how_much_a_record_is_searched_for_is_told() -> None:
     assert redactor.searched["values"] == 2
     assert redactor.searched["too_short"] == 1
     assert redactor.searched["forms"] >= 8
+
+
+@pytest.mark.parametrize("weak", ["", "abc", "short-1", "password", "Pass", "PASSWORD"])
+def test_secrets_for_which_no_record_can_be_searched_are_named(weak: str) -> None:
+    redactor = knowing("long-enough-1")
+    redactor.register(weak, "env:WEAK")
+    assert redactor.too_weak == ("env:WEAK",)
+    assert redactor.searched["too_short"] == 1
+
+
+def test_a_text_from_which_a_secret_was_taken_is_known_as_such() -> None:
+    assert is_masked(knowing("hunter22").redact("a hunter22 b"))
+    assert not is_masked("a «b» redacted: c")
 
 
 @patient

@@ -372,3 +372,29 @@ def test_a_stuck_release_is_never_met_with_helms_bare_error(world: Any) -> None:
     assert answer.status == "fail"
     assert "was begun and has not ended, or was killed: revision 1 is pending-install" in answer.observed
     assert not [call for call in world.program.calls if "--dry-run=server" in call.argv]
+
+
+# ---- secrets that records are searched for
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "observed"),
+    [
+        ("long-enough-1", "pass", "1 secrets, each long enough"),
+        ("short-1", "warn", "too short, or a plain word: env:DB_WORD"),
+        ("abc", "warn", "too short, or a plain word: env:DB_WORD"),
+        ("password", "warn", "too short, or a plain word: env:DB_WORD"),
+    ],
+)
+def test_a_secret_for_which_no_record_can_be_searched_is_named(
+    world: Any, ask: Any, monkeypatch: pytest.MonkeyPatch, value: str, status: str, observed: str
+) -> None:
+    monkeypatch.setenv("DB_WORD", value)
+    world.settings["values"] = {"redis": {"password": {"from": "env:DB_WORD"}}}
+    found = ask("values.searchable")
+    assert (found.status, found.observed) == (status, observed)
+
+
+def test_values_that_refer_to_no_secret_have_none_to_search_for(ask: Any) -> None:
+    found = ask("values.searchable")
+    assert (found.status, found.observed) == ("skip", "the values refer to no secret")

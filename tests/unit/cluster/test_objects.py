@@ -125,3 +125,15 @@ def test_logs_are_text_and_their_absence_is_a_sentence(api: ScriptedApi, cluster
     api.script("GET", f"{PODS}/a/log", status(400, 'container "c" in pod "a" is waiting to start: ContainerCreating'))
     with pytest.raises(Invalid, match=r"«get pods/a/log in the namespace ns» .*is waiting to start"):
         cluster.logs("ns", "a", "c")
+
+
+def test_an_object_from_which_a_secret_was_taken_is_never_written(api: ScriptedApi, cluster: Cluster) -> None:
+    masked = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"a": "«redacted:db#a»"}}
+    for write in (
+        lambda: cluster.create(masked, "ns"),
+        lambda: cluster.patch("v1", "Secret", "db", {"stringData": masked["stringData"]}, "ns"),
+    ):
+        with pytest.raises(CheckFailed, match=r"^Secret db holds «redacted:…», which stands for a secret"):
+            write()
+    assert not [each for each in api.requests("/api/v1/namespaces/ns/secrets") if each.method != "GET"]
+    assert not api.requests("/api/v1/namespaces/ns/secrets/db")

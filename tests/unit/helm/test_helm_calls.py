@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runbooks_lib.errors import OutcomeUnknown, RunbookError, UsageError
+from runbooks_lib.errors import CheckFailed, OutcomeUnknown, RunbookError, UsageError
 from runbooks_lib.helm import ChartFile, Helm
 from runbooks_lib.helm.client import QUESTION_SECONDS
 from runbooks_lib.helm.values import chart_digest, release_of, yaml_mapping
@@ -142,6 +142,14 @@ def test_a_render_without_the_cluster_names_none_and_tells_hooks_from_objects(he
     assert "kind: Secret" in rendered.manifest
     assert "kind: Service" in rendered.manifest
     assert "kind: Job" not in rendered.manifest
+
+
+def test_values_from_which_a_secret_was_taken_are_never_applied(helm: Helm, program: Any) -> None:
+    helm.redactor.register("hunter2-hunter2", "env:DB_PASSWORD")
+    masked = helm.redactor.redact_data(VALUES)
+    with pytest.raises(CheckFailed, match=r"^The values for `helm upgrade` hold «redacted:…»"):
+        helm.change("dataflow", CHART, masked, upgrade=True, note="run a plan b", seconds=60)
+    assert not program.calls
 
 
 @pytest.mark.parametrize(("upgrade", "verb"), [(False, "install"), (True, "upgrade")])
