@@ -172,6 +172,12 @@ def test_copies_go_to_a_url_and_come_back_from_it_and_leave_nothing_here(
     memory.pipe_file(f"{made.folder.removeprefix('memory:/')}/{copy.file}", b"other")
     with pytest.raises(CheckFailed, match=r"memory://copies/.*dump is not there, or not what was written"):
         backup.read(made.folder)
+    for name in (copy.file, "nothing.dump"):
+        with (
+            pytest.raises(CheckFailed, match=rf"memory://copies/.*{name} is not there, or not what was written"),
+            place.fetched(name, copy.digest),
+        ):
+            pytest.fail("It was fetched.")
     memory.rm(f"{made.folder.removeprefix('memory:/')}/{MANIFEST}")
     with pytest.raises(CheckFailed, match=r"memory://copies/.* holds no backup that can be read \(FileNotFoundError\)"):
         backup.read(made.folder)
