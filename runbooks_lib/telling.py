@@ -13,8 +13,8 @@ from runbooks_lib.tables import table
 _TOLD: dict[str, str] = table("runbooks_lib", "telling.yaml")
 #: What stands below the title of an answer.
 _INDENT = " " * 8
-#: Of an answer that keeps a run from going on, all that a notebook shows of it.
-_AMISS = ("fail", "unknown")
+#: Of an answer that keeps a run from going on, all that a notebook shows of it; of a warning, what to do.
+_SHOWN = {"fail": ("remedy", "evidence"), "unknown": ("remedy", "evidence"), "warn": ("remedy",)}
 #: Everything but the letters that most texts are made of.
 _UNCOMMON = re.compile("[^ -~\\n\\t\N{NO-BREAK SPACE}]")
 
@@ -23,8 +23,9 @@ def telling(event: Event) -> str:
     """The lines for a person about an event; empty for those that are for the journal only."""
     data = event.data
     lines = _TOLD.get(event.kind, "").format_map(_Blanks(data)).split("\n")
-    if event.kind == "check.answered" and data.get("status") in _AMISS:
-        lines += [line for key in ("remedy", "evidence") for line in _below(key, str(data.get(key) or ""))]
+    if event.kind == "check.answered":
+        shown = _SHOWN.get(str(data.get("status")), ())
+        lines += [line for key in shown for line in _below(key, str(data.get(key) or ""))]
     indent = _INDENT if event.kind == "check.answered" else ""
     told = f"\n{indent}".join(line for line in lines if line not in {"Next: ", "Evidence: "})
     return "\n".join([*data.get("impact", ()), told]) if event.kind == "plan.made" else told

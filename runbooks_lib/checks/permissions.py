@@ -105,7 +105,8 @@ def removal(subject: release.Subject) -> Answer:
     if not lacking:
         return Answer("pass", f"{len(needs)} kinds, all allowed")
     told = ", ".join(f"delete {need.name}" for need in lacking)
-    return Answer("fail", f"not allowed: {told}", evidence=roles(lacking, boundaries.release))
+    # Under a name of its own: those that 01 shows would lose every other right when this one is applied.
+    return Answer("fail", f"not allowed: {told}", evidence=roles(lacking, f"{boundaries.release}-removal"))
 
 
 def _rendered(subject: Subject, kinds: Iterable[tuple[str, str]]) -> Iterator[Need]:

@@ -20,6 +20,7 @@ _STAGING = ".runbooks/backups"
 
 def workplace(folder: str) -> Path:
     """Where on this machine copies are made: in the folder that is meant, or in one of ours where that is a URL."""
+    folder = _named(folder)
     return resolve_path(_STAGING if is_url(folder) else folder)
 
 
@@ -29,6 +30,7 @@ def making(folder: str, name: str) -> Iterator[tuple[Path, str]]:
 
     Raises CheckFailed: They can't be sent to where they should be; they stay where they were made.
     """
+    folder = _named(folder)
     made = workplace(folder) / name
     made.mkdir(parents=True, mode=0o700)
     kept = f"{folder.rstrip('/')}/{name}" if is_url(folder) else str(made)
@@ -47,7 +49,7 @@ def making(folder: str, name: str) -> Iterator[tuple[Path, str]]:
 
 def require_reached(folder: str) -> None:
     """Raise CheckFailed unless whoever keeps copies elsewhere answers: they take hours to make."""
-    if is_url(folder):
+    if is_url(_named(folder)):
         try:
             files, path = opened(folder)
             # Of a bucket, which is not made here; an empty one is not found by some.
@@ -62,19 +64,33 @@ class Kept:
 
     Args:
         folder: A folder, or a URL.
+
+    Raises CheckFailed: Nobody here knows such a URL.
     """
 
     def __init__(self, folder: str) -> None:
+        folder = _named(folder)
         self.place = folder.rstrip("/") if is_url(folder) else str(resolve_path(folder))
         self.name = self.place.rpartition("/")[2]
-        self._files, self._path = opened(self.place)
+        try:
+            self._files, self._path = opened(self.place)
+        except Exception as error:
+            raise refused("no answer", place=folder, why=_words(error)) from error
 
     def text(self, largest: int) -> str:
-        """The manifest; raises OSError or ValueError: there is none, or it is larger than any of ours."""
+        """The manifest; raises OSError or ValueError: there is none, or it is larger than any of ours.
+
+        Raises CheckFailed: Whoever keeps it does not answer.
+        """
         where = f"{self._path}/{MANIFEST}"
-        if self._files.size(where) >= largest:
-            raise ValueError("too large")
-        return str(self._files.cat_file(where).decode())
+        try:
+            if self._files.size(where) >= largest:
+                raise ValueError("too large")
+            return str(self._files.cat_file(where).decode())
+        except (OSError, ValueError):
+            raise
+        except Exception as error:
+            raise refused("no answer", place=self.place, why=_words(error)) from error
 
     def require(self, file: str, digest: str) -> None:
         """Raise CheckFailed unless a file is as it was written."""
@@ -119,5 +135,12 @@ def _digest(files: Any, path: str) -> str:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
+def _named(folder: str) -> str:
+    """A place as it is known here: a folder of this machine, whose copies nobody else may read, is one under any name."""
+    return folder.removeprefix("file://")
+
+
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    """What a library says, without what it shows to those who mend it."""
+    said, _, _ = str(error).partition("Debug source:")
+    return f"{type(error).__name__}: {' '.join(said.split())[:300]}"

@@ -25,11 +25,11 @@ _LONGEST = 63
 
 def read(folder: str) -> tuple[Kept, Backup]:
     """A backup and where it is; raises CheckFailed: It is none, or not as it was made."""
+    place = Kept(folder)
     try:
-        place = Kept(folder)
         found = Backup.model_validate(json.loads(place.text(_LARGEST)))
-    except Exception as error:  # whatever is raised by the library of a store
-        raise refused("no backup", folder=folder, why=type(error).__name__) from error
+    except (OSError, ValueError) as error:
+        raise refused("no backup", folder=place.place, why=type(error).__name__) from error
     for copy in found.copies:
         place.require(copy.file, copy.digest)
     return place, found

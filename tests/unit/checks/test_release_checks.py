@@ -585,6 +585,7 @@ def test_an_account_that_may_not_delete_a_kind_is_told_before_an_uninstall_stops
     found = answer()
     assert (found.status, found.observed) == ("fail", "not allowed: delete statefulsets.apps")
     (role,) = yaml.safe_load_all(found.evidence)
+    assert role["metadata"]["name"] == "runbooks-dataflow-removal", "applied, it takes nothing from the role of 01"
     assert role["rules"] == [{"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["get", "delete"]}]
 
 

@@ -69,14 +69,14 @@ TEXTS: list[tuple[str, type[RunbookError], int, str]] = [
     ),
     (
         'query: failed to list: secrets is forbidden: User "u" cannot list resource "secrets" in API group ""',
-        RunbookError,
-        1,
+        CheckFailed,
+        3,
         "may not do this",
     ),
     (
         "INSTALLATION FAILED: Unable to continue with install: could not get information about the resource X",
-        RunbookError,
-        1,
+        CheckFailed,
+        3,
         "may not do this",
     ),
     (

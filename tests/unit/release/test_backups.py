@@ -193,6 +193,31 @@ def test_a_place_that_does_not_answer_is_told_before_anything_is_copied(
         backup.of_release(boundaries)
 
 
+def test_a_folder_of_this_machine_that_is_named_by_a_url_is_as_closed_as_any(
+    cache: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(whole, "copied", lambda *_: ("7.2.5", "7.2.5", CONTENTS))
+    boundaries = with_settings(cache, programs=program(tmp_path / "bin", "7.2.9"), folder=f"file://{tmp_path}/copies")
+    made, _ = backup.of_release(boundaries)
+    assert Path(made.folder).is_relative_to(tmp_path / "copies")
+    assert Path(made.folder).stat().st_mode & 0o77 == 0
+    assert (Path(made.folder) / made.copies[0].file).stat().st_mode & 0o77 == 0
+    assert backup.read(f"file://{made.folder}")[1] == made
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nonsense://x", "nonsense://x does not answer, where copies should be kept"),
+        ("memory://copies/nobody", "memory://copies/nobody holds no backup that can be read (FileNotFoundError)"),
+    ],
+)
+def test_a_place_from_which_nothing_can_be_read_is_told_for_what_it_is(bucket: str, place: str, said: str) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        backup.read(place)
+    assert caught.value.summary.startswith(said)
+
+
 def test_copies_that_can_not_be_sent_stay_where_they_were_made_and_are_told(
     cache: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
