@@ -115,14 +115,19 @@ class Redactor:
     @property
     def searched(self) -> dict[str, int]:
         """For how many values, in how many forms, a record is searched; and how many values are too short for that."""
-        sought = {name for form, name in self._forms.items() if form not in self._weak}
-        return {"values": len(sought), "forms": len(self._forms.keys() - self._weak), "too_short": len(self.too_weak)}
+        forms = len(self._forms.keys() - self._weak)
+        return {"values": len(self._sought), "forms": forms, "too_short": len(self.too_weak)}
 
     @property
     def too_weak(self) -> tuple[str, ...]:
         """The names of the secrets for which no record can be searched, in the order they were registered."""
-        sought = {name for form, name in self._forms.items() if form not in self._weak}
+        sought = self._sought
         return tuple(name for name in self._names if name not in sought)
+
+    @property
+    def _sought(self) -> set[str]:
+        """The names of those for which records are searched."""
+        return {name for form, name in self._forms.items() if form not in self._weak}
 
     def hits(self, text: str) -> tuple[str, ...]:
         """The names of the registered secrets in a text, each once, in the order they were registered.

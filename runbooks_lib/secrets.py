@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from runbooks_lib import signing
 from runbooks_lib.errors import UsageError, refused
+from runbooks_lib.filesystems import is_url
 from runbooks_lib.parameters import RecordsSettings, Reference, parse_reference, resolve_path
 from runbooks_lib.records import Seal
 from runbooks_lib.redaction import Redactor
@@ -128,6 +129,6 @@ def seal_of(settings: RecordsSettings, redactor: Redactor) -> Seal | None:
     """With what the parameters have records sealed; None: with nothing. Raises UsageError: the key can't be used."""
     if not settings.key or settings.passphrase is None:
         return None
-    anchor = str(resolve_path(settings.anchor)) if settings.anchor and "://" not in settings.anchor else settings.anchor
+    anchor = str(resolve_path(settings.anchor)) if settings.anchor and not is_url(settings.anchor) else settings.anchor
     by = signer(settings.key, settings.passphrase["from"], settings.signer, redactor)
     return Seal(by, anchor, settings.anchor_required)

@@ -25,7 +25,7 @@ def ready(subject: Subject) -> Answer:
     try:
         going = claims.stores_in(boundaries, stored, names)
         backup.around(boundaries, losses, going)
-        lines = [backup.seen(boundaries, store) for store in backup.at_stake(losses, going)]
+        lines = backup.seen(boundaries, backup.at_stake(losses, going))
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join(lines))
@@ -39,7 +39,7 @@ def before_removal(subject: release.Subject) -> Answer:
     try:
         going = [store for store in stores(boundaries, subject.objects) if store.pods is not None]
         backup.before_removal(boundaries, going, any_data=True)
-        lines = [backup.seen(boundaries, store) for store in backup.copied(boundaries, going)]
+        lines = backup.seen(boundaries, backup.copied(boundaries, going))
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join(lines) or "nothing of it can be copied, and that is accepted")
@@ -60,7 +60,8 @@ def whole(subject: release.Subject) -> Answer:
     try:
         _, found = backup.read(folder)
         wanted = backup.pairs(stores(boundaries, subject.objects), found)
-        lines = [f"{backup.seen(boundaries, store)} ← {copy.says}" for store, copy in wanted]
+        there = backup.seen(boundaries, [store for store, _ in wanted])
+        lines = [f"{says} ← {copy.says}" for says, (_, copy) in zip(there, wanted, strict=True)]
     except CheckFailed as error:
         return Answer("fail", error.summary, error.next_step)
     return Answer("pass", "\n".join((f"of run {found.run}, made {found.made}", *lines)))

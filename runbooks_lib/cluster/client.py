@@ -205,7 +205,7 @@ class Cluster(AbstractContextManager["Cluster"]):
     def _ask(self, verb: str, api_version: str, kind: str, name: str, namespace: str | None, **more: Any) -> Json:
         """The answer to a request about one object; raises CheckFailed: it would write the mask of a secret."""
         if not more.get("safe", True) and is_masked(json.dumps(more.get("body"), ensure_ascii=False)):
-            raise failures.told("masked", verb=verb, kind=kind, name=name)
+            raise failures.told("masked", kind=kind, name=name)
         return self._connection.json(self._served(api_version, kind).ask(verb, namespace, name, **more))
 
     def _send(self, verb: str, obj: Json, namespace: str | None, **more: Any) -> Json:

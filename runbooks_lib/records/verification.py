@@ -170,8 +170,8 @@ def of_record(folder: Path, persons: Persons, entry: Json | None, *, sealed: boo
         sealed: Whether there is a log; else its files alone can be told.
     """
     try:
-        if wrong := verify(folder) if not is_closed(folder) else ():
-            yield from wrong
+        if not is_closed(folder):
+            yield from verify(folder)
             return
         # Each is read once: what is digested is what is believed.
         read = {kind: content_of(folder / name) for kind, name in _BESIDE.items()}

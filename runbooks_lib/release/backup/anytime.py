@@ -33,8 +33,7 @@ def of_release(boundaries: Boundaries) -> tuple[Backup, str]:
     if not wanted:
         raise refused("nothing to copy", release=boundaries.release)
     # Whatever is missing is told before the first of them is read for hours.
-    for store in wanted:
-        seen(boundaries, store)
+    seen(boundaries, wanted)
     made = back_up(boundaries, wanted)
     left = [f"{store.name} (backup.leave_out)" for store in found if store not in wanted]
     left += [f"volume claim {name}" for name in uncovered(objects, wanted)]

@@ -88,9 +88,14 @@ def back_up(boundaries: Boundaries, wanted: list[Store]) -> Backup:
     return made
 
 
-def seen(boundaries: Boundaries, store: Store) -> str:
-    """What is there for a copy of one store, for people; raises CheckFailed: Something is not."""
-    require_reached(boundaries.parameters.backup.folder)
+def seen(boundaries: Boundaries, wanted: list[Store]) -> list[str]:
+    """What is there for a copy of each of these stores, for people; raises CheckFailed: Something is not."""
+    if wanted:
+        require_reached(boundaries.parameters.backup.folder)
+    return [_seen(boundaries, each) for each in wanted]
+
+
+def _seen(boundaries: Boundaries, store: Store) -> str:
     if store.protocol != "postgresql":
         return whole.seen(boundaries, store)
     with reached(boundaries, store) as address:

@@ -123,10 +123,9 @@ def _send(made: Path, kept: str) -> None:
     """Copy every file and read it back; the manifest last, without which nothing is a backup."""
     files, path = opened(kept)
     files.makedirs(path, exist_ok=True)
-    local, _ = opened(str(made))
     for file in sorted(made.iterdir(), key=lambda each: (each.name == MANIFEST, each.name)):
         files.put_file(str(file), f"{path}/{file.name}")
-        if _digest(files, f"{path}/{file.name}") != _digest(local, str(file)):
+        if _digest(files, f"{path}/{file.name}") != digest_of_file(file):
             raise ValueError(f"{file.name} is another one there")
 
 

@@ -324,9 +324,10 @@ def test_a_mongodb_that_holds_data_needs_a_server_in_which_its_copy_is_proved(
     mongo = Store("mongodb", Access(host="mongo", port=27017), (), None)
     monkeypatch.setattr(whole.mongodb, "about", lambda *_, **__: ("8.0.12", 1000, ["jobs.log"]))
     with pytest.raises(CheckFailed, match=r"mongodb at mongo:27017 holds data, and backup\.mongodb names no") as caught:
-        backup.seen(cache.boundaries, mongo)
+        backup.seen(cache.boundaries, [mongo])
     assert "docker run" in caught.value.next_step
-    assert backup.seen(with_settings(cache, mongodb="beside"), mongo).endswith("1 collections, MongoDB 8.0.12")
+    (told,) = backup.seen(with_settings(cache, mongodb="beside"), [mongo])
+    assert told.endswith("1 collections, MongoDB 8.0.12")
 
 
 # ---- before it goes
