@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -129,13 +129,16 @@ def failure(state: State, name: str) -> PartFailed:
     )
 
 
-def stop_all(state: State, names: Iterable[str]) -> None:
-    """End some parts at the same time, and with the daemon its kwok; each by pid and start time."""
+def stop_all(state: State, names: Collection[str]) -> None:
+    """End some parts at the same time, and kwok alone (the daemon starts it again) or with the daemon.
+
+    Each is ended by pid and start time.
+    """
     wanted = [state.parts[name].started for name in names if name in state.parts]
     with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
         list(pool.map(lambda started: process.stop(started, grace=_GRACE_SECONDS), wanted))
     # Only now: as long as the daemon lived it would have started kwok again.
-    if "daemon" in names and (kwok := kwok_of(state)):
+    if {"daemon", "kwok"} & set(names) and (kwok := kwok_of(state)):
         process.stop(kwok, grace=_GRACE_SECONDS)
     for name in names:
         state.parts.pop(name, None)

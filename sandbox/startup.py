@@ -87,10 +87,13 @@ def _control_plane(state: State, tools: Toolchain, tell: Say) -> None:
         return api.ready() and bool(furniture.cluster_uid(api))
 
     _ensure(state, "etcd", etcd_answers, tell)
-    _ensure(state, "kube-apiserver", server_answers, tell)
+    anew = _ensure(state, "kube-apiserver", server_answers, tell)
     if state.kubeconfig.exists() and _server(state) not in state.kubeconfig.read_text(encoding="utf-8"):
         # Whoever read the old port from a kubeconfig would look for the server there for ever.
         parts.stop_all(state, [name for name in PARTS if name not in controlplane.CONTROL_PLANE or name in _CLIENTS])
+    elif anew:
+        # While it was away they asked less and less often, and would be blind for up to a minute more.
+        parts.stop_all(state, _CLIENTS)
     _write_kubeconfigs(state, pki)
     for name in ("kube-controller-manager", "kube-scheduler"):
         _ensure(state, name, lambda: True, tell)
@@ -105,10 +108,11 @@ def _control_plane(state: State, tools: Toolchain, tell: Say) -> None:
     tell("CRDs, storage class and nodes are there")
 
 
-def _ensure(state: State, name: str, ready: Callable[[], bool], tell: Say) -> None:
+def _ensure(state: State, name: str, ready: Callable[[], bool], tell: Say) -> bool:
     argv_of, ports = controlplane.CONTROL_PLANE[name]
     started = parts.ensure(state, name, argv_of, ports=ports, ready=ready)
     tell(f"{name} {'started' if started else 'was running'}")
+    return started
 
 
 def _write_kubeconfigs(state: State, pki: Path) -> None:

@@ -307,6 +307,21 @@ def test_a_killed_scheduler_is_told_by_status_and_mended_by_up(made: State) -> N
     assert any(line.endswith("kube-scheduler started") for line in said)
 
 
+def test_who_watched_an_api_server_that_came_back_does_not_wait_until_it_asks_again(made: State) -> None:
+    """Whoever found nobody asks less and less often: nodes would run no new pod, and serve no new log, for a minute."""
+    before, kwok = lifecycle.up("life", say=lambda _: None), kwok_of(made)
+    os.kill(before.parts["kube-apiserver"].pid, signal.SIGKILL)
+    assert eventually(lambda: not before.parts["kube-apiserver"].started.alive)
+    after = lifecycle.up("life", say=lambda _: None)
+    assert lifecycle.status("life").ready
+    changed = {name for name in after.parts if after.parts[name].pid != before.parts[name].pid}
+    assert changed == {"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+    now = kwok_of(after)
+    assert now is not None
+    assert now.alive
+    assert now != kwok
+
+
 def test_who_found_the_api_server_at_its_old_port_finds_it_at_its_new_one(made: State) -> None:
     """A port that somebody else has taken meanwhile is replaced."""
     state = lifecycle.up("life", say=lambda _: None)
