@@ -63,12 +63,17 @@ def run(
     parameters_file: File,
     overrides: Set = None,
     approve: Annotated[str, typer.Option(help="The plan's digest, sha256:…, or another person's approval file.")] = "",
+    resume: Annotated[str, typer.Option(help="A stopped run's id: what it has left is done by the yes it had.")] = "",
     output_directory: Output = "",
     as_json: AsJson = False,
 ) -> None:
     """Run a stage's notebook without a front end; it leaves a record."""
-    from runbooks_lib import headless
+    from runbooks_lib import headless, parameters, records
 
+    if resume and approve:
+        raise UsageError("A run is resumed by the yes that it had.", next_step="Give --resume or --approve, not both.")
+    if resume:
+        approve = str(records.find(parameters.resolve_path(output_directory or "records"), resume))
     how: Json = {"overrides": overrides or (), "approve": approve, "output_directory": output_directory}
     _end(partial(headless.run_stage, stage, parameters_file, **how), as_json=as_json)
 

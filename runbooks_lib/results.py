@@ -195,11 +195,15 @@ class Plan(Value):
 
 
 class Approval(Value):
-    """A person's yes to one digest; one by ``file`` also has the approver's key, a nonce, and the list's digest."""
+    """A person's yes to one digest; one by ``file`` also has the approver's key, a nonce, and the list's digest.
+
+    Of a run that goes on where another was stopped it is the yes to that one's plan, of which this is the rest.
+    """
 
     digest: str
     by: str
-    how: Literal["parameter", "button", "file", "nothing to approve"]
+    how: Literal["parameter", "button", "file", "resumed", "nothing to approve"]
+    resumes: str = ""
     fingerprint: str = ""
     approvers: str = ""
     nonce: str = ""

@@ -24,7 +24,7 @@ from runbooks_lib.recording import WITHOUT_NOTEBOOK, Recording
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release import by_hand
-from runbooks_lib.release.approval import Given, approved, asked_of, require_digest
+from runbooks_lib.release.approval import Given, approved, asked_of, require_digest, stopped_in
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.values import register
@@ -85,7 +85,8 @@ class Run:
             stage: The stage's name, for example ``install``.
             parameters_file: Relative to the project's root.
             overrides: Single keys, ``{"chart.version": "1.16.1"}`` or ``["chart.version=1.16.1"]``.
-            approve: The digest of the plan that is approved, ``sha256:…``; or the path of another person's approval file.
+            approve: The digest of the plan that is approved, ``sha256:…``; or the path of another person's approval file,
+                or of the record of a stopped run, to resume it.
             output_directory: Where records go; ``records/`` in the project's root when empty.
             record: A preview (``runbooks plan``) changes nothing and leaves none.
 
@@ -211,6 +212,11 @@ class Run:
     def is_approved(self, plan: Plan) -> bool:
         """Whether somebody has said yes to exactly this plan."""
         return self._given is not None and self._given[1] == plan.digest
+
+    @property
+    def resumes(self) -> Path | None:
+        """The record of the stopped run that this one is to resume."""
+        return stopped_in(self._given)
 
     def approval(self, plan: Plan) -> Approval:
         """The approval of exactly this plan; see :func:`runbooks_lib.release.approval.approved`."""

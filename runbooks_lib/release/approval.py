@@ -1,21 +1,25 @@
 """The approval: a person's yes to exactly one digest."""
 
 import getpass
+import os
 import platform
 import re
 from collections.abc import Iterator
 from datetime import UTC
+from pathlib import Path
 from typing import Literal
 
 from runbooks_lib.errors import ApprovalError
 from runbooks_lib.parameters import resolve_path
+from runbooks_lib.records.folder import EVENTS
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.policy import Rule, rule_of
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.resuming import resumed
 from runbooks_lib.release.signed import verified
 from runbooks_lib.results import Approval, Event, Json, Plan
 
-#: How somebody said yes, and to which digest; or the path of another person's approval file.
+#: How somebody said yes, and to which digest; or the path of another person's approval file, or of a stopped run's record.
 Given = tuple[Literal["parameter", "button"], str]
 
 
@@ -44,7 +48,7 @@ def approved(boundaries: Boundaries, plan: Plan, given: Given | None, *, awaited
         if (rule := rule_of(boundaries)).approvers:
             made, more = _by_another(boundaries, plan, given[1] if given else place_of(plan) if awaited else "", rule)
         else:
-            made = _by_operator(plan, given)
+            made = _by_operator(boundaries, plan, given)
     except ApprovalError:
         told = {"digest": plan.digest} | ({"given": given[1]} if given else {})
         boundaries.observe(Event(kind="approval.missing", data=told))
@@ -68,10 +72,19 @@ def place_of(plan: Plan) -> str:
     return f"approvals/{plan.digest[7:23]}.json"
 
 
-def _by_operator(plan: Plan, given: Given | None) -> Approval:
+def stopped_in(given: Given | None) -> Path | None:
+    """The record of the stopped run that is to be resumed."""
+    path = resolve_path(given[1]) if given and not _MEANT.fullmatch(given[1]) else None
+    # Whatever somebody gives for a path; of pathlib's a name that is too long would be an error.
+    return path if path and os.path.isfile(path / EVENTS) else None  # noqa: PTH113
+
+
+def _by_operator(boundaries: Boundaries, plan: Plan, given: Given | None) -> Approval:
     if given is None:
         raise refused("not approved", digest=plan.digest)
     how, digest = given
+    if stopped := stopped_in(given):
+        return resumed(boundaries, plan, stopped, _here())
     if digest != plan.digest:
         raise refused("another approved", given=digest, digest=plan.digest)
     return Approval(digest=digest, by=_here(), how=how)
@@ -79,7 +92,8 @@ def _by_operator(plan: Plan, given: Given | None) -> Approval:
 
 def _by_another(boundaries: Boundaries, plan: Plan, path: str, rule: Rule) -> tuple[Approval, Json]:
     """The approval that a file holds, and what the journal keeps besides: the file itself, for who checks it later."""
-    if not path or path.startswith("sha256:"):
+    # A rest needs another yes: whoever runs this could have written the record of a run that was stopped.
+    if not path or path.startswith("sha256:") or stopped_in(("parameter", path)):
         raise refused("another must", digest=plan.digest, source=rule.source, names=rule.names)
     said, envelope = verified(boundaries, plan, resolve_path(path), rule)
     if rule.namespace and boundaries.cluster.can_i("update", "", "configmaps", rule.namespace):

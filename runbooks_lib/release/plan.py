@@ -114,9 +114,11 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     chart = f"{proposal.chart.name}-{proposal.chart.version}"
     were = {key: live[key] for key in (key_of(obj, namespace) for obj in old)}
     standing = standing_of(boundaries, were)
-    restoring = restoring_of(boundaries, stored, proposal.rendered, were)
+    left = backup.left_stopped(were)
+    running = {key: there and backup.unstopped(there) for key, there in were.items()}
+    restoring = restoring_of(boundaries, stored, proposal.rendered, running)
     drifts = tuple(sentences.drift(restoring, shown))
-    whole = stored.status == "deployed" and not standing.missing and not standing.foreign and not restoring.back
+    whole = stored.status == "deployed" and not (standing.missing or standing.foreign or restoring.back or left)
     if last.chart == chart and whole and _same(stored, proposal, bindings):
         same = f"Nothing to do: revision {stored.revision} is {chart} with these values already."
         return Plan(stage="upgrade", target=target, impact=(same, *drifts), bindings=bindings)
@@ -146,10 +148,11 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *sentences.generated(proposal.generated),
         *sentences.waivers(boundaries),
     )
-    forced = stored.apply_method == "ssa" and bool(restoring.back or besides.after)
+    after = backup.starting(left, besides.after)
+    forced = stored.apply_method == "ssa" and bool(restoring.back or after)
     steps = (
         *_preparation(boundaries, proposal, besides.before),
-        *_change_steps("helm-upgrade", proposal, forced=forced, after=(*restoring.steps, *besides.after)),
+        *_change_steps("helm-upgrade", proposal, forced=forced, after=(*restoring.steps, *after)),
     )
     if boundaries.parameters.policy.on_failure == "rollback":
         unsafe = bool(losses.found)
@@ -157,7 +160,10 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         impact = (*impact, f"If it fails once Helm has begun, it {told}; evidence is saved first.")
         bindings["back_to"] = 0 if unsafe or stored.status != "deployed" else stored.revision
     made: Json = {"steps": steps, "changes": changes, "impact": impact, "bindings": bindings}
-    return Plan(stage="upgrade", target=target, notes=(*said.notes, *map(shown, tables.notes)), **made)
+    idle = (
+        f"{kind} {name} runs no more: a run that did not end has stopped it (it had {had})." for kind, name, had in left
+    )
+    return Plan(stage="upgrade", target=target, notes=(*said.notes, *map(shown, tables.notes), *idle), **made)
 
 
 def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:

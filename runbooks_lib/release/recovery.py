@@ -87,7 +87,8 @@ def _planned(left: Left, way: str, target: Json) -> Plan:
         to = left.good if way == "roll back" else None
         made = _rolling_back(left, target, stored, to.revision if to else stored.revision)
     lease, *rest = made.steps
-    after = () if way == "uninstall" else _starting(left)
+    # The plan of an upgrade has it already.
+    after = () if way in {"uninstall", "upgrade"} else backup.starting(left.stopped)
     jobs = [f"Job {job['metadata']['name']}" for job in left.jobs]
     changes = [each for each in made.changes if each.name not in jobs]
     changes += [ObjectChange(action="remove", name=name, detail=_HOOK) for name in jobs]
@@ -107,14 +108,6 @@ def _clearing(left: Left) -> Iterator[Step]:
     if names := ", ".join(left.definitions):
         title = f"Make these again as the chart has them: {names}"
         yield Step(kind="create-definitions", title=title, data={"names": left.definitions})
-
-
-def _starting(left: Left) -> Iterator[Step]:
-    """What a run has stopped and not started again, if Helm has not."""
-    if left.stopped:
-        told = ", ".join(f"{kind} {name}" for kind, name, _ in left.stopped)
-        data = {"workloads": [[kind, name] for kind, name, _ in left.stopped], "left": left.stopped}
-        yield Step(kind="start-writers", title=f"Start again what a run has stopped: {told}", data=data)
 
 
 def _taking_over(left: Left) -> Plan:

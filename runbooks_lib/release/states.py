@@ -4,14 +4,13 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from runbooks_lib.cluster import Forbidden, NotFound
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.helm import Release, Revision
-from runbooks_lib.release import passwords
-from runbooks_lib.release.backup.writers import stopped
+from runbooks_lib.release import backup, passwords
+from runbooks_lib.release.backup.writers import Stopped
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.kinds import by_kind
 from runbooks_lib.release.manifest import WORKLOAD_KINDS, ObjectKey, annotation, hook_objects, kept, key_of, objects_of
@@ -110,10 +109,9 @@ class Left:
         return [job for job in lasting if cut or _REMOVED in annotation(job, _POLICY) or not _complete(job)]
 
     @property
-    def stopped(self) -> list[list[Any]]:
-        """The workloads that a run has stopped and not started again: kind, name, and how many replicas each had."""
-        live = ((key, stopped(it)) for key, it in self._live.items() if it and key.kind in WORKLOAD_KINDS)
-        return [[key.kind, key.name, had] for key, had in live if had]
+    def stopped(self) -> list[Stopped]:
+        """The workloads that a run has stopped and not started again."""
+        return backup.left_stopped(self._live)
 
     @once
     def unserved(self) -> list[tuple[str, str]]:

@@ -29,6 +29,8 @@ def ask(run: Run, plan: Plan) -> None:
         print(_ANOTHER.format(names=rule.names, source=rule.source, folder=run.folder, place=place_of(plan)))
     elif run.is_approved(plan):
         print(f"Approved already: {plan.digest}")
+    elif run.resumes:
+        print(f"The next cell resumes {run.resumes}, if this is what was left of it.")
     elif run.interactive:
         _button(run, plan)
     else:

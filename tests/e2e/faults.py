@@ -114,11 +114,16 @@ class Scene:
             ]
             self.helm("install", self.release, str(self.charts[0]), *values)
 
-    def begin(self, stage: str, front_end: str = "runbooks", *, at: str = "") -> Moment:
-        """Start the command, and wait until it is in the step that does not end, or comes to one of this kind."""
-        given = self.given(stage)
-        digest = headless.preview(stage, self.sandbox.parameters_file, overrides=given).digest
-        words = ["-m", "runbooks_lib", "run", stage, "-p", self.sandbox.parameters_file, "--approve", digest]
+    def begin(self, stage: str, front_end: str = "runbooks", *, at: str = "", resume: str = "") -> Moment:
+        """Start the command, and wait until it is in the step that does not end, or comes to one of this kind.
+
+        Args:
+            resume: The id of the stopped run whose approval holds for what is left of it.
+        """
+        given, before = self.given(stage), set(self.root.glob("*/2*"))
+        digest = "" if resume else headless.preview(stage, self.sandbox.parameters_file, overrides=given).digest
+        words = ["-m", "runbooks_lib", "run", stage, "-p", self.sandbox.parameters_file]
+        words += ["--resume", resume] if resume else ["--approve", digest]
         words += ["--output-directory", str(self.root), *(f"--set={key}={text(given[key])}" for key in given)]
         if front_end == "papermill":
             taken = {"parameters_file": self.sandbox.parameters_file, "approve": digest, "overrides": given}
@@ -133,7 +138,7 @@ class Scene:
 
         def at_work() -> Moment | None:
             assert command.alive, self.log.read_text()
-            folder = next(self.root.glob("*/2*"), None)
+            folder = next((each for each in self.root.glob("*/2*") if each not in before), None)
             steps = records.read_events(folder) if folder else []
             step = at or (f"helm-{stage}" if self.waits == "tide" else "await-rollout")
             if folder is None or not any(each["data"].get("kind") == step for each in steps):

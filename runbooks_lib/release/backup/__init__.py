@@ -4,8 +4,18 @@ from runbooks_lib.release.backup.anytime import of_release
 from runbooks_lib.release.backup.copies import Backup, Copy, back_up, seen
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.backup.restores import pairs, read, restore
-from runbooks_lib.release.backup.steps import CHECK, Around, around, at_stake, before_removal, copied, named, stopping
-from runbooks_lib.release.backup.writers import start, stop
+from runbooks_lib.release.backup.steps import (
+    CHECK,
+    Around,
+    around,
+    at_stake,
+    before_removal,
+    copied,
+    named,
+    starting,
+    stopping,
+)
+from runbooks_lib.release.backup.writers import left_stopped, start, stop, unstopped
 
 __all__ = [
     "CHECK",
@@ -18,6 +28,7 @@ __all__ = [
     "back_up",
     "before_removal",
     "copied",
+    "left_stopped",
     "named",
     "of_release",
     "pairs",
@@ -26,6 +37,8 @@ __all__ = [
     "restore",
     "seen",
     "start",
+    "starting",
     "stop",
     "stopping",
+    "unstopped",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from runbooks_lib.release.backup.writers import KINDS
+from runbooks_lib.release.backup.writers import KINDS, Stopped
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.losses import Losses
 from runbooks_lib.release.refusals import refused
@@ -85,3 +85,18 @@ def stopping(stores: Iterable[Store]) -> Around:
     stop = Step(kind="stop-writers", title=f"Stop what writes, until it is changed: scale {told} to 0", data=data)
     start = Step(kind="start-writers", title="Start again what the chart has not started", data=data)
     return Around((stop,), (start,))
+
+
+def starting(left: Sequence[Stopped], after: tuple[Step, ...] = ()) -> tuple[Step, ...]:
+    """The steps that start again what a run has stopped that did not end, with what this change itself stops.
+
+    Args:
+        after: The steps of this change, as :func:`stopping` gives them.
+    """
+    if not left:
+        return after
+    told = ", ".join(f"{kind} {name}" for kind, name, _ in left)
+    data: Json = {"workloads": [[kind, name] for kind, name, _ in left]}
+    step = Step(kind="start-writers", title=f"Start again what a run has stopped: {told}", data=data)
+    (own,) = after or (step,)
+    return (own.model_copy(update={"data": own.data | {"left": [list(each) for each in left]}}),)

@@ -11,6 +11,8 @@ from runbooks_lib.results import Json
 #: What can be scaled.
 KINDS = frozenset({"Deployment", "StatefulSet"})
 _API = "apps/v1"
+#: Kind and name of a workload, and how many replicas it had.
+Stopped = tuple[str, str, int]
 #: The annotation that says how many replicas a workload had before it was stopped.
 _HAD = "runbooks/replicas"
 
@@ -50,7 +52,24 @@ def start(boundaries: Boundaries, were: Mapping[ObjectKey, int]) -> None:
 
 def stopped(live: Json) -> int:
     """How many replicas a workload had that a run has stopped and not started again; 0 of any other."""
-    return 0 if live["spec"].get("replicas") else int(annotation(live, _HAD) or 0)
+    return 0 if (live.get("spec") or {}).get("replicas") else int(annotation(live, _HAD) or 0)
+
+
+def left_stopped(lives: Mapping[ObjectKey, Json | None]) -> list[Stopped]:
+    """The workloads that a run has stopped and not started again."""
+    found = ((key, stopped(live)) for key, live in lives.items() if live and key.kind in KINDS)
+    return [(key.kind, key.name, had) for key, had in found if had]
+
+
+def unstopped(live: Json) -> Json:
+    """A workload as it was before a run stopped it: that is nobody's drift."""
+    if not (had := stopped(live)):
+        return live
+    annotations = {key: value for key, value in live["metadata"]["annotations"].items() if key != _HAD}
+    return live | {
+        "metadata": live["metadata"] | {"annotations": annotations},
+        "spec": live["spec"] | {"replicas": had},
+    }
 
 
 def _scale(boundaries: Boundaries, key: ObjectKey, replicas: int | None, *, mark: str | None) -> None:

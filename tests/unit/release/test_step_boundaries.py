@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from test_claims_removed import DATABASE, claims
 
 from runbooks_lib.errors import ApprovalError, ChangeFailed, CheckFailed, OutcomeUnknown, RunbookError
 from runbooks_lib.process import Completed
+from runbooks_lib.release import backup
+from runbooks_lib.release.backup import Backup
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.manifest import kept, objects_of
 from runbooks_lib.release.plan import plan_install, plan_uninstall, plan_upgrade
@@ -33,9 +36,12 @@ metadata: {name: api}
 spec: {replicas: 1, selector: {matchLabels: {app: api}}}
 """
 ROLLED_OUT = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+#: An upgrade that takes a database's volume away.
+LOSING = "upgrade that copies first"
 PLANS: dict[str, Callable[[Any], Plan]] = {
     "install": plan_install,
     "upgrade": plan_upgrade,
+    LOSING: plan_upgrade,
     "uninstall": plan_uninstall,
     "recover": plan_recover,
 }
@@ -43,6 +49,10 @@ PLANS: dict[str, Callable[[Any], Plan]] = {
 STAGES = {
     "install": (["create-namespace", "take-lease", "helm-install", "await-rollout"], "pending-install"),
     "upgrade": (["take-lease", "helm-upgrade", "await-rollout"], "pending-upgrade"),
+    LOSING: (
+        ["take-lease", "stop-writers", "back-up", "helm-upgrade", "start-writers", "await-rollout"],
+        "pending-upgrade",
+    ),
     "uninstall": (["take-lease", "helm-uninstall", "await-absence"], "uninstalling"),
     "recover": (["take-lease", "helm-rollback", "await-rollout"], "pending-rollback"),
 }
@@ -56,12 +66,13 @@ class Remembering:
         self.world, self.ask = world, world.program
         self.revisions: list[dict[str, Any]] = []
         self.killed = ""
+        self.manifest = MANIFEST
         world.program = self
 
     def has(self, *statuses: str) -> None:
         """Revisions of these states, the newest with its objects in the cluster."""
         for status in statuses:
-            self._keep(status, MANIFEST.replace("EDITION", f"{len(self.revisions)}"))
+            self._keep(status, self.manifest.replace("EDITION", f"{len(self.revisions)}"))
         self._apply(self.revisions[-1]["manifest"])
 
     def answer(self, *words: str, **how: Any) -> None:
@@ -118,12 +129,21 @@ class Remembering:
         self.revisions.append({"status": status, "manifest": manifest})
 
     def _apply(self, manifest: str) -> None:
+        scaled = {}
         for obj in objects_of(manifest):
-            self.world.cluster.delete(obj["apiVersion"], obj["kind"], obj["metadata"]["name"], "csghub")
+            what = (obj["apiVersion"], obj["kind"], obj["metadata"]["name"])
+            live = self.world.cluster.get(*what, "csghub") or {"metadata": {}, "spec": {}}
+            if annotations := live["metadata"].get("annotations"):
+                scaled[what[2]] = annotations, live["spec"]["replicas"]
+            self.world.cluster.delete(*what, "csghub")
         self.world.lives(manifest)
         for obj in self.world.cluster.objects:
             if obj["kind"] == "Deployment":
-                obj["metadata"]["generation"], obj["status"] = 1, ROLLED_OUT
+                obj["metadata"] |= {"generation": 1, "resourceVersion": "1"}
+                obj["status"] = ROLLED_OUT
+                # What the manifest leaves as it was stays as somebody has scaled it.
+                if name := obj["metadata"]["name"] if obj["metadata"]["name"] in scaled else "":
+                    obj["metadata"]["annotations"], obj["spec"]["replicas"] = scaled[name]
 
     def _uninstall(self, cut: bool) -> None:
         objects = [obj for obj in objects_of(self.revisions[-1]["manifest"]) if not kept(obj)]
@@ -136,8 +156,10 @@ class Remembering:
 
 
 @pytest.fixture
-def helm(world: Any) -> Remembering:
-    """A chart that can be rendered, and something in the cluster that is nobody's business."""
+def helm(world: Any, monkeypatch: pytest.MonkeyPatch) -> Remembering:
+    """A chart that can be rendered, and something in the cluster that is nobody's business; what is copied is copied."""
+    copied = Backup(run="abc", target="t", made="now", revision=1, chart="c", folder="backups", copies=())
+    monkeypatch.setattr(backup, "back_up", lambda *_: copied)
     world.renders(MANIFEST.replace("EDITION", "new"))
     world.cluster.add({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": "csghub"}})
     return Remembering(world)
@@ -147,6 +169,9 @@ def begun(world: Any, helm: Remembering, stage: str) -> None:
     """What a stage needs to have something to do."""
     if stage != "install":
         world.cluster.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "csghub"}})
+        if stage == LOSING:
+            helm.manifest = DATABASE + claims("db-data")
+            world.renders(DATABASE)
         helm.has("deployed", *(["failed"] if stage == "recover" else []))
 
 
@@ -169,6 +194,10 @@ def done_again(world: Any, helm: Remembering, stage: str) -> None:
     if not ended:
         carried_out(world, stage)
     assert [one["status"] for one in helm.revisions][-1:] == ([] if stage == "uninstall" else ["deployed"])
+    # Whatever was stopped runs again, and nobody takes it for stopped any more.
+    stopped = [obj for obj in world.cluster.objects if obj["kind"] == "Deployment" and obj["spec"].get("replicas") == 0]
+    marked = [obj for obj in world.cluster.objects if "runbooks/replicas" in (obj["metadata"].get("annotations") or {})]
+    assert (stopped, marked) == ([], [])
 
 
 @pytest.mark.parametrize(("stage", "number"), CUTS)
@@ -190,8 +219,11 @@ def test_what_was_stopped_before_a_step_goes_on_from_there_by_the_same_stage(
             carried_out(world, stage)
     changed = number > [kind.startswith("helm-") for kind in kinds].index(True)
     now = plan_recover(world.boundaries)
-    assert now.empty == (stage != "recover" or changed)
-    whole = helm.revisions and helm.revisions[-1]["status"] == "deployed"
+    left = stage == LOSING and kinds[number] in {"helm-upgrade", "start-writers"}
+    assert now.empty == (not left and (stage != "recover" or changed))
+    if left:
+        assert now.impact[0].endswith("has stopped what writes into its databases: Deployment api (had 1).")
+    whole = not left and helm.revisions and helm.revisions[-1]["status"] == "deployed"
     assert ("nothing has to be recovered" in now.impact[0]) == bool(whole)
     done_again(world, helm, stage)
     removed = {change.name for change in first.changes if change.action == "remove"}
@@ -213,7 +245,9 @@ def test_what_was_cut_off_within_helm_is_explained_and_mended_by_07_and_then_get
     assert f"is {status}" in plan.impact[0]
     named = {change.name for change in plan.changes if change.action == "remove"}
     assert before - names(world) <= named
-    assert [one["status"] for one in helm.revisions][-1:] == (["deployed"] if stage in {"upgrade", "recover"} else [])
+    assert [one["status"] for one in helm.revisions][-1:] == (
+        ["deployed"] if stage in {"upgrade", LOSING, "recover"} else []
+    )
     if stage != "recover":
         done_again(world, helm, stage)
     assert "ConfigMap other" in names(world)

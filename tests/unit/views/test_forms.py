@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
@@ -23,6 +24,7 @@ class OpenRun:
         self.boundaries = world.boundaries
         self.interactive = interactive
         self.approved: list[str] = []
+        self.resumes: Path | None = None
 
     def approve(self, digest: str) -> None:
         self.approved.append(digest)
@@ -43,6 +45,13 @@ def test_what_is_approved_already_is_said_to_be(world: Any, capsys: pytest.Captu
     run.approve(PLAN.digest)
     ask(run, PLAN)
     assert capsys.readouterr().out == f"Approved already: {PLAN.digest}\n"
+
+
+def test_a_run_that_resumes_another_needs_no_digest(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run: Any = OpenRun(world, interactive=False)
+    run.resumes = Path("records/practice/one")
+    ask(run, PLAN)
+    assert capsys.readouterr().out == "The next cell resumes records/practice/one, if this is what was left of it.\n"
 
 
 def test_where_nobody_can_press_a_button_the_digest_to_give_is_named(
