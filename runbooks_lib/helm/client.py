@@ -20,6 +20,9 @@ from runbooks_lib.helm.values import (
     Release,
     Revision,
     chart_digest,
+    dict_of,
+    documents,
+    metadata_of,
     release_of,
     rendered_of,
     revisions_of,
@@ -30,6 +33,8 @@ from runbooks_lib.redaction import Redactor, is_masked
 from runbooks_lib.results import Event, Json, Observe, digest_of, unobserved
 from runbooks_lib.threads import once
 
+#: What Helm 4 says of a kind that the cluster does not know (any more).
+_UNKNOWN_KIND = "no matches for kind"
 #: Seconds for a call that asks the cluster or a repository one question.
 QUESTION_SECONDS = 60.0
 
@@ -68,8 +73,20 @@ class Helm:
 
     def status(self, release: str, *, revision: int = 0) -> Release | None:
         """The stored release with its manifest, the newest revision or the one named; ``None`` when there is none."""
-        which = ["--revision", str(revision)] if revision else []
-        return self._ask(["status", release, "--output", "json", *which], release_of)
+        which = [release, *(["--revision", str(revision)] if revision else [])]
+        done = self._run(["status", *which, "--output", "json"])
+        if not done.ok and _UNKNOWN_KIND in error_text(done.stderr):
+            return self._in_parts(which)
+        return None if _no_release(done) else _parsed("status", self._checked(done), release_of)
+
+    def _in_parts(self, which: list[str]) -> Release:
+        """The stored release where a kind of its objects is unknown: Helm 4 looks each object up, and gives no status."""
+        texts = [self._call(["get", what, *which, "--output", "json"]) for what in ("metadata", "values")]
+        known, values = _parsed("get", texts[0], metadata_of), _parsed("get", texts[1], dict_of)
+        manifest, hooks = (self._call(["get", what, *which]) for what in ("manifest", "hooks"))
+        told = [one.description for one in self.history(which[0]) if one.revision == known.revision]
+        parts: Json = {"values": values, "manifest": manifest, "description": "".join(told)}
+        return known.model_copy(update=parts | {"hooks": documents(hooks)})
 
     def history(self, release: str) -> tuple[Revision, ...]:
         """The stored revisions, oldest first; empty when there is no release."""
@@ -78,7 +95,7 @@ class Helm:
     def values(self, release: str, revision: int) -> Json:
         """The values that a revision was given; empty where there is no such revision."""
         argv = ["get", "values", release, "--revision", str(revision), "--output", "json"]
-        return self._ask(argv, lambda data: dict(data or {})) or {}
+        return self._ask(argv, dict_of) or {}
 
     def notes(self, release: str, namespace: str) -> str | None:
         """What a release of any namespace tells its users, or ``None`` when there is none. It may hold passwords."""

@@ -86,12 +86,27 @@ def release_of(data: Json) -> Release:
     return _known(Release, {"namespace": "", "status": ""} | info | data | renamed | {"hooks": hooks})
 
 
+def metadata_of(data: Json) -> Release:
+    """Parse the JSON of ``get metadata``: a release without what it consists of."""
+    return _known(Release, data | {"updated": data.get("deployedAt"), "apply_method": data.get("applyMethod")})
+
+
+def documents(text: str) -> tuple[str, ...]:
+    """The documents of a YAML stream, as they stand in it; those with nothing in them left out."""
+    return tuple(each for each in re.split(r"^---\s*$", text, flags=re.MULTILINE) if each.strip())
+
+
 def rendered_of(text: str, **known: Any) -> Release:
     """The release of a YAML stream in which hooks and objects stand one after another, as `helm template` prints it."""
-    documents = re.split(r"^---\s*$", text, flags=re.MULTILINE)
-    hooks = [document for document in documents if re.search(r"^\s+[\"']?helm\.sh/hook[\"']?:", document, re.MULTILINE)]
-    manifest = "---\n".join(document for document in documents if document not in hooks)
+    found = documents(text)
+    hooks = [document for document in found if re.search(r"^\s+[\"']?helm\.sh/hook[\"']?:", document, re.MULTILINE)]
+    manifest = "---\n".join(document for document in found if document not in hooks)
     return Release(revision=0, status="", manifest=manifest, hooks=tuple(hooks), **known)
+
+
+def dict_of(data: Json | None) -> Json:
+    """Parse the JSON of ``get``; Helm says null for what is empty."""
+    return dict(data or {})
 
 
 def revisions_of(lines: list[Json]) -> tuple[Revision, ...]:

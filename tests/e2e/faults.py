@@ -65,17 +65,25 @@ class Scene:
 
     Args:
         waits: Which part: the hook's Job, so that Helm does not end; or the Deployment, so that the roll-out does not.
+        program: Another helm than the sandbox's own.
     """
 
     def __init__(
-        self, sandbox: Any, target: dict[str, str], cluster: Cluster, folder: Path, *, waits: str = "tide"
+        self,
+        sandbox: Any,
+        target: dict[str, str],
+        cluster: Cluster,
+        folder: Path,
+        *,
+        waits: str = "tide",
+        program: str = "",
     ) -> None:
         self.sandbox, self.cluster, self.root = sandbox, cluster, folder / "records"
         self.namespace, self.release = target["target.namespace"], target["target.release"]
         self.log = folder / "command.log"
         self.door = f"open-{self.namespace}"
         self.charts = [unseen_chart.write(folder, version) for version in ("0.1.0", "0.2.0")]
-        self.target, self.waits = target, waits
+        self.target, self.waits = target | ({"helm.executable": program} if program else {}), waits
         self.policy = {"policy.rollout_seconds": 120, "policy.command_seconds": 120}
         self.extra: dict[str, Any] = {}
         self._lease = ("coordination.k8s.io/v1", "Lease", f"runbooks-{self.release}", self.namespace)
@@ -94,7 +102,8 @@ class Scene:
         """What Helm says, called by hand."""
         settings = yaml.safe_load((parameters.project_root() / self.sandbox.parameters_file).read_text())
         where = ["--namespace", self.namespace, "--kubeconfig", str(self.sandbox.kubeconfig)]
-        done = process.run([settings["helm"]["executable"], *words, *where], timeout=60)
+        program = self.target.get("helm.executable", settings["helm"]["executable"])
+        done = process.run([program, *words, *where], timeout=60)
         assert done.ok, done.stderr
         return done.stdout
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from faults import Scene, until
+from other_helms import built
 
 from runbooks_lib.cluster import Cluster
 from runbooks_lib.errors import ChangeFailed, CheckFailed
@@ -33,9 +34,9 @@ spec:
 BERTH = "apiVersion: GROUP/v1\nkind: Berth\nmetadata: {name: {{ .Release.Name }}-berth}\nspec: {length: 12}\n"
 
 
-@pytest.fixture
-def scene(sandbox: Any, target: dict[str, str], cluster: Cluster, tmp_path: Path) -> Scene:
-    made = Scene(sandbox, target, cluster, tmp_path)
+@pytest.fixture(params=[pytest.param("", id="helm-3"), pytest.param("helm-4", marks=pytest.mark.faults)])
+def scene(request: Any, sandbox: Any, target: dict[str, str], cluster: Cluster, tmp_path: Path) -> Scene:
+    made = Scene(sandbox, target, cluster, tmp_path, program=str(built(request.param)) if request.param else "")
     made.policy = {"policy.rollout_seconds": 60, "policy.command_seconds": 60}
     return made
 

@@ -66,6 +66,35 @@ def test_status_asks_for_json(helm: Helm, program: Any) -> None:
     assert found.hooks == ("kind: Job\n",)
 
 
+def test_a_release_with_a_kind_that_nobody_knows_any_more_is_read_in_parts(helm: Helm, program: Any) -> None:
+    unknown = (
+        'resource mapping not found for name: "a" namespace: "" from "": no matches for kind "Berth" in version "b/v1"'
+    )
+    program.answer("status", returncode=1, stderr=f"Error: {unknown}\nensure CRDs are installed first\n")
+    known = {"name": "dataflow", "namespace": "csghub", "revision": 3, "status": "deployed", "applyMethod": "ssa"}
+    program.answer("metadata", stdout=known | {"deployedAt": "2026-11-22", "chart": "dataflow"})
+    program.answer("values", stdout={"a": 1})
+    program.answer("manifest", stdout="---\nkind: Berth\n")
+    program.answer("hooks", stdout="---\n# Source: a.yaml\nkind: Job\n---\nkind: Pod\n")
+    lines = [
+        {"revision": number, "status": "deployed", "chart": "c-1", "description": f"run {number}"} for number in (2, 3)
+    ]
+    program.answer("history", stdout=lines)
+    found = helm.status("dataflow", revision=3)
+    assert found is not None
+    assert (found.name, found.namespace, found.revision, found.status) == ("dataflow", "csghub", 3, "deployed")
+    assert (found.description, found.values, found.updated, found.apply_method) == (
+        "run 3",
+        {"a": 1},
+        "2026-11-22",
+        "ssa",
+    )
+    assert found.manifest == "---\nkind: Berth\n"
+    assert [each.strip() for each in found.hooks] == ["# Source: a.yaml\nkind: Job", "kind: Pod"]
+    asked = [call.argv[1:5] for call in program.calls if call.argv[1] == "get"]
+    assert asked[0] == ("get", "metadata", "dataflow", "--revision")
+
+
 def test_history_asks_for_the_last_twenty(helm: Helm, program: Any) -> None:
     line = {
         "revision": 1,
