@@ -19,6 +19,7 @@ from urllib.parse import quote, quote_plus
 import ahocorasick_rs
 import yaml
 
+from runbooks_lib.decoding import readings
 from runbooks_lib.tables import table
 
 #: Shorter ones would turn ordinary words into markers.
@@ -33,6 +34,9 @@ MANY_LINES = 100
 
 #: Of texts that are remembered, and how many these are at most.
 _SHORT, _MANY = 100, 10_000
+
+#: Characters that are decoded at once, and by which two pieces overlap.
+_PIECE, _OVERLAP = 2**20, 2**12
 
 _MARKER = re.compile("(«redacted:[^«»]*»)")
 _HIDDEN = "«redacted:Secret»"
@@ -137,6 +141,29 @@ class Redactor:
         parts = _MARKER.split(text)[::2]
         found = {name for part in parts for at, end, name in self._known(part) if part[at:end] not in self._weak}
         return tuple(name for name in dict.fromkeys(self._forms.values()) if name in found)
+
+    def located(self, text: str) -> dict[str, int]:
+        """The same, each with the character at which it is first found; also where only the decoded text tells it."""
+        found: dict[str, int] = {}
+        for at in range(0, max(len(text), 1), _PIECE):
+            piece = text[at : at + _PIECE + _OVERLAP]
+            for name in dict.fromkeys(self._read_in(piece)):
+                found.setdefault(name, at + self._first(piece, name))
+        return found
+
+    def _read_in(self, text: str) -> Iterator[str]:
+        yield from self.hits(text)
+        for said in readings("\n".join(_MARKER.split(text)[::2])):
+            yield from self.hits(said)
+
+    def _first(self, text: str, name: str) -> int:
+        """The first half after half of a text in which a secret still is."""
+        start = 0
+        while (half := len(text) // 2) > _OVERLAP:
+            late = name not in self._read_in(text[: half + _OVERLAP])
+            start, text = start + late * half, text[half:] if late else text[: half + _OVERLAP]
+        spans = [at for at, _, known in self._known(text) if known == name]
+        return start + min(spans, default=0)
 
     def _between_markers(self, text: str) -> str:
         looks = [(*found.span("secret"), name) for name, look in _PATTERNS.items() for found in look.finditer(text)]

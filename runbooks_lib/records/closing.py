@@ -156,8 +156,10 @@ def _search(folder: Path, redactor: Redactor) -> list[str]:
             # Its content is elsewhere and may change; what was meant can't be kept.
             found.append(f"a link in {name}")
             path.unlink()
-        elif hits := redactor.hits((content := path.read_bytes()).decode("utf-8", "replace")):
-            found.append(f"{', '.join(hits)} in {name}")
+        elif located := redactor.located((content := path.read_bytes()).decode("utf-8", "replace")):
+            text = content.decode("utf-8", "replace")
+            places = (f"{secret} at byte {len(text[:at].encode())}" for secret, at in located.items())
+            found.append(f"{', '.join(places)} of {name}")
             _replace_secret(path, content, redactor)
     return found
 
@@ -169,7 +171,7 @@ def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
         redacted = redactor.redact(content.decode("utf-8"))
     # In place, since the journal is open and locked.
     with path.open("r+b") as file:
-        file.write((_REMOVED if redactor.hits(redacted) else redacted).encode())
+        file.write((_REMOVED if redactor.located(redacted) else redacted).encode())
         file.truncate()
         os.fsync(file.fileno())
 

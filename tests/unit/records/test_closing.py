@@ -3,6 +3,8 @@
 import json
 import os
 import platform
+import re
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
+from test_redaction import ENCODINGS
 
-from runbooks_lib import process, records
+from runbooks_lib import process, records, redaction
 from runbooks_lib.errors import CheckFailed, RecordError, UsageError
 from runbooks_lib.process import identity
 from runbooks_lib.records import closing
@@ -120,11 +123,36 @@ def test_a_secret_in_a_file_quarantines_the_record_and_is_taken_out(
     summary = close(folder, redactor)
 
     assert (summary.outcome, summary.exit_code) == ("quarantined", 8)
-    assert f"password in {name}" in summary.summary
+    assert re.search(rf"password at byte ([1-9]|1\d) of {name}", summary.summary)
     for path in folder.rglob("*"):
         assert path.is_dir() or not redactor.hits(path.read_bytes().decode("utf-8", "replace"))
     assert (folder / "other.txt").read_text() == "untouched"
     assert records.verify(folder) == []
+
+
+@pytest.mark.parametrize("form", ENCODINGS)
+def test_with_any_rule_of_redaction_gone_the_record_is_not_sealed_as_good(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """The last search does not hang on the forms by which texts were redacted: it decodes what stands there."""
+    # Of a letter that is none of ASCII this UTF-16 leaves nothing that could be read.
+    letter = "a" if "UTF-16" in form else "ä"
+    secret = f"p{letter}'ss\"w&rd<1>/+%\\z{secrets.token_hex(4)}"
+    written, every = ENCODINGS[form](secret), redaction._encoded
+    if form == "raw":
+        monkeypatch.setattr(Redactor, "_between_markers", lambda _, text: text)
+    else:
+        monkeypatch.setattr(redaction, "_encoded", lambda value: (one for one in every(value) if one not in written))
+    redactor = Redactor()
+    redactor.register(secret, "env:LOST")
+    records.Journal(folder, redactor, role="kernel")(Event(kind="command.ended", data={"stdout": f"a {written} b"}))
+    assert json.dumps(written, ensure_ascii=False)[1:-1] in (folder / "events.jsonl").read_text()
+
+    summary = close(folder, redactor)
+
+    assert (summary.outcome, summary.exit_code) == ("quarantined", 8)
+    assert re.search(r"env:LOST at byte \d+ of events\.jsonl", summary.summary)
+    assert written not in (folder / "events.jsonl").read_text()
 
 
 def test_a_file_that_is_named_after_a_secret_does_not_stay(folder: Path, redactor: Redactor) -> None:
