@@ -1,11 +1,9 @@
 """``Recording``: what a run writes down of itself, from its first event until its record is closed and sealed."""
 
 import atexit
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_urlsafe
 
 from runbooks_lib import errors, parameters, records
 from runbooks_lib.errors import Outcome, RecordError, RunbookError, UsageError
@@ -14,9 +12,6 @@ from runbooks_lib.results import Event, Json, Observe, RunSummary
 
 #: What keeps a record, or looks, without a notebook.
 WITHOUT_NOTEBOOK = ("backup", "parameters")
-#: A secret that nothing uses, a new one for each run.
-CANARY_VARIABLE = "RUNBOOKS_CANARY"
-_CANARY_BYTES = 24
 
 
 class Recording:
@@ -43,14 +38,12 @@ class Recording:
         return self.folder.parent.parent if self.folder else parameters.project_root() / "records"
 
     def begin(self, stage: str, settings: parameters.Parameters) -> None:
-        """Watch the cells, and keep what the run was given; whatever happens, the record is closed when the kernel ends.
-
-        A canary is put where secrets come from, the environment: what is written past the redactor puts the record into quarantine.
-        """
+        """Watch the cells, and keep what the run was given; whatever happens, the record is closed when the kernel ends."""
         if self.folder is None or self._capture is None:
             return
-        os.environ[CANARY_VARIABLE] = canary = token_urlsafe(_CANARY_BYTES)
-        self.redactor.register(canary, f"env:{CANARY_VARIABLE}")
+        if self._seal is not None:
+            records.enter(self._seal, self.folder)
+        records.plant_canary(self.folder, self.redactor)
         self._capture.install()
         atexit.register(self.close_as_proved, "kernel shutdown")
         if stage not in WITHOUT_NOTEBOOK:

@@ -142,6 +142,11 @@ class Redactor:
         found = {name for part in parts for at, end, name in self._known(part) if part[at:end] not in self._weak}
         return tuple(name for name in dict.fromkeys(self._forms.values()) if name in found)
 
+    @property
+    def overlap(self) -> int:
+        """By how many bytes two pieces of a text must overlap, so that no secret that is searched for stands in neither."""
+        return _OVERLAP + 4 * max(map(len, self._forms), default=0)
+
     def located(self, text: str) -> dict[str, int]:
         """The same, each with the character at which it is first found; also where only the decoded text tells it."""
         found: dict[str, int] = {}

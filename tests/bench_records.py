@@ -73,8 +73,9 @@ def verifying(told: Told, best: Best) -> None:
     """Records of runs that have changed nothing, the smallest that there are."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         root, seal = Path(name), records.Seal(signing.signer(signing.new_key(b"pass"), b"pass", "runbooks"))
-        for _ in range(RECORDS):
-            folder = records.create(root, target="bench", stage="verify")
+        folders = [records.create(root, target="bench", stage="verify") for _ in range(RECORDS)]
+        records.enter(seal, *folders)
+        for folder in folders:
             records.Journal(folder, Redactor(), role="kernel")(Event(kind="run.opened", data={"target": {}}))
             records.write_text(folder, "plan.json", "{}\n", Redactor())
             records.close(folder, Redactor(), outcome="done", exit_code=0, summary="It ended.", closer="seal cell")

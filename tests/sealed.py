@@ -29,6 +29,7 @@ class Shelf:
     def record(self, stage: str = "install", *, changes: bool = True, outcome: str = "done", seal: bool = True) -> Path:
         """A run from its first event to its sealed record."""
         folder = records.create(self.root, target=self.folder.name, stage=stage)
+        records.enter(self.seal, folder)
         journal = records.Journal(folder, Redactor(), role="kernel")
         opened: Json = {"who": {"cluster": "li.wei"}, "target": {"namespace": "csghub"}, "versions": {"helm": "3.19"}}
         journal(Event(kind="run.opened", data=opened))

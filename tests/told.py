@@ -81,7 +81,9 @@ def new_run(
 
 def seal(shelf: Path) -> None:
     """Seal all that is closed of a target, with a key made here."""
-    records.seal_closed(shelf, records.Seal(signing.signer(signing.new_key(b"pass"), b"pass", "runbooks")))
+    by = records.Seal(signing.signer(signing.new_key(b"pass"), b"pass", "runbooks"))
+    records.enter(by, *(folder for folder in shelf.iterdir() if folder.name != "log"))
+    records.seal_closed(shelf, by)
 
 
 def copied(folder: Path, name: str) -> Path:

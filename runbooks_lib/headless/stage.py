@@ -66,6 +66,7 @@ def run_stage(
         for swept in records.sweep(root, register):
             observe(swept)
         folder = records.create(root, target=settings.target.name, stage=stage)
+        _enter(folder, seal)
         with _following(folder, observe):
             records.write_text(folder, "input.ipynb", notebook.read_text(encoding="utf-8"), Redactor())
             _execute(notebook, given, folder, stop)
@@ -138,6 +139,17 @@ def _execute(notebook: Path, given: Json, folder: Path, stop: Stop) -> None:
             journal = records.Journal(folder, Redactor(), role="engine")
             journal(Event(kind="error.raised", data=records.describe(error)))
             records.close_as_proved(folder, Redactor(), closer="engine")
+
+
+def _enter(folder: Path, seal: records.Seal | None) -> None:
+    """Enter the run in the log before anything is done; raises RecordError: it can't be, and its record says so."""
+    try:
+        if seal is not None:
+            records.enter(seal, folder)
+    except RecordError as error:
+        records.Journal(folder, Redactor(), role="engine")(Event(kind="error.raised", data=records.describe(error)))
+        records.close_as_proved(folder, Redactor(), closer="engine")
+        raise
 
 
 def sealed(summary: RunSummary, seal: records.Seal | None) -> RunSummary:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runbooks_lib.errors import Outcome, RecordClosed, RecordError, words
 from runbooks_lib.process import end_left_over, proved_gone
+from runbooks_lib.records.canary import remove_canary
 from runbooks_lib.records.folder import (
     MANIFEST,
     PART,
@@ -25,13 +26,15 @@ from runbooks_lib.records.notebook import write_notebook
 from runbooks_lib.records.outcome import outcome_of
 from runbooks_lib.records.shelf import files_of, folders, summary_of
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.results import Event, Json, RunSummary, digest_bytes
+from runbooks_lib.results import Event, Json, RunSummary, digest_of_file
 
 #: Registers the secrets of a record that somebody else wrote; False when one of them can't be looked up.
 Resolve = Callable[[Path, Redactor], bool]
 
 #: Seconds after which a record in which nobody has written, on a full disk perhaps, has no writer any more.
 _STILLBORN_SECONDS = 600
+#: Bytes that are searched at once.
+_PIECE = 2**20
 _REMOVED = "This file held a secret that could not be taken out of it, and was removed when the record was closed.\n"
 
 
@@ -58,10 +61,19 @@ def close(
         ended = ends[0] if ends else redactor.redact_data(told)
         if found:
             said = f"The record was quarantined, since it held what it must not: {'; '.join(found)}. It was taken out."
-            ended = {**ended, "outcome": "quarantined", "exit_code": 8, "summary": said}
+            ended = _quarantined(ended, said)
         append(handle, folder, writer=f"closer:{os.getpid()}", sequence=1, kind="run.ended", data=ended)
         _write_manifest(folder, ended, redactor.searched)
+        if ended["outcome"] == "quarantined":
+            folder.chmod(0o700)
+    remove_canary(folder)
     return summary_of(folder)
+
+
+def _quarantined(ended: Json, said: str) -> Json:
+    """How a run is told whose record is for nobody to see before somebody has looked at it; its own end is kept."""
+    own = f"The run itself: {ended['outcome']} (exit code {ended['exit_code']}): {ended['summary']}"
+    return {**ended, "outcome": "quarantined", "exit_code": 8, "summary": f"{said} {own}"}
 
 
 #: What a journal proves that simply ends.
@@ -81,10 +93,11 @@ def close_as_proved(folder: Path, redactor: Redactor, *, closer: str, resolve: R
     outcome, exit_code, summary = outcome_of(events)
     if closer == "sweep" and not any(event["kind"] in {"error.raised", "run.ended"} for event in events):
         outcome, summary = "abandoned", f"{_STOPS} {summary}"
+    told: Json = {"outcome": outcome, "exit_code": exit_code, "summary": summary}
     if resolve and not resolve(folder, redactor):
-        outcome, exit_code = "quarantined", 8
-        summary = f"The record was quarantined: its secrets can't be looked up to search it for them. {summary}"
-    return close(folder, redactor, outcome=outcome, exit_code=exit_code, summary=summary, closer=closer)
+        said = "The record was quarantined: its secrets can't be looked up to search it for them."
+        told = _quarantined(told, said)
+    return close(folder, redactor, closer=closer, **told)
 
 
 def sweep(records_root: Path, resolve: Resolve) -> list[Event]:
@@ -148,27 +161,52 @@ def _search(folder: Path, redactor: Redactor) -> list[str]:
         if path.name.endswith(PART):
             # What a killed writer left; the file it was to become is there in full or not at all.
             path.unlink()
-        elif hits := redactor.hits(str(name)):
+        elif hits := redactor.located(str(name)):
             # Whoever has made it did not ask how it may be called.
             found.append(f"{', '.join(hits)} in the name of a file")
-            path.unlink()
+            _take_away(path, folder)
         elif path.is_symlink():
             # Its content is elsewhere and may change; what was meant can't be kept.
             found.append(f"a link in {name}")
             path.unlink()
-        elif located := redactor.located((content := path.read_bytes()).decode("utf-8", "replace")):
-            text = content.decode("utf-8", "replace")
-            places = (f"{secret} at byte {len(text[:at].encode())}" for secret, at in located.items())
+        elif path.is_dir():
+            _take_away(path, folder)
+        elif located := _located(path, redactor):
+            places = (f"{secret} at byte {at}" for secret, at in located.items())
             found.append(f"{', '.join(places)} of {name}")
-            _replace_secret(path, content, redactor)
+            _replace_secret(path, redactor)
     return found
 
 
-def _replace_secret(path: Path, content: bytes, redactor: Redactor) -> None:
+def _take_away(path: Path, folder: Path) -> None:
+    """Remove a file or an empty folder, and the folders that are empty then."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink()
+    if path.parent != folder and not any(path.parent.iterdir()):
+        _take_away(path.parent, folder)
+
+
+def _located(path: Path, redactor: Redactor) -> dict[str, int]:
+    """Which secrets are in a file, and at which byte; read piece by piece, however large it is."""
+    found: dict[str, int] = {}
+    at, kept, overlap = 0, b"", redactor.overlap
+    with path.open("rb") as file:
+        while chunk := file.read(_PIECE):
+            piece = kept + chunk
+            text = piece.decode("utf-8", "replace")
+            for name, where in redactor.located(text).items():
+                found.setdefault(name, at - len(kept) + len(text[:where].encode()))
+            at, kept = at + len(chunk), piece[-overlap:]
+    return found
+
+
+def _replace_secret(path: Path, redactor: Redactor) -> None:
     """Put the redacted text in place of a file's content, or a sentence where that is not enough."""
     redacted = _REMOVED
     with suppress(UnicodeDecodeError):
-        redacted = redactor.redact(content.decode("utf-8"))
+        redacted = redactor.redact(path.read_text(encoding="utf-8"))
     # In place, since the journal is open and locked.
     with path.open("r+b") as file:
         file.write((_REMOVED if redactor.located(redacted) else redacted).encode())
@@ -182,8 +220,7 @@ def _write_manifest(folder: Path, ended: Json, searched: Json) -> None:
     told = {key: ended[key] for key in ("outcome", "exit_code", "summary")}
     files: Json = {}
     for path in files_of(folder):
-        content = path.read_bytes()
-        files[str(path.relative_to(folder))] = {"sha256": digest_bytes(content), "size": len(content)}
+        files[str(path.relative_to(folder))] = {"sha256": digest_of_file(path), "size": path.stat().st_size}
     manifest = {**opened, **told, "ended": now(), "searched": searched, "files": files}
     replace(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", mode=0o444)
     # Only now: had the closer died before, a read-only journal could not be closed by the next one.

@@ -33,7 +33,7 @@ RUN_VARIABLE = "RUNBOOKS_RUN"
 PART = ".part"
 
 refused = sentences(__package__, "refusals.yaml")
-_NAME = re.compile(r"^(?P<at>\d{8}T\d{6}Z)-(?P<stage>.+)-(?P<run>[0-9a-f]{8})$")
+_NAME = re.compile(r"(?P<at>[0-9]{8}T[0-9]{6}Z)-(?P<stage>[!-.0-~]+)-(?P<run>[0-9a-f]{8})")
 
 
 def open_folder(records_root: Path, *, target: str, stage: str) -> Path:
@@ -66,7 +66,7 @@ def create(records_root: Path, *, target: str, stage: str) -> Path:
 
 def is_record(folder: Path) -> bool:
     """Whether a folder is named as a record is."""
-    return _NAME.match(folder.name) is not None and folder.is_dir()
+    return _NAME.fullmatch(folder.name) is not None and folder.is_dir()
 
 
 def run_id(folder: Path) -> str:
@@ -77,6 +77,11 @@ def run_id(folder: Path) -> str:
 def stage_of(folder: Path) -> str:
     """The stage that the run is of."""
     return _parts(folder)["stage"]
+
+
+def began_at(folder: Path) -> datetime:
+    """When the record was made, by its name; raises ValueError: there is no such time."""
+    return datetime.strptime(_parts(folder)["at"], "%Y%m%dT%H%M%S%z")
 
 
 def is_closed(folder: Path) -> bool:
@@ -152,6 +157,6 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _parts(folder: Path) -> dict[str, str]:
-    if match := _NAME.match(folder.name):
+    if match := _NAME.fullmatch(folder.name):
         return match.groupdict()
     raise refused("no record", folder=folder)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import reduce
 
 
 def leaf_hash(content: bytes) -> bytes:
@@ -17,6 +18,21 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
         # One without a neighbour goes up as it is.
         level = pairs + level[len(pairs) * 2 :]
     return level[0]
+
+
+def roots_of(leaves: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+    """The roots over the first leaves, for several numbers of them, in one going-over."""
+    wanted, found = set(sizes), {}
+    # Whole trees from the largest to the smallest, with how many leaves each has.
+    trees: list[tuple[int, bytes]] = []
+    for size, leaf in enumerate(leaves, start=1):
+        trees.append((1, leaf))
+        while len(trees) > 1 and trees[-1][0] == trees[-2][0]:
+            (count, right), (_, left) = trees.pop(), trees.pop()
+            trees.append((2 * count, _inner(left, right)))
+        if size in wanted:
+            found[size] = reduce(lambda right, left: _inner(left, right), [root for _, root in reversed(trees)])
+    return found
 
 
 def inclusion(leaves: Sequence[bytes], index: int) -> list[bytes]:

@@ -4,18 +4,20 @@ import base64
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runbooks_lib.errors import RecordError
-from runbooks_lib.filesystems import is_url, opened
+from runbooks_lib.filesystems import opened
 from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, refused, replace, run_id, stage_of
-from runbooks_lib.records.log import Checkpoint, following, read_log, sequenced
-from runbooks_lib.records.merkle import inclusion
+from runbooks_lib.records.log import Checkpoint, Sequencer, following, read_head, read_log, sequenced
+from runbooks_lib.records.merkle import inclusion, roots_of
 from runbooks_lib.records.shelf import read_manifest, records_of
 from runbooks_lib.records.statement import statements
 from runbooks_lib.results import Json, canonical, digest_bytes
 from runbooks_lib.signing import Signer, sealed
 
+#: How the copy of a head is called at the anchor, after the number of entries it vouches for.
+_ANCHORED = ".checkpoint"
 #: The kind of an in-toto Statement in its envelope.
 IN_TOTO = "application/vnd.in-toto+json"
 
@@ -34,6 +36,19 @@ class Seal(NamedTuple):
     required: bool = False
 
 
+def enter(seal: Seal, *folders: Path) -> None:
+    """Enter in the log that runs were opened: only of such are the records sealed when they are closed; idempotent.
+
+    Raises RecordError: They can't be entered.
+    """
+    with sequenced(folders[0].parent, seal.by) as held:
+        known = {entry["run"] for entry in held.log.entries if entry["kind"] == "opened"}
+        if new := [folder for folder in folders if run_id(folder) not in known]:
+            for folder in new:
+                held.add(_entry("opened", folder))
+            held.signed()
+
+
 def announce(folder: Path, plan_digest: str, seal: Seal) -> None:
     """Enter in the log that a run is about to change something.
 
@@ -42,12 +57,14 @@ def announce(folder: Path, plan_digest: str, seal: Seal) -> None:
     with sequenced(folder.parent, seal.by) as held:
         held.add(_entry("started", folder) | {"plan": plan_digest})
         head = held.signed()
-    with suppress(*(() if seal.required else (RecordError,))):
-        anchor(head, seal)
+        with suppress(*(() if seal.required else (RecordError,))):
+            anchor(held, head, seal)
 
 
 def seal_closed(shelf: Path, seal: Seal) -> list[Path]:
     """Seal every record of a target that is closed and not sealed yet, the oldest first; idempotent.
+
+    One whose run the log does not know as opened is left: whoever can write here could have made it.
 
     Raises RecordError: One can't be sealed, or the head can't be copied to the anchor.
     """
@@ -56,6 +73,8 @@ def seal_closed(shelf: Path, seal: Seal) -> list[Path]:
         return []
     with sequenced(shelf, seal.by) as held:
         log = held.log
+        known = {entry["run"] for entry in log.entries if entry["kind"] == "opened"}
+        left = [folder for folder in left if run_id(folder) in known]
         entered = {entry["run"]: at for at, entry in enumerate(log.entries) if entry["kind"] == "finished"}
         numbers = [
             entered[run] if (run := run_id(folder)) in entered else held.add(_signed(folder, seal.by))
@@ -66,7 +85,7 @@ def seal_closed(shelf: Path, seal: Seal) -> list[Path]:
             beside = [base64.b64encode(each).decode() for each in inclusion(log.leaves, number)]
             proof = {"index": number, "leaf": log.lines[number].decode(), "hashes": beside, "checkpoint": head.text}
             replace(folder / PROOF, json.dumps(proof, indent=1, ensure_ascii=False) + "\n", mode=0o444)
-    anchor(head, seal)
+        anchor(held, head, seal)
     return left
 
 
@@ -81,38 +100,38 @@ def rotate(shelf: Path, seal: Seal, new: Signer) -> Checkpoint:
         said = following(held.log.origin, new[0].line)
         held.add({"kind": "key", "key": new[0].line, "signature": base64.b64encode(seal.by[1](said)).decode()})
         head = held.signed(new)
-    anchor(head, seal)
+        anchor(held, head, seal)
     return head
 
 
-def anchor(head: Checkpoint, seal: Seal) -> None:
-    """Copy a head to where the operator can't rewrite it; never over one that is there.
+def anchor(held: Sequencer, head: Checkpoint, seal: Seal) -> None:
+    """Copy a head to where the operator can't rewrite it; never over one that is there, nor behind a later one.
 
-    Raises RecordError: It can't be copied.
+    Raises RecordError: It can't be copied, or the log does not go on from what was copied before.
     """
     if not seal.anchor:
         return
-    name = f"{head.origin.rpartition('/')[2]}/{head.size:08}.checkpoint"
     try:
-        if is_url(seal.anchor):
-            _upload(f"{seal.anchor.rstrip('/')}/{name}", head.text)
-        else:
-            place = Path(seal.anchor) / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("x", encoding="utf-8") as file:
-                file.write(head.text)
-    except FileExistsError:
-        return
+        files, place = opened(f"{seal.anchor.rstrip('/')}/{head.origin.rpartition('/')[2]}")
+        files.makedirs(place, exist_ok=True)
+        there = max((path for path in _listed(files, place) if path.endswith(_ANCHORED)), default="")
+        last = read_head(files.cat_file(there).decode()) if there else None
+        ours = roots_of(held.log.leaves, [last.size]).get(last.size) if last else b""
+        if last and (last.origin, last.root) == (head.origin, ours) and last.size < head.size:
+            last = None
+        if last is None:
+            files.pipe_file(f"{place}/{head.size:08}{_ANCHORED}", head.text.encode())
     except Exception as error:
         raise refused("no anchor", anchor=seal.anchor, error=error) from error
+    if last and (last.origin, last.size, last.root) != (head.origin, head.size, head.root):
+        raise refused("another anchored", anchor=there, size=last.size, folder=held.folder)
 
 
-def _upload(url: str, text: str) -> None:
-    files, path = opened(url)
-    if files.exists(path):
-        raise FileExistsError(path)
-    files.makedirs(files._parent(path), exist_ok=True)
-    files.pipe_file(path, text.encode())
+def _listed(files: Any, place: str) -> list[str]:
+    """What is in a folder; in a bucket there is none before something is in it."""
+    with suppress(FileNotFoundError):
+        return [str(path) for path in files.ls(place, detail=False)]
+    return []
 
 
 def _signed(folder: Path, by: Signer) -> Json:

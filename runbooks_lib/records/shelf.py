@@ -112,7 +112,9 @@ def altered(folder: Path, expected: Json) -> list[str]:
     problems = [f"{name} is missing." for name in expected if name not in found]
     for name, path in found.items():
         if name not in expected:
-            problems.append(f"{name} was added after the record was closed.")
+            # A folder is only empty where its files are missing.
+            gone = any(each.startswith(f"{name}/") for each in expected)
+            problems += [] if gone else [f"{name} was added after the record was closed."]
         elif not stat.S_ISREG(os.lstat(path).st_mode):
             problems.append(NO_FILE.format(name))
         elif digest_of_file(path) != expected[name]["sha256"]:
@@ -121,15 +123,21 @@ def altered(folder: Path, expected: Json) -> list[str]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Every file of a record but what its closing and sealing add, in the order of their names; links count as files."""
+    """Every file of a record but what its closing and sealing add, by name; links and empty folders count as files."""
     return sorted(map(Path, _names_of(folder).values()))
 
 
 def _names_of(folder: Path) -> dict[str, str]:
     """The same by their names in the record. As texts: a path costs more than the reading of a small file."""
     root, added = str(folder), {MANIFEST, PROOF, *ENVELOPES.values()}
-    found = sorted(f"{directory}/{name}" for directory, _, names in os.walk(root) for name in names)
-    return {name: path for path in found if (name := path[len(root) + 1 :]) not in added}
+    found = sorted(path for where, inner, names in os.walk(root) for path in _entries(where, inner, names))
+    return {name: path for path in found if (name := path[len(root) + 1 :]) and name not in added}
+
+
+def _entries(where: str, inner: list[str], names: list[str]) -> list[str]:
+    """What stands in a folder: files, links to folders, and it itself where it is empty."""
+    links = [name for name in inner if os.path.islink(f"{where}/{name}")]  # noqa: PTH114 - as above
+    return [f"{where}/{name}" for name in names + links] if names or inner else [where]
 
 
 def read_manifest(folder: Path) -> Json:

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runbooks_lib.errors import RecordError, words
-from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, is_closed, refused, run_id
+from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, began_at, is_closed, refused, run_id, stage_of
 from runbooks_lib.records.log import FOLDER, Checkpoint, Log, persons_of, read_head, read_log
-from runbooks_lib.records.merkle import climbed, leaf_hash, root_of
+from runbooks_lib.records.merkle import climbed, leaf_hash, root_of, roots_of
 from runbooks_lib.records.sealing import IN_TOTO
 from runbooks_lib.records.shelf import altered, content_of, manifest_in, records_of, verify
 from runbooks_lib.results import Json, Value, digest_bytes
 from runbooks_lib.signing import Person, listed, opened
+from runbooks_lib.telling import visible
+from runbooks_lib.threads import once
 
 #: How far two clocks may be apart, or one go back.
 _SLACK = timedelta(seconds=5)
@@ -70,7 +72,9 @@ def given(keys: str | Path | None, checkpoints: str | Path | None) -> Given:
         lines = (path := Path(keys)).read_text(encoding="utf-8").splitlines() if keys else []
         persons = tuple(listed(line) for line in lines if line.strip() and not line.startswith("#"))
         path = Path(checkpoints or "")
-        files = sorted(path.rglob("*.checkpoint")) if path.is_dir() else [path]
+        files = sorted(path.rglob("*checkpoint")) if path.is_dir() else [path]
+        if checkpoints and not files:
+            raise ValueError("no file there is a checkpoint")
         heads = tuple(read_head((path := file).read_text(encoding="utf-8")) for file in (files if checkpoints else ()))
     except _UNREADABLE as error:
         raise refused("not given", path=path, error=error) from error
@@ -86,8 +90,11 @@ def verify_all(records_root: Path, known: Given, only: Path | None = None) -> Ve
     gone = [head.origin for head in known.heads if only is None and head.origin not in origins]
     said = "The log {} is not here, of which a checkpoint was given: it was removed."
     unproved = ["Whose keys these are: give those that you trust (--key)."] if not known.persons else []
-    if not known.heads:
-        unproved.append("That no log was rewritten by who has its key: give earlier checkpoints (--checkpoint).")
+    given_of = {head.origin for head in known.heads}
+    left = [shelf.name for shelf, (origin, _) in zip(kept, found, strict=True) if origin and origin not in given_of]
+    if left:
+        said_of = f"That no log was rewritten by who has its key ({', '.join(left)})"
+        unproved.append(f"{said_of}: give earlier checkpoints (--checkpoint).")
     besides = Verification(unproved=tuple(unproved), problems=tuple(map(said.format, dict.fromkeys(gone))))
     return reduce(Verification.with_, [*(part for _, part in found), besides], Verification())
 
@@ -106,9 +113,10 @@ def _of_shelf(shelf: Path, known: Given, only: Path | None) -> tuple[str, Verifi
 def _of_log(shelf: Path, log: Log, known: Given, only: Path | None) -> Verification:
     shelved = records_of(shelf)
     keys = list(persons_of(log.entries[: log.head.size])) if log.head else []
-    chosen = [only] if only else [folder for folder in shelved if is_closed(folder)]
+    place = Place(log)
+    chosen = [only] if only else [each for each in shelved if is_closed(each) or run_id(each) in place.finished]
     if log.head is None:
-        return _unsealed(shelf, chosen)
+        return _unsealed(shelf, log, chosen, known)
     persons = {person.fingerprint: person for person in keys}
     problems = [*_of_keys(keys, known.persons), *_of_head(log, log.head, keys)]
     heads = [head for head in known.heads if head.origin == log.origin]
@@ -116,16 +124,17 @@ def _of_log(shelf: Path, log: Log, known: Given, only: Path | None) -> Verificat
         problems += _of_earlier(log, head, persons)
     problems += [*_of_order(log.entries), *_of_presence(log.entries, shelved)] if only is None else []
     problems = [f"{shelf.name}: {said}" for said in problems]
-    finished = {entry["run"]: entry for entry in log.entries if entry["kind"] == "finished"}
-    for folder in chosen:
-        problems += [f"{folder.name}: {said}" for said in of_record(folder, persons, finished.get(run_id(folder)))]
+    problems += [f"{visible(folder.name)}: {said}" for folder in chosen for said in of_record(folder, persons, place)]
+    strange = [folder for folder in chosen if is_closed(folder) and place.strange(folder)]
     proved = (
-        f"{shelf.name}: {len(chosen)} records are as they were sealed: files, manifest, signature, place in the log.",
+        f"{shelf.name}: {len(chosen) - len(strange)} records are as they were sealed: files, manifest, signature, place in the log.",
         f"{shelf.name}: the log has {len(log.lines)} entries, signed by {keys[-1].name} ({keys[-1].fingerprint}).",
         *(f"{shelf.name}: it goes on from the given checkpoint of {head.size} entries." for head in heads),
     )
-    still = [folder for folder in shelved if not is_closed(folder)] if only is None else []
-    unproved = tuple(f"{folder.name}: how it ends; it is not closed." for folder in still)
+    still = [folder for folder in shelved if not is_closed(folder) and run_id(folder) not in place.finished]
+    said = [f"{folder.name}: how it ends; it is not closed." for folder in still if only is None]
+    said += [f"{folder.name}: who made it; the log does not know that it was opened." for folder in strange]
+    unproved = tuple(map(visible, said))
     return Verification(proved=() if problems else proved, unproved=unproved, problems=tuple(problems))
 
 
@@ -140,9 +149,14 @@ def held_against(records_root: Path, history: Iterable[tuple[int, str]]) -> Veri
     logs = [read_log(shelf) for shelf in records_root.glob("*") if (shelf / FOLDER).exists()]
     known = {(each["run"], each["plan"]) for log in logs for each in log.entries if each["kind"] == "started"}
     proved, unproved, problems = [], [], []
+    made: dict[str, int] = {}
     for revision, said in history:
         found = re.search(r"\brun ([0-9a-f]{8}) plan (sha256:[0-9a-f]{64})", said)
-        if found and found.groups() in known:
+        if found and made.setdefault(found[1], revision) != revision:
+            problems.append(
+                f"Revision {revision} says that run {found[1]} made it, which made revision {made[found[1]]}."
+            )
+        elif found and found.groups() in known:
             proved.append(f"Revision {revision} was made by run {found[1]}, which is in the log with its plan.")
         elif found:
             problems.append(
@@ -162,36 +176,80 @@ def signers(records_root: Path) -> Iterator[tuple[str, Person]]:
             yield shelf.name, person
 
 
-def of_record(folder: Path, persons: Persons, entry: Json | None, *, sealed: bool = True) -> Iterator[str]:
+class Place:
+    """Where the records of a log stand in it."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.finished = {entry["run"]: at for at, entry in enumerate(log.entries) if entry["kind"] == "finished"}
+
+    @once
+    def opened(self) -> set[str]:
+        """The runs that were entered when they were opened."""
+        return {entry["run"] for entry in self.log.entries if entry["kind"] == "opened"}
+
+    def strange(self, folder: Path) -> bool:
+        """Whether a record that has no proof is of a run of which the log knows nothing: anybody could have made it."""
+        return not {run_id(folder)} & (self.opened | self.finished.keys()) and not (folder / PROOF).exists()
+
+    @once
+    def roots(self) -> dict[int, bytes]:
+        """The root over each number of entries, from none on."""
+        return roots_of(self.log.leaves, range(len(self.log.leaves) + 1))
+
+
+def of_record(folder: Path, persons: Persons, place: Place | None) -> Iterator[str]:
     """What is wrong with one record; nothing where it is as it was.
 
     Args:
-        entry: What the log says of it.
-        sealed: Whether there is a log; else its files alone can be told.
+        place: Of the log; None: there is no log, and its files alone can be told.
     """
+    known = place is not None and run_id(folder) in place.finished
     try:
+        if folder.is_symlink():
+            yield "it is a link: what it leads to can change."
         if not is_closed(folder):
-            yield from verify(folder)
+            yield from (
+                [f"the log has its end, and {MANIFEST} is not here: it was removed."] if known else verify(folder)
+            )
             return
         # Each is read once: what is digested is what is believed.
         read = {kind: content_of(folder / name) for kind, name in _BESIDE.items()}
         kept = {kind: content for kind, content in read.items() if content is not None}
         manifest = manifest_in(kept["manifest"])
+        yield from _of_name(folder, manifest)
         if wrong := altered(folder, manifest["files"]):
             yield from wrong
-        elif not sealed:
+        elif place is None or place.strange(folder):
             return
         elif "proof" not in kept:
-            yield "it is closed, and was never sealed." if entry is None else f"{PROOF} is missing."
+            yield f"{PROOF} is missing." if known else "it is closed, and was never sealed."
+        elif not known:
+            yield "it is not in the log: its proof is of another one."
         else:
             yield from _of_envelopes(manifest, kept, persons)
-            yield from _of_proof(folder, manifest, kept, persons, entry)
+            yield from _of_proof(folder, manifest, kept, persons, place)
     except (RecordError, *_UNREADABLE) as error:
-        yield f"it can't be read: {error}"
+        yield f"it can't be read: {error.summary if isinstance(error, RecordError) else error}"
 
 
-def _unsealed(shelf: Path, chosen: list[Path]) -> Verification:
-    problems = [f"{folder.name}: {said}" for folder in chosen for said in of_record(folder, {}, None, sealed=False)]
+def _of_name(folder: Path, manifest: Json) -> Iterator[str]:
+    """What the name of a folder says otherwise than its manifest, for which the signature vouches."""
+    if (named := (run_id(folder), stage_of(folder))) != (said := (manifest["run_id"], manifest["stage"])):
+        yield f"it was renamed: it is run {said[0]} of {said[1]}, not {named[0]} of {named[1]}."
+    if abs(began_at(folder) - datetime.fromisoformat(manifest["started"])) > _SLACK:
+        yield f"it was renamed: it began at {manifest['started']}."
+
+
+def _unsealed(shelf: Path, log: Log, chosen: list[Path], known: Given) -> Verification:
+    problems = [f"{visible(folder.name)}: {said}" for folder in chosen for said in of_record(folder, {}, None)]
+    signs = [folder.name for folder in chosen if any((folder / name).exists() for name in (PROOF, *ENVELOPES.values()))]
+    if log.lines or signs:
+        problems.append(
+            f"{shelf.name}: the log's checkpoint is gone, and there is what it vouched for: it was removed."
+        )
+    elif known.persons:
+        problems.append(f"{shelf.name}: its records are not signed, so by none of the keys that were given.")
     said = f"{shelf.name}: {len(chosen)} records have the files that their manifests name."
     nobody = f"{shelf.name}: who made them, and that none is missing or rewritten: they are not signed (records.key)."
     return Verification(proved=() if problems else (said,), unproved=(nobody,), problems=tuple(problems))
@@ -236,13 +294,22 @@ def _of_order(entries: list[Json]) -> Iterator[str]:
 
 
 def _of_presence(entries: list[Json], shelf: list[Path]) -> Iterator[str]:
-    runs = {kind: Counter(each["run"] for each in entries if each["kind"] == kind) for kind in ("started", "finished")}
+    runs = {
+        kind: Counter(each["run"] for each in entries if each["kind"] == kind)
+        for kind in ("opened", "started", "finished")
+    }
     there = {run_id(folder): folder for folder in shelf}
+    for run, times in Counter(map(run_id, shelf)).items():
+        if times > 1:
+            yield f"Run {run} has {times} records here: it has one."
     for run, times in runs["finished"].items():
         if times > 1:
             yield f"Run {run} was entered {times} times as finished."
         if run not in there:
             yield f"Run {run} is in the log, and its record is not here: it was removed."
+    for run in runs["opened"].keys() - runs["finished"].keys() - runs["started"].keys():
+        if run not in there:
+            yield f"Run {run} was opened, and its record is not here: it was removed before it was sealed."
     for run in runs["started"].keys() - runs["finished"].keys():
         if run not in there:
             yield f"Run {run} began a change, and its record is not here: it was removed before it was sealed."
@@ -263,9 +330,7 @@ def _of_envelopes(manifest: Json, kept: Mapping[str, bytes], persons: Persons) -
         yield f"{name} is about other files than are here."
 
 
-def _of_proof(
-    folder: Path, manifest: Json, kept: Mapping[str, bytes], persons: Persons, entry: Json | None
-) -> Iterator[str]:
+def _of_proof(folder: Path, manifest: Json, kept: Mapping[str, bytes], persons: Persons, place: Place) -> Iterator[str]:
     proof = json.loads(kept["proof"])
     leaf, head = str(proof["leaf"]).encode(), read_head(proof["checkpoint"])
     hashes = [base64.b64decode(each, validate=True) for each in proof["hashes"]]
@@ -274,8 +339,12 @@ def _of_proof(
     if not _signed_by(head, tuple(persons.values())):
         yield f"The checkpoint in {PROOF} is not signed by a key of the log."
     said = json.loads(leaf)
-    if entry is not None and said != entry:
+    if (at := place.finished[run_id(folder)]) != proof["index"] or leaf != place.log.lines[at]:
         yield f"{PROOF} is of another entry than the log has for this run."
+    if head.size > len(place.log.lines):
+        yield f"the log was rolled back: it has {len(place.log.lines)} entries, and {PROOF} a checkpoint of {head.size}."
+    elif place.roots.get(head.size) != head.root:
+        yield f"the log was rewritten or forked: {PROOF} has a checkpoint of other entries."
     if said["run"] != run_id(folder) or said["target"] != folder.parent.name:
         yield f"the log's entry is of run {said['run']} of {said['target']}, not of this one."
     for kind, name in _BESIDE.items():

@@ -1,12 +1,13 @@
 """The values that Helm is given: the parameters' own, the files', and secrets resolved from references."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
-from runbooks_lib import parameters, secrets
-from runbooks_lib.cluster import Cluster
+from runbooks_lib import parameters, records, secrets
+from runbooks_lib.cluster import Cluster, Forbidden
 from runbooks_lib.errors import RunbookError
 from runbooks_lib.helm import Release
 from runbooks_lib.parameters import Reference, chart_values, fill_references, named_as
@@ -15,7 +16,7 @@ from runbooks_lib.parameters.reference import secrets_in_clear
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.manifest import secret_values
-from runbooks_lib.release.passwords import learn
+from runbooks_lib.release.passwords import learn, learn_secret
 from runbooks_lib.results import Json
 
 
@@ -71,21 +72,33 @@ def _paths(data: Any, reference: Reference, above: Path = ()) -> Iterator[Path]:
 
 
 def register(folder: FilePath, redactor: Redactor) -> bool:
-    """Register every secret that a record's parameters refer to; whether each of them could be looked up."""
+    """Register every secret that a run could have written into its record; whether each of them could be looked up.
+
+    These are those that its parameters refer to, and once it had reached its target those of the target's namespace.
+    """
     path = folder / "parameters.json"
     if not path.exists():
         # The run ended before it had read its parameters, so it has looked nothing up.
         return True
 
-    def read(namespace: str, name: str) -> Mapping[str, str]:
+    def connected() -> Cluster:
         target = settings.target
         kubeconfig = parameters.resolve_path(target.kubeconfig) if target.kubeconfig else None
-        return read_secret(Cluster.connect(kubeconfig, target.context), namespace, name)
+        return Cluster.connect(kubeconfig, target.context)
+
+    def read(namespace: str, name: str) -> Mapping[str, str]:
+        return read_secret(connected(), namespace, name)
 
     try:
         settings = parameters.Parameters.model_validate_json(path.read_bytes())
         for reference in parameters.references(settings):
             secrets.resolve(reference.text, read_secret=read, redactor=redactor)
+        if any(event["kind"] == "run.opened" for event in records.read_events(folder)):
+            # What it may not read it has not read, nor the logs that print it.
+            with suppress(Forbidden), connected() as cluster:
+                for secret in cluster.list("v1", "Secret", settings.target.namespace):
+                    learn_secret(redactor, secret)
     except (OSError, ValueError, RunbookError):
         return False
+    records.register_canary(folder, redactor)
     return True

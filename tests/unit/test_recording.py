@@ -13,7 +13,8 @@ from runbooks_lib import records, secrets, signing
 from runbooks_lib.errors import RecordError, UsageError
 from runbooks_lib.headless import stage
 from runbooks_lib.parameters import Parameters, RecordsSettings
-from runbooks_lib.recording import CANARY_VARIABLE, Recording
+from runbooks_lib.recording import Recording
+from runbooks_lib.records import CANARY_VARIABLE
 from runbooks_lib.records.folder import PROOF
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.results import Event
@@ -95,8 +96,16 @@ def test_half_a_section_is_refused(chosen: dict[str, Any], said: str) -> None:
         RecordsSettings.model_validate(chosen)
 
 
+def entered(settings: dict[str, Any], folder: Path) -> Recording:
+    """What a run writes that the log knows as opened."""
+    by = seal(settings, Redactor())
+    assert by is not None
+    records.enter(by, folder)
+    return Recording(folder, Redactor(), by)
+
+
 def test_the_seal_cell_closes_and_seals(settings: dict[str, Any], folder: Path) -> None:
-    recording = Recording(folder, Redactor(), seal(settings, Redactor()))
+    recording = entered(settings, folder)
     recording.observe(Event(kind="run.opened"))
     assert recording.close("passed", "It passed.").outcome == "passed"
     assert not records.verify_all(recording.root, records.Given()).problems
@@ -104,16 +113,16 @@ def test_the_seal_cell_closes_and_seals(settings: dict[str, Any], folder: Path) 
 
 
 def test_a_kernel_that_ends_without_its_seal_cell_seals_what_is_proved(settings: dict[str, Any], folder: Path) -> None:
-    Recording(folder, Redactor(), seal(settings, Redactor())).close_as_proved("kernel shutdown")
+    entered(settings, folder).close_as_proved("kernel shutdown")
     assert json.loads((folder / "manifest.json").read_text())["outcome"] == "unknown"
     assert (folder / PROOF).exists()
 
 
 def test_a_change_is_announced_before_it_begins(settings: dict[str, Any], folder: Path) -> None:
-    recording = Recording(folder, Redactor(), seal(settings, Redactor()))
+    recording = entered(settings, folder)
     recording.announce("sha256:" + "0" * 64)
     log = (folder.parent / "log" / "leaves.jsonl").read_text().splitlines()
-    assert [json.loads(line)["kind"] for line in log] == ["log", "started"]
+    assert [json.loads(line)["kind"] for line in log] == ["log", "opened", "started"]
     recording.close("done", "It ended.")
     assert not records.verify_all(recording.root, records.Given()).problems
 

@@ -349,4 +349,4 @@ def test_a_copied_record_is_shown_as_what_it_is(root: Path) -> None:
     folder = new_run(root)
     seal(root / "prod")
     copy = copied(folder, f"{folder.name[:-8]}deadbeef")
-    assert "is not the one" in (text := page_of(portal(root), copy).text) or "not of this one" in text
+    assert "it is not in the log: its proof is of another one" in page_of(portal(root), copy).text

@@ -204,7 +204,7 @@ def test_an_edited_entry_is_caught_by_the_head(shelf: Shelf) -> None:
     rewrite(shelf.leaves, lambda text: text.replace('"outcome":"failed"', '"outcome":"done"'))
     said = shelf.wrong()
     assert re.fullmatch(
-        r"prod: The log was altered: its \d entries are not those that its checkpoint vouches for.", said[0]
+        r"prod: The log was altered: its \d+ entries are not those that its checkpoint vouches for.", said[0]
     )
 
 
@@ -224,7 +224,7 @@ def test_a_log_whose_lines_are_others_is_caught_by_the_head(shelf: Shelf, name: 
 
 def test_nothing_is_added_to_an_altered_log(shelf: Shelf) -> None:
     shelf.leaves.write_text("".join(shelf.lines[:-1]))
-    with pytest.raises(RecordError, match="is not what its checkpoint vouches for: one of its first 7 entries"):
+    with pytest.raises(RecordError, match="is not what its checkpoint vouches for: one of its first 10 entries"):
         shelf.record()
 
 
@@ -268,11 +268,25 @@ def test_a_record_that_was_never_entered_is_named(shelf: Shelf) -> None:
     assert not shelf.wrong(), "the next run has sealed it"
 
 
+GONE = "prod: the log's checkpoint is gone, and there is what it vouched for: it was removed."
+
+
+def test_the_checkpoint_taken_away_is_named(shelf: Shelf) -> None:
+    shelf.head.unlink()
+    assert shelf.wrong() == (GONE,)
+
+
 def test_the_whole_log_taken_away_is_named_where_a_checkpoint_was_kept(shelf: Shelf) -> None:
     kept = read_head(shelf.head.read_text())
     shutil.rmtree(shelf.head.parent)
-    assert shelf.wrong(heads=(kept,)) == (
-        f"The log {kept.origin} is not here, of which a checkpoint was given: it was removed.",
+    gone = f"The log {kept.origin} is not here, of which a checkpoint was given: it was removed."
+    assert shelf.wrong(heads=(kept,)) == (GONE, gone)
+    assert shelf.wrong() == (GONE,)
+    for path in (*shelf.folder.glob("*/proof.json"), *shelf.folder.glob("*/*.dsse.json")):
+        path.unlink()
+    assert shelf.wrong(heads=(kept,)) == (gone,)
+    assert shelf.wrong(persons=(shelf.seal.by[0],)) == (
+        "prod: its records are not signed, so by none of the keys that were given.",
     )
     shutil.rmtree(shelf.folder)
     assert shelf.wrong(heads=(kept,))
@@ -286,7 +300,7 @@ def test_a_log_signed_anew_is_a_log_and_the_kept_checkpoint_says_that_it_is_anot
     failed = next(folder for folder in runs(shelf) if '"outcome": "failed"' in (folder / MANIFEST).read_text())
     rewrite(failed / MANIFEST, lambda text: text.replace('"outcome": "failed"', '"outcome": "done"'))
     origin = json.loads(shelf.lines[0])["origin"]
-    begun = [line for line in shelf.lines if '"kind":"started"' in line]
+    begun = [line for line in shelf.lines if '"kind":"started"' in line or '"kind":"opened"' in line]
     first = shelf.lines[0]
     shelf.forget_log()
     shelf.leaves.parent.mkdir()
@@ -307,19 +321,33 @@ def test_a_log_rolled_back_is_named(shelf: Shelf) -> None:
     gone = json.loads(shelf.lines[-1])["run"]
     last = next(folder for folder in runs(shelf) if folder.name.endswith(gone))
     shutil.rmtree(last)
-    resign(shelf, shelf.lines[:-2])
+    whole, left = shelf.lines, [line for line in shelf.lines if gone not in line]
+    resign(shelf, left)
     assert not shelf.wrong()
     said = shelf.wrong(heads=(kept,))
     assert said == (
-        "prod: The log was rolled back: it has 5 entries, fewer than the given checkpoint of 7 entries vouches for.",
+        f"prod: The log was rolled back: it has {len(left)} entries, fewer than the given checkpoint of {len(whole)} entries "
+        "vouches for.",
     )
+
+
+def test_a_log_rolled_back_to_an_older_checkpoint_is_named_by_the_proofs_of_later_records(shelf: Shelf) -> None:
+    """Without the key: the checkpoint in the proof of an earlier record is a good one."""
+    first, *_, last = sorted(runs(shelf), key=lambda folder: json.loads((folder / PROOF).read_text())["index"])
+    proof = json.loads((first / PROOF).read_text())
+    head = read_head(proof["checkpoint"])
+    shelf.head.chmod(0o644)
+    shelf.head.write_text(head.text)
+    shelf.leaves.write_text("".join(shelf.lines[: head.size]))
+    said = shelf.wrong()
+    assert f"{last.name}: it is not in the log: its proof is of another one." in said
 
 
 def test_a_back_dated_entry_is_out_of_order(shelf: Shelf) -> None:
     late = json.loads(shelf.lines[-1]) | {"at": "2020-01-01T00:00:00.000Z"}
     resign(shelf, [*shelf.lines[:-1], canonical(late) + "\n"])
     said = shelf.wrong()
-    assert "prod: Entry 6 of the log says 2020-01-01T00:00:00.000Z, before the one ahead of it." in said
+    assert "prod: Entry 9 of the log says 2020-01-01T00:00:00.000Z, before the one ahead of it." in said
     assert any("after it was entered in the log at 2020-01-01" in each or "another entry" in each for each in said)
 
 
@@ -410,6 +438,84 @@ def test_sealing_again_changes_nothing(shelf: Shelf) -> None:
     assert shelf.leaves.read_bytes() == before
 
 
+# ---- without the key
+
+
+def test_a_record_that_somebody_made_is_never_signed_by_the_next_run(shelf: Shelf) -> None:
+    real = next(folder for folder in runs(shelf) if '"done"' in (folder / MANIFEST).read_text())
+    forged = shelf.folder / f"20260101T000000Z-upgrade-{'deadbeef'}"
+    shutil.copytree(real, forged)
+    for name in (PROOF, "record.dsse.json", "report.dsse.json"):
+        (forged / name).unlink()
+    shelf.record()
+    assert not (forged / PROOF).exists()
+    found = shelf.verified()
+    assert f"{forged.name}: who made it; the log does not know that it was opened." in found.unproved
+    assert (
+        f"{forged.name}: it was renamed: it is run {real.name[-8:]} of install, not deadbeef of upgrade."
+        in found.problems
+    )
+
+
+def test_a_record_that_was_sealed_in_another_log_is_not_in_this_one(shelf: Shelf, tmp_path: Path) -> None:
+    """Also with the key: the checkpoint of another log proves nothing here."""
+    other = Shelf(tmp_path / "aside")
+    other.seal = shelf.seal
+    forged = other.record()
+    shutil.copytree(forged, shelf.folder / forged.name)
+    assert f"{forged.name}: it is not in the log: its proof is of another one." in shelf.wrong()
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_sealed_record_that_was_opened_again_is_named(shelf: Shelf, emptied: bool) -> None:
+    (first, *_) = runs(shelf)
+    for path in first.iterdir():
+        if emptied or path.name in {MANIFEST, PROOF, "record.dsse.json", "report.dsse.json"}:
+            path.unlink()
+    said = f"{first.name}: the log has its end, and manifest.json is not here: it was removed."
+    assert shelf.wrong() == (said,)
+    assert records.verify_all(shelf.root, records.Given(), first).problems == (said,)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("20200101T000000Z-install-{run}", "it was renamed: it began at"),
+        ("{at}-verify-{run}", "it was renamed: it is run {run} of install, not {run} of verify."),
+    ],
+)
+def test_a_renamed_record_is_named(shelf: Shelf, name: str, said: str) -> None:
+    (first, *_) = runs(shelf)
+    run, at = records.run_id(first), first.name.split("-")[0]
+    first.rename(first.with_name(name.format(run=run, at=at)))
+    assert any(said.format(run=run) in each for each in shelf.wrong())
+
+
+def test_a_record_that_is_there_twice_is_named(shelf: Shelf) -> None:
+    (first, *_) = runs(shelf)
+    shutil.copytree(first, first.with_name(f"20260101T000000Z-install-{records.run_id(first)}"))
+    assert f"prod: Run {records.run_id(first)} has 2 records here: it has one." in shelf.wrong()
+
+
+def test_folders_in_a_record_are_looked_at_too(shelf: Shelf) -> None:
+    first, second, third = runs(shelf)
+    (first / "more").symlink_to("/etc")
+    (second / "empty" / "inner").mkdir(parents=True)
+    third.rename(shelf.root / "elsewhere")
+    third.symlink_to(shelf.root / "elsewhere")
+    assert {
+        f"{first.name}: more was added after the record was closed.",
+        f"{second.name}: empty/inner was added after the record was closed.",
+        f"{third.name}: it is a link: what it leads to can change.",
+    } <= set(shelf.wrong())
+
+
+@pytest.mark.parametrize("name", ["\u0662\u0660260101T000000Z-install-deadbeef", "20260101T000000Z-install-deadbeef\n"])
+def test_a_folder_with_such_a_name_is_no_record(shelf: Shelf, name: str) -> None:
+    shutil.copytree(runs(shelf)[0], shelf.folder / name)
+    assert len(records.listing(shelf.root)) == 3
+
+
 # ---- without a key
 
 
@@ -436,8 +542,9 @@ def test_checkpoints_are_a_file_or_a_folder_of_them(shelf: Shelf, tmp_path: Path
     shelf.record()
     shelf.record()
     copies = sorted(anchored.rglob("*.checkpoint"))
-    assert [path.name for path in copies] == [f"{size:08}.checkpoint" for size in (8, 9, 10, 11)]
-    assert [head.size for head in records.given(None, anchored).heads] == [8, 9, 10, 11]
+    # The first of three entries, that a run was opened, is vouched for by the next ones.
+    assert [path.name for path in copies] == [f"{size:08}.checkpoint" for size in (12, 13, 15, 16)]
+    assert [head.size for head in records.given(None, anchored).heads] == [12, 13, 15, 16]
     keys = tmp_path / "keys"
     keys.write_text(f"# trusted\n{shelf.seal.by[0].line}\n")
     known = records.given(keys, copies[0])
@@ -466,15 +573,24 @@ def test_a_required_anchor_that_cannot_be_written_keeps_a_change_from_beginning(
     records.announce(folder, "sha256:0", shelf.seal._replace(required=False))
 
 
-def test_an_anchored_checkpoint_is_never_written_over(shelf: Shelf, tmp_path: Path) -> None:
+@pytest.mark.parametrize("required", [True, False])
+def test_a_log_that_does_not_go_on_from_what_was_anchored_is_refused(
+    shelf: Shelf, tmp_path: Path, required: bool
+) -> None:
     anchored = tmp_path / "anchor"
-    shelf.seal = shelf.seal._replace(anchor=f"file://{anchored}")
-    shelf.record()
-    (first, *_) = sorted(anchored.rglob("*.checkpoint"))
-    first.write_text("as it was")
-    resign(shelf, shelf.lines[:-2])
-    shelf.record()
-    assert first.read_text() == "as it was"
+    shelf.seal = shelf.seal._replace(anchor=f"file://{anchored}", required=required)
+    last = shelf.record()
+    copies = {path: path.read_text() for path in anchored.rglob("*.checkpoint")}
+    resign(shelf, [line for line in shelf.lines if last.name[-8:] not in line])
+    shutil.rmtree(last)
+    with pytest.raises(RecordError, match=r"does not go on from the checkpoint of 13 entries that was anchored"):
+        shelf.record()
+    assert {path: path.read_text() for path in anchored.rglob("*.checkpoint")} == copies
+    # Required, the change does not begin; else its record says so, when it can't be sealed as it should.
+    begun = any('"started"' in line and json.loads(line)["run"] not in last.name for line in shelf.lines[-2:])
+    assert begun
+    finished = '"kind":"finished"' in shelf.lines[-1]
+    assert finished != required
 
 
 # ---- the cluster's own history
@@ -496,5 +612,5 @@ def test_a_revision_that_no_run_made_is_named(shelf: Shelf) -> None:
     assert found.problems == (
         "Revision 2 was made without a run: Helm says 'Upgrade complete' of it.",
         "Revision 4 says that run ffffffff made it; no log here has that run with its plan.",
-        f"Revision 5 says that run {run} made it; no log here has that run with its plan.",
+        f"Revision 5 says that run {run} made it, which made revision 1.",
     )

@@ -61,7 +61,7 @@ def test_the_page_of_python_checks_the_whole_log(shelf: Shelf, tmp_path: Path) -
     kept = sorted((tmp_path / "anchor").rglob("*.checkpoint"))
     ended = page(shelf, tmp_path, *kept)
     assert (ended.stderr, ended.returncode) == ("", 0)
-    assert ended.stdout == "2 records in a log of 5 entries: none is missing, none was altered.\n"
+    assert ended.stdout == "2 records in a log of 7 entries: none is missing, none was altered.\n"
 
 
 def test_the_page_follows_a_key_that_was_handed_over(shelf: Shelf, tmp_path: Path) -> None:

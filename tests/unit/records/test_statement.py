@@ -45,6 +45,7 @@ def test_the_provenance_has_every_file_as_a_subject_and_says_who_what_and_when(t
 def test_the_report_is_a_test_result_about_the_manifest(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     folder = records.create(tmp_path, target="prod", stage="verify")
+    records.enter(shelf.seal, folder)
     journal = records.Journal(folder, Redactor(), role="kernel")
     for number, status in enumerate(("pass", "warn", "fail", "unknown", "skip")):
         journal(Event(kind="check.answered", data={"id": f"c.{number}", "status": status}))
