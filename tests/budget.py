@@ -7,7 +7,7 @@ import yaml
 from radon.raw import analyze
 
 #: Lines of code: of everything but the checks and the portal, of the checks for each row of their catalogue, and of the portal.
-BUDGET, A_CHECK, PORTAL_BUDGET = 11_000, 50, 400
+BUDGET, A_CHECK, PORTAL_BUDGET = 11_400, 50, 400
 PACKAGE = Path(__file__).parent.parent / "runbooks_lib"
 CHECKS, PORTAL = PACKAGE / "checks", PACKAGE / "portal"
 

@@ -202,9 +202,14 @@ class Helm:
         text = self._call(argv, stdin=_as_json(values), timeout=seconds + process.GRACE_SECONDS)
         return _parsed(verb, text, release_of)
 
-    def rollback(self, release: str, revision: int, *, seconds: float) -> None:
-        """Make a new revision that is as an earlier one was; Helm takes no description for it."""
+    def rollback(self, release: str, revision: int, *, seconds: float, over_others: bool = False) -> None:
+        """Make a new revision that is as an earlier one was; Helm takes no description for it.
+
+        Args:
+            over_others: Helm 4 applies on the server, and then also sets what somebody else has written.
+        """
         argv = ["rollback", release, str(revision), "--timeout", f"{int(seconds)}s"]
+        argv += ["--force-conflicts"] if over_others else []
         self._call(argv, timeout=seconds + process.GRACE_SECONDS)
 
     def uninstall(self, release: str, *, note: str, seconds: float) -> None:

@@ -10,6 +10,7 @@ from runbooks_lib.helm import Release, Revision
 from runbooks_lib.release import sentences
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.losses import losses_of
+from runbooks_lib.release.manifest import objects_of
 from runbooks_lib.release.plan import propose
 from runbooks_lib.release.stored import require_release
 from runbooks_lib.results import Plan
@@ -47,7 +48,8 @@ def way(boundaries: Boundaries, plan: Plan) -> Iterator[str]:
         if isinstance(after, RunbookError):
             yield f"To {version}: can't be told, since it can't be rendered with these values: {after.summary}"
             return
-        yield from (f"To {version}: {line}" for line in sentences.consequences(boundaries, before, after))
+        sides = objects_of(before.manifest), objects_of(after.manifest)
+        yield from (f"To {version}: {line}" for line in sentences.consequences(boundaries, *sides))
         yield from (
             f"To {version}: {boundaries.redactor.redact(line)}"
             for line in losses_of(boundaries, after, "upgrade", before).says()

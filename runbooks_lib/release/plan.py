@@ -139,7 +139,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
         *sentences.standing(standing, proposal.rendered),
         *drifts,
         *value_changes(stored.values, proposal.values, shown),
-        *sentences.consequences(boundaries, stored, proposal.rendered),
+        *sentences.consequences(boundaries, old, new),
         *sentences.kinds_of(boundaries, proposal.rendered, upgrade=True),
         *said.impact,
         *sentences.hooks(proposal.rendered, "upgrade"),

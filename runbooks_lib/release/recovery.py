@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from runbooks_lib.helm import Release
-from runbooks_lib.release import backup, passwords, sentences
+from runbooks_lib.release import backup, claims, passwords, sentences
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.impact import counts, difference
 from runbooks_lib.release.lease import Lease
-from runbooks_lib.release.losses import losses_of
-from runbooks_lib.release.manifest import objects_of
+from runbooks_lib.release.losses import Losses, losses_of
+from runbooks_lib.release.manifest import key_of, objects_of
 from runbooks_lib.release.plan import (
     all_objects,
     bound_to,
@@ -24,12 +24,12 @@ from runbooks_lib.release.plan import (
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.states import Left, keeps, state_in
 from runbooks_lib.release.stores import stores
+from runbooks_lib.release.taking_back import all_live, plan_taking_back, stands_in_the_way
 from runbooks_lib.release.values import known_in
 from runbooks_lib.results import Json, ObjectChange, Plan, Step, digest_of
 from runbooks_lib.tables import table
 
 _WAYS: dict[str, dict[str, str]] = table(__package__, "recovery.yaml")
-_DESTROYED = "What revision {} has destroyed does not come back by this: name its backup in recover.restore afterwards."
 _STORED = ("made again as it is stored; a claim comes back empty",)
 _HOOK = ("left by a hook; what it says is saved first",)
 _THERE = ("is there already, and belongs to no release: Helm takes it over, and makes it what the chart renders",)
@@ -155,26 +155,42 @@ def _rolling_back(left: Left, target: Json, stored: Release, revision: int) -> P
         raise refused("no release", release=boundaries.release, namespace=boundaries.namespace, verb="roll back")
     for each in (stored, to):
         passwords.learn(boundaries.redactor, each)
+    live = all_live(boundaries, stored, to)
+    if revision != stored.revision and stands_in_the_way(stored, to, live, boundaries.namespace):
+        made = plan_taking_back(boundaries, target, stored, to, live)
+        return made.model_copy(update={"impact": (*made.impact, *_destroyed(left, stored, to))})
     namespace, shown = boundaries.namespace, known_in(boundaries, stored, to).redact
-    changes = difference(all_objects(stored), all_objects(to), namespace=namespace, shown=shown)
+    there = [obj for obj in all_objects(stored) if live.get(key_of(obj, namespace), obj)]
+    changes = difference(there, all_objects(to), namespace=namespace, shown=shown)
     if revision == stored.revision:
         changes = tuple(ObjectChange(action="add", name=name, detail=_STORED) for name in left.missing)
-    lost = losses_of(boundaries, stored, "upgrade", to)
     chart = next(each.chart for each in left.history if each.revision == revision)
     impact = (
         f"Rolls release {boundaries.release} back from revision {stored.revision} to {revision} ({chart}): "
         f"{counts(changes)}.",
-        *sentences.consequences(boundaries, stored, to),
+        *sentences.consequences(boundaries, there, objects_of(to.manifest)),
         *sentences.hooks(to, "rollback"),
         *map(shown, losses_of(boundaries, to, "rollback", stored).says()),
-        *([_DESTROYED.format(stored.revision)] if lost.found and revision != stored.revision else []),
+        *(_destroyed(left, stored, to) if revision != stored.revision else ()),
         *sentences.waivers(boundaries),
     )
     title = f"Roll back to revision {revision} with Helm"
     back = Step(kind="helm-rollback", title=title, data={"revision": revision})
-    steps = (lease_step(boundaries), back, rollout_step(to))
+    # As an upgrade that would remove them.
+    going = claims.removed(boundaries, stored, to, live)
+    besides = backup.around(boundaries, Losses("rollback", (), (), ()), claims.stores_in(boundaries, stored, going))
+    steps = (lease_step(boundaries), *besides.before, back, *besides.after, rollout_step(to))
     bindings = bound_to(boundaries, stored) | {"manifest": fingerprint(boundaries, to)}
     return Plan(stage="recover", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
+
+
+def _destroyed(left: Left, stored: Release, to: Release) -> Iterator[str]:
+    """What does not come back by going back, and from where it does."""
+    boundaries = left.boundaries
+    if losses_of(boundaries, stored, "upgrade", to).found:
+        copies = backup.made_by(boundaries, boundaries.last_change(stored.updated))
+        named = f"recover.restore={copies}" if copies else "its backup in recover.restore"
+        yield f"What the hooks of revision {stored.revision} may have destroyed does not come back by this: run 07 again with {named}."
 
 
 def _restoring(boundaries: Boundaries, target: Json, stored: Release | None) -> Plan:

@@ -14,6 +14,7 @@ from runbooks_lib.release.owners import Standing
 from runbooks_lib.release.passwords import Generated
 from runbooks_lib.release.rendered import claims_of
 from runbooks_lib.release.restoring import Restoring
+from runbooks_lib.results import Json
 
 _DATA_KINDS = ("PersistentVolumeClaim", "Secret")
 #: What to do before a release goes that alone still knows a password.
@@ -62,9 +63,9 @@ def hooks(release: Release, verb: str) -> Iterable[str]:
         yield f"Hooks make these anew, whether they are there or not: {', '.join(made)}."
 
 
-def consequences(boundaries: Boundaries, old: Release, new: Release) -> Iterable[str]:
+def consequences(boundaries: Boundaries, old: Iterable[Json], new: Iterable[Json]) -> Iterable[str]:
     """What an upgrade means for what runs, what is stored, and how it is reached."""
-    sides = Sides(objects_of(old.manifest), objects_of(new.manifest), boundaries.namespace)
+    sides = Sides(old, new, boundaries.namespace)
     listed = boundaries.cluster.list("v1", "PersistentVolumeClaim", boundaries.namespace)
     yield from workloads_of(sides)
     yield from settings(sides)

@@ -21,8 +21,8 @@ from runbooks_lib.release.stored import dropped
 from runbooks_lib.results import Json
 from runbooks_lib.threads import at_once, once
 
-#: The states of a revision that was whole once.
-_GOOD = ("deployed", "superseded")
+#: How Helm describes a revision that has not become whole.
+_NEVER = re.compile(r"Preparing upgrade|Initial install underway|(Upgrade|Release|Rollback) .*failed")
 #: What an uninstall leaves on purpose, and what controllers make and remove.
 _STAYING = frozenset({"PersistentVolumeClaim", "Secret", "CustomResourceDefinition", "Namespace"})
 _DERIVED = frozenset({"Event", "Endpoints", "EndpointSlice", "ReplicaSet", "ControllerRevision", "Lease", "PodMetrics"})
@@ -49,7 +49,10 @@ class Left:
     def good(self) -> Revision | None:
         """The newest revision that was whole once; of a release that is deployed the one before."""
         older = self.history[: -1 if self.status == "deployed" else None]
-        return next((each for each in reversed(older) if each.status in _GOOD), None)
+        # What Helm calls deployed is that; superseded it also calls what never was, once a rollback from that has failed.
+        found = [each for each in older if each.status == "deployed"]
+        found = found or [each for each in older if each.status == "superseded" and not _NEVER.match(each.description)]
+        return found[-1] if found else None
 
     @once
     def going(self) -> Json:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import yaml
+
 from runbooks_lib.helm import Release
 from runbooks_lib.release import backup, passwords, removing
 from runbooks_lib.release.boundaries import Boundaries
@@ -12,7 +14,7 @@ from runbooks_lib.release.hook_logs import hook_logs
 from runbooks_lib.release.kinds import by_kind
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.manifest import ObjectKey, hook_objects, kept, objects_of, secret_values, workloads
-from runbooks_lib.release.plan import Proposal, fingerprint, propose
+from runbooks_lib.release.plan import Proposal, all_objects, fingerprint, propose
 from runbooks_lib.release.pods import trouble_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.restoring import restore
@@ -103,7 +105,8 @@ def _restore(work: Work, _: Step) -> None:
 
 def _helm_rollback(work: Work, step: Step) -> None:
     boundaries, revision = work.boundaries, step.data["revision"]
-    boundaries.helm.rollback(boundaries.release, revision, seconds=boundaries.parameters.policy.command_seconds)
+    how: Json = {"seconds": boundaries.parameters.policy.command_seconds, "over_others": "flags" in step.data}
+    boundaries.helm.rollback(boundaries.release, revision, **how)
     work.stored, wanted = (boundaries.helm.status(boundaries.release, revision=each) for each in (0, revision))
     prints = [fingerprint(boundaries, each) if each else "" for each in (work.stored, wanted)]
     if work.stored is None or prints[0] != prints[1]:
@@ -155,7 +158,33 @@ def _helm_change(work: Work, step: Step) -> None:
 
 
 def _put_back(work: Work, step: Step) -> None:
-    restore(work.boundaries, work.proposed().rendered, step)
+    """As the chart has it, or, where a revision is named, as that has it."""
+    boundaries, revision = work.boundaries, step.data.get("revision")
+    stored = boundaries.helm.status(boundaries.release, revision=revision) if revision else None
+    restore(boundaries, stored or work.proposed().rendered, step)
+
+
+def _forget_revisions(work: Work, step: Step) -> None:
+    """Helm's Secrets of revisions that never were; what the newest would have been is kept, without its secrets."""
+    boundaries, cluster = work.boundaries, work.boundaries.cluster
+    stored = boundaries.helm.status(boundaries.release)
+    objects = boundaries.redactor.redact_data(all_objects(stored)) if stored else []
+    work.save(f"evidence/revision-{step.data['revision']}.yaml", yaml.safe_dump_all(objects, sort_keys=False))
+    for name, uid in step.data["secrets"]:
+        found = cluster.get("v1", "Secret", name, boundaries.namespace)
+        if found is not None and found["metadata"]["uid"] == uid:
+            cluster.delete("v1", "Secret", name, boundaries.namespace)
+
+
+def _remove_objects(work: Work, step: Step) -> None:
+    """Exactly these: one that was made anew meanwhile stays."""
+    cluster, going = work.boundaries.cluster, list[Json]()
+    for version, kind, name, namespace, uid in step.data["objects"]:
+        found = cluster.get(version, kind, name, namespace or None)
+        if found is not None and found["metadata"]["uid"] == uid:
+            cluster.delete(version, kind, name, namespace or None)
+            going.append({"kind": kind, "apiVersion": version, **found})
+    _gone(work, [*going, *({**pod, "apiVersion": "v1", "kind": "Pod"} for pod in work.boundaries.pods_of(going))])
 
 
 def _require_adopted(work: Work) -> None:
@@ -260,6 +289,8 @@ STEPS: dict[str, Callable[[Work, Step], None]] = {
     "helm-install": _helm_change,
     "helm-upgrade": _helm_change,
     "put-back": _put_back,
+    "forget-revisions": _forget_revisions,
+    "remove-objects": _remove_objects,
     "start-writers": _start_writers,
     "await-rollout": _await_rollout,
     "helm-uninstall": _helm_uninstall,

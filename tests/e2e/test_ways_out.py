@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import Scene, until
+from faults import Scene, ended, kill_helm, until
 from other_helms import built
 
 from runbooks_lib.cluster import Cluster
@@ -125,6 +126,50 @@ def test_a_release_that_was_left_so_is_mended_and_nothing_else_is_touched(
     assert [name for name, uid in before.items() if after.get(name) != uid] == [
         one.format(scene.release) for one in removed
     ]
+    assert recover.plan(scene.opens("recover")).empty
+
+
+def test_an_upgrade_that_was_cut_off_before_helm_had_removed_anything_is_taken_back(scene: Scene) -> None:
+    """Helm's own rollback fails then: it finds in the cluster what the newest revision does not know."""
+    scene.have("upgrade")
+    service, quay = f"{scene.release}-logbook", ("apps/v1", "Deployment", f"{scene.release}-quay", scene.namespace)
+    scene.extra = {"values.quay.enabled": False, "values.store.enabled": True}
+    moment = scene.begin("upgrade")
+    kill_helm(moment)
+    ended(moment.command)
+    # As if Helm had begun to apply it: one object is new, and one is changed.
+    told = {"meta.helm.sh/release-name": scene.release, "meta.helm.sh/release-namespace": scene.namespace}
+    metadata = {"name": service, "annotations": told, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
+    made = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 5432}]}}
+    scene.cluster.create(made, scene.namespace)
+    charter = ("v1", "ConfigMap", f"{scene.release}-charter")
+    scene.cluster.patch(*charter, {"data": {"edition": "0.2.0"}}, scene.namespace)
+    of_another(scene)
+    before, was = scene.inventory(), scene.cluster.get(*quay)
+
+    run, plan = scene.change("recover")
+
+    kinds = ["take-lease", "remove-jobs", "forget-revisions", "remove-objects", "helm-rollback", "await-rollout"]
+    assert [step.kind for step in plan.steps] == kinds
+    said = f"Of revision 2 this was applied: made: Service {service}; changed: ConfigMap {scene.release}-charter."
+    assert said in plan.impact
+    assert not [line for line in plan.impact if line.startswith(("Added", "VOLUME REMOVED", "REPLACED"))]
+    after, now = scene.inventory(), scene.cluster.get(*quay)
+    assert {name for name in before if after.get(name) != before[name]} == {
+        f"Service {service}",
+        f"Job {scene.release}-tide",
+    }
+    assert was is not None
+    assert now is not None
+    assert now["metadata"]["uid"] == was["metadata"]["uid"], "what runs is not made anew"
+    found = scene.cluster.get(*charter, scene.namespace)
+    assert found is not None
+    assert found["data"] == {"edition": "0.1.0"}
+    scene.extra = {}
+    history = json.loads(scene.helm("history", scene.release, "--output", "json"))
+    assert [(line["revision"], line["status"]) for line in history] == [(1, "superseded"), (2, "deployed")]
+    assert "edition: 0.2.0" in (run.folder / "evidence" / "revision-2.yaml").read_text() if run.folder else False
+    assert recover.confirm(run, plan).with_status("fail", "unknown") == ()
     assert recover.plan(scene.opens("recover")).empty
 
 

@@ -1,7 +1,7 @@
 """Backups: databases copied, each at one moment, the copy proved by restoring it into a server of its own, and put back."""
 
 from runbooks_lib.release.backup.anytime import of_release
-from runbooks_lib.release.backup.copies import Backup, Copy, back_up, seen
+from runbooks_lib.release.backup.copies import Backup, Copy, back_up, made_by, seen
 from runbooks_lib.release.backup.programs import Programs, programs
 from runbooks_lib.release.backup.restores import pairs, read, restore
 from runbooks_lib.release.backup.steps import (
@@ -29,6 +29,7 @@ __all__ = [
     "before_removal",
     "copied",
     "left_stopped",
+    "made_by",
     "named",
     "of_release",
     "pairs",

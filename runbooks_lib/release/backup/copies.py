@@ -1,5 +1,6 @@
 """The copies: each database dumped at one moment whose contents are known, restored elsewhere, and compared."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,14 @@ def back_up(boundaries: Boundaries, wanted: list[Store]) -> Backup:
     data = {"folder": kept, "says": "; ".join(each.says for each in copies)}
     boundaries.observe(Event(kind="backup.made", data=data))
     return made
+
+
+def made_by(boundaries: Boundaries, told: str) -> str:
+    """The folder of this machine with what a run has backed up, by how it is told of; empty where there is none."""
+    settings, target = boundaries.parameters.backup, boundaries.parameters.target.name
+    run = re.search(r"\brun (\w+)", told)
+    found = sorted(workplace(settings.folder).glob(f"{target}/*-{run[1]}/{MANIFEST}")) if run else []
+    return str(found[-1].parent) if found else ""
 
 
 def seen(boundaries: Boundaries, wanted: list[Store]) -> list[str]:

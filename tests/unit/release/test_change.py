@@ -164,6 +164,8 @@ def test_every_step_that_a_plan_can_have_can_be_carried_out() -> None:
         "create-definitions",
         "free-namespace",
         "await-absence",
+        "forget-revisions",
+        "remove-objects",
     }
 
 

@@ -14,7 +14,7 @@ import yaml
 import runbooks_lib.release.recovery as recovery_module
 from runbooks_lib.release.by_hand import commands_of
 from runbooks_lib.release.recovery import plan_recover
-from runbooks_lib.release.states import STATES
+from runbooks_lib.release.states import STATES, Left
 from runbooks_lib.results import Plan
 
 OWNED = {"meta.helm.sh/release-name": "dataflow", "meta.helm.sh/release-namespace": "csghub"}
@@ -326,3 +326,26 @@ def test_a_job_that_ended_well_removes_itself_or_is_no_hooks_is_left_alone(
     there["metadata"]["annotations"] = change.pop("annotations", there["metadata"]["annotations"])
     there.update(change)
     assert [step.kind for step in plan_recover(world.boundaries).steps][1:] == ["remove-jobs"] * named
+
+
+@pytest.mark.parametrize(
+    ("lines", "good"),
+    [
+        ([("deployed", "Upgrade complete"), ("superseded", "Preparing upgrade"), ("failed", "Rollback to 1")], 1),
+        ([("superseded", "run a plan b"), ("superseded", 'Upgrade "r" failed: no'), ("failed", "x")], 1),
+        ([("superseded", "run a plan b"), ("superseded", "run c plan d"), ("pending-rollback", "Rollback to 1")], 2),
+        ([("superseded", "Initial install underway"), ("failed", "Rollback to 1")], None),
+    ],
+)
+def test_a_revision_that_never_became_whole_is_no_good_one(
+    world: Any, lines: list[tuple[str, str]], good: int | None
+) -> None:
+    """Helm calls superseded what was cut off, once a rollback from it has failed."""
+    world.stored(MANIFEST, revision=len(lines), info={"status": lines[-1][0]})
+    told = [
+        {"revision": number, "status": status, "description": said, "chart": "dataflow-1.16.0"}
+        for number, (status, said) in enumerate(lines, start=1)
+    ]
+    world.program.answer("history", stdout=told)
+    left = Left(world.boundaries, world.boundaries.helm.status("dataflow"))
+    assert (left.good.revision if left.good else None) == good
