@@ -23,7 +23,7 @@ from runbooks_lib.helm import Helm
 from runbooks_lib.recording import WITHOUT_NOTEBOOK, Recording
 from runbooks_lib.records.folder import FOLDER_VARIABLE, POINTER_VARIABLE
 from runbooks_lib.redaction import Redactor
-from runbooks_lib.release import by_hand
+from runbooks_lib.release import by_hand, shown
 from runbooks_lib.release.approval import Given, approved, asked_of, require_digest, stopped_in
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.change import carry_out
@@ -195,6 +195,7 @@ class Run:
         parameters.require_unchanged(self.parameters, self._overrides)
         plan = plan.model_copy(update={"notes": (*plan.notes, *asked_of(self.boundaries, plan))})
         plan = plan.masked(self.redactor.redact)
+        shown.keep(plan)
         self.save("values.yaml", yaml.safe_dump(parameters.chart_values(self.parameters), sort_keys=False))
         if self.folder is not None:
             content = plan.model_dump(mode="json") | {"digest": plan.digest, "notes": list(plan.notes)}

@@ -16,6 +16,7 @@ from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.policy import Rule, rule_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.resuming import resumed
+from runbooks_lib.release.shown import since
 from runbooks_lib.release.signed import verified
 from runbooks_lib.results import Approval, Event, Json, Plan
 
@@ -86,7 +87,7 @@ def _by_operator(boundaries: Boundaries, plan: Plan, given: Given | None) -> App
     if stopped := stopped_in(given):
         return resumed(boundaries, plan, stopped, _here())
     if digest != plan.digest:
-        raise refused("another approved", given=digest, digest=plan.digest)
+        raise refused("another approved", given=digest, digest=plan.digest, since=since(digest, plan))
     return Approval(digest=digest, by=_here(), how=how)
 
 
@@ -106,19 +107,3 @@ def _by_another(boundaries: Boundaries, plan: Plan, path: str, rule: Rule) -> tu
 
 def _here() -> str:
     return f"{getpass.getuser()}@{platform.node()}"
-
-
-def differing(before: Plan, now: Plan) -> str:
-    """What a plan made anew has otherwise than the first one, in a few words; empty where they are equal."""
-    return "; ".join(_differences(before, now))
-
-
-def _differences(before: Plan, now: Plan) -> Iterator[str]:
-    names = sorted({*before.bindings, *now.bindings})
-    others = [name.replace("_", " ") for name in names if before.bindings.get(name) != now.bindings.get(name)]
-    yield from [f"another {', '.join(others)}"] if others else []
-    for said, plan, other in (("no longer", before, now), ("new", now, before)):
-        steps = [step.title for step in plan.steps if step not in other.steps]
-        changes = [" — ".join((f"{c.action} {c.name}", *c.detail[:3])) for c in plan.changes if c not in other.changes]
-        lines = [*steps, *changes] or [line for line in plan.impact if line not in other.impact]
-        yield from [f"{said}: {'; '.join(lines[:5])}"] if lines else []

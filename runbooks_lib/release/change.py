@@ -15,11 +15,11 @@ from runbooks_lib.errors import (
     words,
 )
 from runbooks_lib.release import backup
-from runbooks_lib.release.approval import differing
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.evidence import Save, collect
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.shown import differing
 from runbooks_lib.release.steps import STEPS, Work
 from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
 

@@ -15,6 +15,7 @@ from runbooks_lib.errors import UsageError
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.policy import Rule
 from runbooks_lib.release.refusals import refused
+from runbooks_lib.release.shown import since
 from runbooks_lib.results import Json, Plan, Value
 from runbooks_lib.secrets import read_small
 from runbooks_lib.signing import opened
@@ -66,6 +67,7 @@ def verified(boundaries: Boundaries, plan: Plan, path: Path, rule: Rule) -> tupl
     }
     if case := next((case for case, is_so in wrong.items() if is_so), ""):
         told = said.model_dump(mode="json") | {"plan": plan.digest, "listed": by.name, "now": f"{now:%FT%TZ}"}
+        told |= {"since": since(said.digest, plan)}
         raise refused(case, path=path, **told | {"target": ", ".join(map(str, said.target.values()))})
     return said, envelope.decode()
 

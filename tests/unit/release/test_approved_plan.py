@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runbooks_lib.errors import ApprovalError, RunbookError, TargetRefused
+from runbooks_lib.release import shown
+from runbooks_lib.release.approval import approved
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.plan import plan_upgrade
 from runbooks_lib.results import Approval
@@ -59,7 +62,7 @@ def cluster(world: Any) -> None:
     world.cluster.uid = lambda: "another"
 
 
-@pytest.mark.parametrize(
+CHANGES = pytest.mark.parametrize(
     ("changed", "notebook", "raised", "told"),
     [
         (values, "one", ApprovalError, "another values"),
@@ -73,6 +76,36 @@ def cluster(world: Any) -> None:
     ],
     ids=["values", "chart", "live field", "secret", "revision", "waiver", "notebook", "cluster"],
 )
+
+
+@CHANGES
+def test_who_approved_a_plan_in_an_earlier_run_is_told_what_has_changed_since(
+    world: Any,
+    changed: Callable[[Any], None],
+    notebook: str,
+    raised: type[RunbookError],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RUNBOOKS_HOME", str(tmp_path))
+    world.stored(MANIFEST)
+    world.renders(MANIFEST.replace("small", "bigger"))
+    world.lives(MANIFEST)
+    plan = plan_upgrade(dataclasses.replace(world.boundaries, notebook="one"))
+    shown.keep(plan)
+    changed(world)
+    boundaries = dataclasses.replace(world.boundaries, notebook=notebook)
+    with pytest.raises(raised, match=told) as caught:
+        approved(boundaries, plan_upgrade(boundaries), ("parameter", plan.digest))
+    assert caught.value.summary.endswith("Nothing was changed.") or raised is TargetRefused
+    # Of one that nobody here has seen it is only told that it is another one.
+    if raised is ApprovalError:
+        with pytest.raises(ApprovalError, match=r"the one made now \(sha256:\w+\)\. Nothing was changed"):
+            approved(boundaries, plan_upgrade(boundaries), ("parameter", f"sha256:{'0' * 64}"))
+
+
+@CHANGES
 def test_a_plan_that_is_not_what_was_approved_any_more_is_refused(
     world: Any, changed: Callable[[Any], None], notebook: str, raised: type[RunbookError], told: str
 ) -> None:

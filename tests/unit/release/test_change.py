@@ -20,10 +20,10 @@ from runbooks_lib.errors import (
 )
 from runbooks_lib.helm import Helm
 from runbooks_lib.process import Completed
-from runbooks_lib.release.approval import differing
 from runbooks_lib.release.change import carry_out
 from runbooks_lib.release.lease import Lease
 from runbooks_lib.release.plan import plan_install, plan_uninstall
+from runbooks_lib.release.shown import differing
 from runbooks_lib.release.steps import STEPS, Work
 from runbooks_lib.results import Approval, ChangeResult, ObjectChange, Plan, Step
 
