@@ -4,6 +4,7 @@ from runbooks_lib.checks.catalogue import Answer
 from runbooks_lib.cluster import Forbidden
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.release.boundaries import Boundaries
+from runbooks_lib.release.manifest import annotation
 from runbooks_lib.release.owners import carries_name
 from runbooks_lib.threads import at_once, once
 
@@ -32,6 +33,8 @@ class Subject:
         self.passing = passing
         self.named = named
         self.unseen: list[str] = []
+        #: What hooks have made, of this version or of one before it.
+        self.of_hooks: set[str] = set()
 
     @once
     def left(self) -> list[str]:
@@ -51,7 +54,11 @@ class Subject:
                 known = [name for name in self.named if name.startswith(f"{resource.kind} ")]
                 self.unseen += [] if known else [resource.plural]
                 return list(filter(self.there, known))
-            return [f"{resource.kind} {obj['metadata']['name']}" for obj in found if carries_name(self.boundaries, obj)]
+            ours = {
+                f"{resource.kind} {obj['metadata']['name']}": obj for obj in found if carries_name(self.boundaries, obj)
+            }
+            self.of_hooks |= {name for name, obj in ours.items() if annotation(obj, "helm.sh/hook")}
+            return list(ours)
 
         found = at_once(of_kind, (each for each in listed if each.kind not in _DERIVED))
         return sorted({name for names in found for name in names})
@@ -74,7 +81,8 @@ def release(subject: Subject) -> Answer:
 
 def objects(subject: Subject) -> Answer:
     """Whether anything is left that should not be."""
-    unexpected = [name for name in subject.left if name not in (*(subject.staying or ()), *subject.passing)]
+    known = {*(subject.staying or ()), *subject.passing}
+    unexpected = [name for name in subject.left if name not in known | subject.of_hooks]
     if subject.staying is None:
         # Without a plan only what Helm would never remove may be left.
         unexpected = [name for name in subject.left if not name.startswith(("PersistentVolumeClaim ", "Secret "))]
@@ -86,6 +94,8 @@ def objects(subject: Subject) -> Answer:
     )
     if subject.staying is None and subject.left:
         return Answer("warn", f"left, and no plan of an uninstall is known that names it: {left}{unseen}")
+    hooks = ", ".join(name for name in subject.left if name in subject.of_hooks - known)
+    unseen += f"; of those that hooks have made, which Helm does not remove: {hooks}" if hooks else ""
     return Answer("pass", f"{f'left, as planned: {left}' if subject.left else 'nothing is left'}{unseen}")
 
 

@@ -27,6 +27,10 @@ from runbooks_lib.results import Approval, ChangeResult, Event, Plan, Step
 _BEFORE_THE_CHANGE = ("stop-writers", "back-up", "restore")
 #: Steps whose failure a rollback can take back.
 _HELM_HAS_BEGUN = ("helm-upgrade", "put-back", "start-writers", "await-rollout")
+_COPIED = " What was in the databases before is in {folder}: 07_recover with recover.restore brings it back once the release is whole."
+_UNKNOWN = (
+    "07_recover says what of it was applied, and the way out; if nothing was, the same with --resume does the rest."
+)
 #: How what is said of the scale ends where it was not restored.
 _STILL = ": see what is there before you scale it back."
 
@@ -73,6 +77,8 @@ def carry_out(
         boundaries.observe(Event(kind=kind, data=told | {"exit_code": failed.exit_code}))
         _save_evidence(boundaries, failed, save)
         _roll_back(work, failed, len(done))
+        if work.copies and kind == "change.failed":
+            failed.next_step += _COPIED.format(folder=work.copies)
         raise failed from error
     finally:
         lease.give_back()
@@ -90,7 +96,7 @@ def _failure(error: BaseException, work: Work, done: int) -> RunbookError:
     untouched = step.kind in _BEFORE_THE_CHANGE and not isinstance(error, ChangeFailed)
     scale = _scale_of(work, restore=untouched)
     if isinstance(error, KeyboardInterrupt | SystemExit | Interrupted):
-        return OutcomeUnknown(f"{where.replace('failed', 'was interrupted')}.{scale}", next_step=next_step)
+        return OutcomeUnknown(f"{where.replace('failed', 'was interrupted')}.{scale}", next_step=_UNKNOWN)
     if isinstance(error, OutcomeUnknown):
         return OutcomeUnknown(f"{where}: {error.summary}{scale}", next_step=hint)
     if untouched and not scale.endswith(_STILL):

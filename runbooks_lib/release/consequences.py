@@ -112,6 +112,14 @@ def volumes(sides: Sides, live: dict[str, Json]) -> Iterator[str]:
     old, new = ({claim.name: claim for claim in claims_of(side.values())} for side in (sides.old, sides.new))
     running = (pods for pods in pods_of(sides.new.values()) if pods.owner["kind"] in WORKLOAD_KINDS)
     used = {*new, *(name for pods in running for name in mounted(pods.spec))}
+    # Of a StatefulSet that was larger once there are more than it has pods now.
+    stems = {name.rpartition("-")[0]: claim for name, claim in old.items() if claim.owner and name not in new}
+    more = {
+        name: stems[stem]
+        for name in live
+        if name.rpartition("-")[2].isdecimal() and (stem := name.rpartition("-")[0]) in stems
+    }
+    old = old | {name: claim for name, claim in sorted(more.items()) if name not in new}
     for name in (each for each in old if each not in new):
         if (old[name].owner or kept(live.get(name) or {})) and name in live:
             still = "still mounted" if name in used else "with its data, and nothing uses it any more"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import runbooks_lib
@@ -16,7 +17,7 @@ from runbooks_lib.release.losses import losses_of, tables_of
 from runbooks_lib.release.manifest import ObjectKey, hook_objects, kept, key_of, objects_of, workloads
 from runbooks_lib.release.owners import standing_of
 from runbooks_lib.release.predicted import Sending, opinion
-from runbooks_lib.release.removing import Removing, going_with_it, removing_of
+from runbooks_lib.release.removing import Removing, going_with_it, removing_of, removing_the_rest
 from runbooks_lib.release.restoring import restoring_of
 from runbooks_lib.release.stored import require_no_release, require_release
 from runbooks_lib.release.values import given, known_in
@@ -166,16 +167,19 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     return Plan(stage="upgrade", target=target, notes=(*said.notes, *map(shown, tables.notes), *idle), **made)
 
 
-def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False) -> Plan:
-    """The plan of an uninstall: what goes, and what stays and why.
+def plan_uninstall(boundaries: Boundaries, *, keep_data: bool = False, stopped: Path | None = None) -> Plan:
+    """The plan of an uninstall: what goes, and what stays and why; without steps where it is gone already.
 
     Args:
         keep_data: Whatever ``uninstall.policy`` says.
+        stopped: The record of one that was stopped: of a release that is gone only that tells what was to go with it.
 
-    Raises CheckFailed: There is no such release, or what the policy asks for is missing.
+    Raises CheckFailed: What the policy asks for is missing.
     """
     target = boundaries.require_pin()
-    stored = require_release(boundaries, "uninstall", any_state=True)
+    stored = boundaries.helm.status(boundaries.release)
+    if stored is None:
+        return removing_the_rest(boundaries, target, stopped, lease_step(boundaries), conditions(boundaries))
     passwords.learn(boundaries.redactor, stored)
     all_left = leftovers_of(boundaries, stored)
     removed = [change for change in all_left.changes if change.action == "remove"]

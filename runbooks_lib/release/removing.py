@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from runbooks_lib.cluster.discovery import Resource
@@ -13,8 +14,9 @@ from runbooks_lib.release.leftovers import Leftovers
 from runbooks_lib.release.manifest import key_of, objects_of
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.rendered import size_of
+from runbooks_lib.release.resuming import left_in
 from runbooks_lib.release.stores import stores
-from runbooks_lib.results import Json, ObjectChange, Step
+from runbooks_lib.results import Json, ObjectChange, Plan, Step
 from runbooks_lib.threads import at_once
 
 _DATA = ("PersistentVolumeClaim", "Secret")
@@ -80,6 +82,48 @@ def removing_of(boundaries: Boundaries, stored: Release, left: Leftovers) -> Rem
         after.append(Step(kind="remove-namespace", title=f"Remove namespace {namespace} with all that is in it"))
     changes = tuple(gone.get(each.name, each) for each in left.changes)
     return Removing(replace(left, changes=changes, split=()), around.before, tuple(after), tuple(says))
+
+
+def removing_the_rest(boundaries: Boundaries, target: Json, stopped: FilePath | None, lease: Step, bound: Json) -> Plan:
+    """What is left to do where the release is gone: of an uninstall that was stopped the data that it was to remove.
+
+    Args:
+        lease: The first step of every change.
+        bound: What every plan binds.
+    """
+    plan = Plan(stage="uninstall", target=target, bindings=bound | {"staying": [], "passing": []})
+    said = f"There is no release {boundaries.release} in namespace {boundaries.namespace}"
+    first = left_in(stopped) if stopped else {"steps": (), "changes": (), "bindings": {}}
+    steps: list[Step] = []
+    for step in (Step.model_validate(each) for each in first["steps"]):
+        if step.kind == "remove-data":
+            live = ((each, _live(boundaries, " ".join(each[:2]))) for each in step.data["objects"])
+            there = [each for each, found in live if found and found["metadata"].get("uid", "") == each[2]]
+            steps += [step.model_copy(update={"data": {"objects": there}})] if there else []
+        if step.kind == "remove-namespace" and boundaries.cluster.get("v1", "Namespace", boundaries.namespace):
+            steps.append(step)
+    if not steps:
+        return plan.model_copy(
+            update={"impact": (f"{said}: nothing is to be removed. If you meant another, correct target.",)}
+        )
+    names = [f"{kind} {name}" for step in steps for kind, name, _ in step.data.get("objects", ())]
+    whole = any(step.kind == "remove-namespace" for step in steps)
+    changes = tuple(ObjectChange.model_validate(each) for each in first["changes"] if whole or each["name"] in names)
+    impact = (
+        f"{said} any more; an uninstall of it was stopped before it had removed {', '.join(names) or 'its namespace'}.",
+    )
+    impact += tuple(
+        line
+        for line in first["impact"]
+        if line.startswith("REMOVES") and (whole or any(name in line for name in names))
+    )
+    more: Json = {
+        "steps": (lease, *steps),
+        "changes": changes,
+        "impact": impact,
+        "bindings": first["bindings"] | bound | {"revision": 0},
+    }
+    return plan.model_copy(update=more)
 
 
 def going_with_it(boundaries: Boundaries, left: Leftovers) -> list[str]:

@@ -30,11 +30,7 @@ def resumed(boundaries: Boundaries, plan: Plan, folder: Path, by: str) -> Approv
 
     Raises ApprovalError: No run was stopped there, or more has changed than what that run has done.
     """
-    run = records.run_id(folder)
-    try:
-        first, approved = _stopped(folder)
-    except (RunbookError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise refused("nothing to resume", folder=folder, why=words(error).rstrip(".")) from error
+    run, (first, approved) = records.run_id(folder), _stopped(folder)
     now: Json = plan.masked(boundaries.redactor.redact).model_dump(mode="json")
     if told := "; ".join(_otherwise(first, now)).rstrip("."):
         raise refused("not what is left", run=run, told=told, digest=plan.digest)
@@ -45,8 +41,20 @@ def resumed(boundaries: Boundaries, plan: Plan, folder: Path, by: str) -> Approv
     return Approval(digest=plan.digest, by=by, how="resumed", resumes=run)
 
 
+def left_in(folder: Path) -> Json:
+    """The plan that a run was stopped in; raises ApprovalError: no run was stopped there."""
+    return _stopped(folder)[0]
+
+
 def _stopped(folder: Path) -> tuple[Json, Json]:
-    """The plan that a run was stopped in, and its approval; raises RecordError: it is no such record."""
+    """The same, with its approval."""
+    try:
+        return _read(folder)
+    except (RunbookError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise refused("nothing to resume", folder=folder, why=words(error).rstrip(".")) from error
+
+
+def _read(folder: Path) -> tuple[Json, Json]:
     if problems := records.verify(folder):
         raise RecordError(f"its record is not as it was closed: {problems[0]}")
     events = {event["kind"]: event["data"] for event in records.read_events(folder)}
@@ -81,6 +89,8 @@ def _bound(first: Json, now: Json) -> Iterator[str]:
         old, new = first["bindings"].get(name), now["bindings"].get(name)
         if name == "secrets" and new is not None:
             new = {key: version for key, version in new.items() if key not in made}
+        if name == "revision" and new == 0 and now["stage"] == "uninstall":
+            continue  # That it is gone is what the stopped run was for.
         if not (_within(new, old) if name in _LESSENING else new == old):
             yield name.replace("_", " ")
 

@@ -37,6 +37,8 @@ class Work:
     save: Save
     #: How many replicas the workloads had that were stopped.
     stopped: dict[ObjectKey, int] = field(default_factory=dict)
+    #: Where what was copied is.
+    copies: str = ""
     proposal: Proposal | None = None
     stored: Release | None = None
     #: The UIDs of the pods that were there before.
@@ -91,6 +93,7 @@ def _back_up(work: Work, step: Step) -> None:
     found = stores(boundaries, [*(objects_of(stored.manifest) if stored else ()), *hooks])
     wanted = [store for store in found if store.name in step.data["databases"]]
     made = backup.back_up(boundaries, wanted)
+    work.copies = made.folder
     work.save("evidence/backup.json", made.model_dump_json(indent=1))
 
 

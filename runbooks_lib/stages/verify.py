@@ -18,9 +18,14 @@ def look(run: Run) -> Report:
     return gone(run) if run.parameters.verify.expect == "absent" else there(run)
 
 
-def there(run: Run) -> Report:
-    """The release, its objects, what its databases and pages answer; and the guide's tables."""
-    return run.ask("Release", FAMILIES["verify"], release.Subject(run.boundaries), tables=overview.tables)
+def there(run: Run, *, any_chart: bool = False) -> Report:
+    """The release, its objects, what its databases and pages answer; and the guide's tables.
+
+    Args:
+        any_chart: The release was taken back to a version that the parameters need not name.
+    """
+    subject = release.Subject(run.boundaries, any_chart=any_chart)
+    return run.ask("Release", FAMILIES["verify"], subject, tables=overview.tables)
 
 
 def gone(run: Run, plan: Plan | None = None) -> Report:

@@ -10,6 +10,8 @@ from runbooks_lib.results import Event, Plan
 from runbooks_lib.run import Run
 from runbooks_lib.telling import telling
 
+#: What is told of a change while it lasts.
+_TOLD = ("change.resumed", "change.step", "change.progress", "hook.said", "backup.made", "backup.restored")
 _ANOTHER = """Another person must approve this plan ({names}; by {source}).
 1. Give {folder}/plan.json to one of them.
 2. They read it and run: runbooks approve plan.json --key KEY --out approval.json
@@ -60,7 +62,7 @@ def told(run: Run) -> Iterator[None]:
     """Print the steps of a change and each workload's progress while the block runs."""
 
     def tell(event: Event) -> None:
-        if event.kind in {"change.step", "change.progress"}:
+        if event.kind in _TOLD:
             print(telling(event), flush=True)
 
     with run.listening(tell):

@@ -141,12 +141,18 @@ def test_a_missing_pin_is_refused_with_the_line_to_paste(opened: Open, cluster: 
     assert cluster.uid() in pin.remedy
 
 
-def test_nothing_to_upgrade_or_uninstall_is_a_sentence(opened: Open) -> None:
-    for stage, module in (("upgrade", upgrade), ("uninstall", uninstall)):
-        with pytest.raises(CheckFailed, match=f"There is no release .* to {stage}") as raised:
-            module.plan(opened(stage))
-        assert raised.value.exit_code == 3
-        assert "02_install" in raised.value.next_step
+def test_nothing_to_upgrade_is_refused_and_nothing_to_uninstall_is_fine(opened: Open) -> None:
+    with pytest.raises(CheckFailed, match=r"There is no release .* to upgrade") as raised:
+        upgrade.plan(opened("upgrade"))
+    assert raised.value.exit_code == 3
+    assert "02_install" in raised.value.next_step
+    run = opened("uninstall")
+    assert uninstall.look(run).with_status("fail", "unknown") == ()
+    plan = uninstall.plan(run)
+    assert plan.empty
+    assert "nothing is to be removed" in plan.impact[0]
+    uninstall.apply(run, plan, run.approval(plan))
+    assert uninstall.confirm(run, plan).with_status("fail", "unknown") == ()
 
 
 def test_an_install_over_a_release_is_refused_and_an_unchanged_upgrade_does_nothing(opened: Open) -> None:

@@ -74,11 +74,13 @@ def test_no_plan_is_made_without_the_pin_of_this_cluster(
     assert hint in caught.value.next_step
 
 
-@pytest.mark.parametrize("make", [plan_upgrade, plan_uninstall])
-def test_what_is_not_there_can_neither_be_upgraded_nor_removed(world: Any, make: Callable[[Any], Plan]) -> None:
+def test_what_is_not_there_can_not_be_upgraded_and_is_removed_already(world: Any) -> None:
     with pytest.raises(CheckFailed, match="There is no release dataflow in namespace csghub to") as caught:
-        make(world.boundaries)
+        plan_upgrade(world.boundaries)
     assert "02_install" in caught.value.next_step
+    gone = plan_uninstall(world.boundaries)
+    assert gone.empty
+    assert gone.impact[0].startswith("There is no release dataflow in namespace csghub: nothing is to be removed.")
 
 
 def test_what_is_there_can_not_be_installed(world: Any) -> None:

@@ -16,8 +16,9 @@ from runbooks_lib.errors import ApprovalError, OutcomeUnknown
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.release.approval import approved
 from runbooks_lib.release.change import carry_out
+from runbooks_lib.release.plan import lease_step, plan_uninstall
 from runbooks_lib.release.steps import STEPS
-from runbooks_lib.results import Approval, ChangeResult, Plan
+from runbooks_lib.results import Approval, ChangeResult, Event, ObjectChange, Plan, Step
 
 #: After these steps nothing of the plan is left but to look.
 _LOOKING = {"start-writers", "await-rollout", "await-absence"}
@@ -86,6 +87,44 @@ def test_an_uninstall_that_was_cut_off_within_helm_goes_on(
     now = PLANS["uninstall"](world.boundaries)
     assert carried(world, now, "uninstall", approved(world.boundaries, now, ("parameter", str(folder)))).changed
     assert helm.revisions == []
+
+
+CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: NAME, uid: u-NAME}\n"
+
+
+def test_an_uninstall_that_was_stopped_when_the_release_was_gone_removes_the_data_that_it_named(
+    world: Any, helm: Remembering, tmp_path: Path
+) -> None:
+    """Only the stopped run's plan knows what belonged to it; what was made anew since has another UID, and stays."""
+    world.cluster.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "csghub"}})
+    for name in ("data", "more", "anew"):
+        world.lives(CLAIM.replace("NAME", name))
+    objects = [["PersistentVolumeClaim", name, f"u-{name}"] for name in ("data", "more", "gone")]
+    objects.append(["PersistentVolumeClaim", "anew", "another"])
+    steps = [lease_step(world.boundaries)]
+    steps += [Step(kind=kind, title=kind) for kind in ("helm-uninstall", "await-absence")]
+    steps.append(Step(kind="remove-data", title="Remove it", data={"objects": objects}))
+    changes = tuple(ObjectChange(action="remove", name=f"{kind} {name}") for kind, name, _ in objects)
+    told = {"impact": ("Removes it.", "REMOVES DATA: PersistentVolumeClaim data (1Gi)."), "changes": changes}
+    bindings = plan_uninstall(world.boundaries).bindings | {"revision": 1, "staying": ["PersistentVolumeClaim data"]}
+    target = {"cluster_uid": world.cluster.uid(), "namespace": "csghub", "release": "dataflow"}
+    plan = Plan(stage="uninstall", target=target, steps=tuple(steps), bindings=bindings, **told)
+    events = [
+        Event(kind="approval.given", data={"digest": plan.digest, "by": "tester", "how": "parameter"}),
+        Event(kind="change.started", data={"digest": plan.digest}),
+    ]
+    folder = recorded(tmp_path, plan, events)
+
+    assert plan_uninstall(world.boundaries).empty
+    now = plan_uninstall(world.boundaries, stopped=folder)
+    yes = approved(world.boundaries, now, ("parameter", str(folder)))
+    assert [step.kind for step in now.steps] == ["take-lease", "remove-data"]
+    boundaries = world.boundaries
+    how: Any = {"replan": lambda: plan_uninstall(boundaries, stopped=folder), "save": lambda *_: None}
+    carry_out(boundaries, now, yes, **how)
+    left = {obj["metadata"]["name"] for obj in world.cluster.objects if obj["kind"] == "PersistentVolumeClaim"}
+    assert left == {"anew"}
+    assert plan_uninstall(world.boundaries, stopped=folder).empty
 
 
 @pytest.mark.parametrize(
