@@ -27,7 +27,7 @@ class Recording:
         self.redactor = redactor
         self._seal = seal
         self._journal = records.Journal(folder, redactor, role="kernel") if folder else None
-        self._capture = records.Capture(self._journal) if self._journal else None
+        self._capture = records.Capture(self._journal, redactor.redact_data) if self._journal else None
         self._listeners: list[Observe] = []
         self._changing = False
         self._unwritten: RecordError | None = None

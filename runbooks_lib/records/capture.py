@@ -25,6 +25,9 @@ _KEPT = {
     "execute_result": ("data", "metadata", "execution_count"),
 }
 
+#: Besides these, what may hold a secret on its way to a front end, which also writes it into its own notebook.
+_SHOWN = {*_KEPT, "execute_reply", "comm_open", "comm_msg"}
+
 #: Where a notebook shows a widget; a record keeps no widget's state, so its text has to do.
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -33,11 +36,15 @@ class Capture:
     """Tells the journal of the cells that a kernel runs, with what they put out; elsewhere it does nothing.
 
     Everything that a front end is shown leaves the kernel through one method of its session, so that is where
-    it is seen: as it goes over the wire, whatever printed it.
+    it is seen, and where secrets are taken out of it: as it goes over the wire, whatever printed it.
+
+    Args:
+        redact: Takes secrets out of plain data.
     """
 
-    def __init__(self, observe: Observe) -> None:
+    def __init__(self, observe: Observe, redact: Callable[[Json], Json]) -> None:
         self._observe = observe
+        self._redact = redact
         self._executions: dict[str, Execution] = {}
         self._late: dict[str, Execution] = {}
         self._lock = threading.RLock()
@@ -68,8 +75,10 @@ class Capture:
         serialize = session.serialize
 
         def watched(message: Json, *rest: Any, **named: Any) -> Any:
-            self._see(message["header"]["msg_type"], message["content"], message["parent_header"])
-            return serialize(message, *rest, **named)
+            kind, content = message["header"]["msg_type"], message["content"]
+            self._see(kind, content, message["parent_header"])
+            shown = self._redact(content) if kind in _SHOWN else content
+            return serialize({**message, "content": shown}, *rest, **named)
 
         session.serialize = watched
         self._undo.append(lambda: session.__dict__.pop("serialize", None))

@@ -31,7 +31,7 @@ def since(digest: str, now: Plan) -> str:
         # Whatever somebody gave for a digest: no path is made of it.
         bytes.fromhex(digest.removeprefix("sha256:"))
         told = differing(Plan.model_validate_json(_place(digest).read_text(encoding="utf-8")), now)
-        return f" Since then it has {told}." if told else ""
+        return f" Since then: {told}." if told else ""
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -80,6 +81,10 @@ def test_a_canary_is_in_no_byte_of_records_plans_and_transcripts(
     told = process.run(words, timeout=60, env={**os.environ, "RUNBOOKS_HOME": str(ROOT)}, cwd=ROOT)
     assert told.ok, told.stderr
     shown = {"plan": plan.model_dump_json().encode(), "transcript": (told.stdout + told.stderr).encode()}
+    # What a front end was shown, and what papermill would write into its own notebook.
+    outputs = json.dumps([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
+    shown["the front end's notebook"] = outputs.encode()
+    assert json.dumps("«redacted:env:CANARY»")[1:-1] in outputs
     files = {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert any("evidence/" in name for name in files)
     redactor = Redactor()

@@ -114,7 +114,7 @@ def test_a_plan_that_is_not_the_approved_one_is_refused(opened: Open, cluster: C
     other = install.plan(opened("install", gateway__domain="other.example.com"))
     assert other.digest != plan.digest
     run.approve(other.digest)
-    said = r"Another plan was approved .* Since then it has another manifest, values; .*other\.example\.com.*Nothing was changed"
+    said = r"Another plan was approved .* Since then: another values\. Nothing was changed"
     with pytest.raises(ApprovalError, match=said):
         run.approval(plan)
     stale = Approval(digest=other.digest, by="somebody", how="parameter")

@@ -36,7 +36,7 @@ folder = Path(os.environ["RUNBOOKS_RUN_FOLDER"])
 redactor = Redactor()
 redactor.register(os.environ["PLANTED"], "planted")
 journal = records.Journal(folder, redactor, role="kernel")
-capture = records.Capture(journal)
+capture = records.Capture(journal, redactor.redact_data)
 capture.install()
 """.strip()
 

@@ -61,7 +61,7 @@ def test_the_page_of_python_checks_the_whole_log(shelf: Shelf, tmp_path: Path) -
     kept = sorted((tmp_path / "anchor").rglob("*.checkpoint"))
     ended = page(shelf, tmp_path, *kept)
     assert (ended.stderr, ended.returncode) == ("", 0)
-    assert ended.stdout == "2 records in a log of 7 entries: none is missing, none was altered.\n"
+    assert ended.stdout == "2 manifests in a log of 7 entries: none is missing, none was altered.\n"
 
 
 def test_the_page_follows_a_key_that_was_handed_over(shelf: Shelf, tmp_path: Path) -> None:
@@ -86,6 +86,24 @@ def test_what_was_altered_is_found_by_the_steps(shelf: Shelf, tmp_path: Path, na
     assert step in wrong
 
 
+def test_what_stands_beside_the_files_and_a_renamed_record_are_found_by_the_steps(shelf: Shelf, tmp_path: Path) -> None:
+    first, second = sorted(shelf.folder.glob("2*"))
+    (first / "evidence").mkdir()
+    (first / "evidence" / "approval.txt").write_text("forged")
+    assert "not in the manifest: {'evidence/approval.txt'}" in followed(shelf, first, tmp_path)[0]
+    renamed = second.rename(second.with_name(f"20200101T000000Z-install-{second.name[-8:]}"))
+    assert "it was renamed" in followed(shelf, renamed, tmp_path)[0]
+
+
+def test_a_record_that_somebody_made_is_told_by_the_page(shelf: Shelf, tmp_path: Path) -> None:
+    first = next(iter(shelf.folder.glob("2*")))
+    shutil.copytree(first, first.with_name(f"{first.name[:-8]}deadbeef"))
+    ended = page(shelf, tmp_path)
+    assert "run deadbeef: anybody could have made it" in ended.stdout
+    shutil.copytree(first, first.with_name(f"20200101T000000Z-verify-{first.name[-8:]}"))
+    assert "is there twice" in page(shelf, tmp_path).stderr
+
+
 def test_what_was_dropped_altered_or_rolled_back_is_found_by_the_page(shelf: Shelf, tmp_path: Path) -> None:
     kept = sorted((tmp_path / "anchor").rglob("*.checkpoint"))[-1]
     (tmp_path / "copy").mkdir()
@@ -98,7 +116,7 @@ def test_what_was_dropped_altered_or_rolled_back_is_found_by_the_page(shelf: She
     (record / MANIFEST).write_text((record / MANIFEST).read_text() + " ")
     assert "was altered" in page(shelf, tmp_path).stderr
     shutil.rmtree(record)
-    assert "KeyError" in page(shelf, tmp_path).stderr
+    assert "was removed, or its manifest" in page(shelf, tmp_path).stderr
     other = Shelf(tmp_path / "other")
     other.record()
     assert (

@@ -63,7 +63,7 @@ def test_capture_outside_of_a_kernel_does_nothing(tmp_path: Path) -> None:
     folder = records.create(tmp_path, target="t", stage="verify")
     journal = records.Journal(folder, Redactor(), role="script")
 
-    capture = records.Capture(journal)
+    capture = records.Capture(journal, Redactor().redact_data)
     capture.install()
 
     assert not capture.watching
