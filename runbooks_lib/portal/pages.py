@@ -81,11 +81,11 @@ class _Site:
         record = Path(summary.folder)
         path = f"runs/{record.parent.name}/{record.name}"
         row: Json = {**summary.model_dump(exclude={"findings"}), "href": f"{_quoted(path)}/index.html", "path": path}
-        row |= {"person": "", "shows": {}, "failed": [], "base": _quoted(path)}
+        row |= {"person": "", "shows": {}, "failed": [], "wrong": False, "base": _quoted(path)}
         (self.folder / path).mkdir(parents=True)
         try:
             story = Story(summary, proofs)
-            row |= {"person": story.person, "shows": story.shows}
+            row |= {"person": story.person, "shows": story.shows, "wrong": story.wrong}
             row["failed"] = [str(each.get("id")) for each in story.findings if each.get("status") == "fail"]
             facts = json.dumps(story.facts).replace("<", "\\u003c")
             self._put(self.folder / path / "facts.js", f"portal.told({json.dumps(_quoted(path))}, {facts});\n")

@@ -84,6 +84,11 @@ class Story:
         return _AGREED if self.plan and yes == set(begun) == {self.plan.digest} else _OTHERWISE
 
     @property
+    def wrong(self) -> bool:
+        """Whether verifying said that something of this very record is wrong."""
+        return any(word == "WRONG" and said.startswith(f"{self.folder.name}: ") for word, said in self.proofs)
+
+    @property
     def shows(self) -> dict[str, bool | None]:
         """Which questions of ``controls.yaml`` it answers; None: it is not asked this one."""
         changed, closed = bool(self.of("change.started")), self.summary.outcome != "open"
@@ -93,8 +98,8 @@ class Story:
             "planned": self.agreement == _AGREED if changed else None,
             "journal": bool(self.opened),
             "source": isinstance(git, dict) and not git.get("changed"),
-            "proved": sealed and "PROVED" in dict(self.proofs) if closed else None,
-            "searched": "searched" in self.manifest if closed else None,
+            "proved": sealed and not self.wrong and "PROVED" in dict(self.proofs) if closed else None,
+            "searched": "searched" in self.manifest and not self.wrong if closed else None,
         }
 
     @cached_property

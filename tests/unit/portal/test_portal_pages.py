@@ -15,6 +15,7 @@ from told import copied, new_plan, new_run, seal
 from runbooks_lib import records
 from runbooks_lib.errors import UsageError
 from runbooks_lib.portal.pages import build
+from runbooks_lib.portal.story import Story, proofs_of
 from runbooks_lib.redaction import Redactor
 from runbooks_lib.tables import table
 
@@ -82,7 +83,8 @@ def test_the_list_has_each_run_with_what_it_is_searched_by_the_newest_first(root
     rows = [told for tag, told in index.elements if tag == "tr" and "data-target" in told]
     named = [(row["data-target"], row["data-stage"], row["data-outcome"], row["data-person"]) for row in rows]
     assert named == [("staging", "upgrade", "failed", "zhang"), ("prod", "install", "done", "li.wei")]
-    assert rows[0]["data-more"] == f"{second.name[-8:]} kubernetes.version"
+    # It was renamed to be the newest, which verifying sees.
+    assert rows[0]["data-more"] == f"{second.name[-8:]} kubernetes.version altered"
     links = [told["href"] for tag, told in index.elements if tag == "a"]
     assert f"runs/prod/{first.name}/index.html" in links
 
@@ -343,6 +345,20 @@ def test_a_folder_with_something_in_it_is_left_alone(root: Path, tmp_path: Path)
 
 def test_without_records_there_is_a_page_that_says_so(root: Path) -> None:
     assert "No records yet" in Seen(portal(root) / "index.html").text
+
+
+def test_an_altered_record_is_marked_where_it_is_listed_and_answers_no_question(root: Path) -> None:
+    folder, other = new_run(root), new_run(root)
+    seal(root / "prod")
+    (folder / "events.jsonl").chmod(0o644)
+    with (folder / "events.jsonl").open("a") as journal:
+        journal.write("\n")
+    made = portal(root)
+    assert (made / "index.html").read_text().count('<span class="mark wrong">altered</span>') == 1
+    assert "altered" in page_of(made, folder).text.split("Plan")[0]
+    assert 'class="mark wrong">altered' not in (made / "runs" / "prod" / other.name / "index.html").read_text()
+    story = Story(records.summary_of(folder), proofs_of(root, records.Given()))
+    assert (story.shows["proved"], story.shows["searched"]) == (False, False)
 
 
 def test_a_copied_record_is_shown_as_what_it_is(root: Path) -> None:
