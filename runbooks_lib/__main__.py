@@ -183,7 +183,7 @@ def records_list(output_directory: Output = "", as_json: AsJson = False) -> None
     if as_json:
         say(json.dumps([summary.model_dump(mode="json", exclude={"findings"}) for summary in found], indent=2))
     else:
-        say(drawn([summary.row() for summary in found]) or "No records yet: `runbooks run` makes them.")
+        say(visible(drawn([summary.row() for summary in found])) or "No records yet: `runbooks run` makes them.")
 
 
 @records_app.command("show")

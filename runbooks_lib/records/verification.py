@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from runbooks_lib import filesystems
 from runbooks_lib.errors import RecordError, words
 from runbooks_lib.records.folder import ENVELOPES, MANIFEST, PROOF, began_at, is_closed, refused, run_id, stage_of
 from runbooks_lib.records.log import FOLDER, Checkpoint, Log, persons_of, read_head, read_log
@@ -55,7 +56,9 @@ class Verification(Value):
     def text(self) -> str:
         """For people."""
         named = {"PROVED": self.proved, "NOT PROVED": self.unproved, "WRONG": self.problems}
-        return "\n".join(f"{name}: {said}" for name, found in named.items() for said in found) or "No record is here."
+        lines = (f"{name}: {said}" for name, found in named.items() for said in found)
+        # A file may be called so that it moves the cursor.
+        return "\n".join(visible(" ".join(line.splitlines())) for line in lines) or "No record is here."
 
 
 class Given(NamedTuple):
@@ -66,19 +69,27 @@ class Given(NamedTuple):
 
 
 def given(keys: str | Path | None, checkpoints: str | Path | None) -> Given:
-    """Read both; checkpoints are a file, or a folder of them. Raises RecordError: one is not what it should be."""
-    path = Path()
+    """Read both; checkpoints are a file, or a folder or URL with several. Raises UsageError: one is not what it should be."""
+    path: str | Path = ""
     try:
-        lines = (path := Path(keys)).read_text(encoding="utf-8").splitlines() if keys else []
+        lines = Path(path := keys).read_text(encoding="utf-8").splitlines() if keys else []
         persons = tuple(listed(line) for line in lines if line.strip() and not line.startswith("#"))
-        path = Path(checkpoints or "")
-        files = sorted(path.rglob("*checkpoint")) if path.is_dir() else [path]
-        if checkpoints and not files:
-            raise ValueError("no file there is a checkpoint")
-        heads = tuple(read_head((path := file).read_text(encoding="utf-8")) for file in (files if checkpoints else ()))
-    except _UNREADABLE as error:
+        path = checkpoints or ""
+        heads = tuple(map(read_head, _heads_at(str(path)))) if path else ()
+    except Exception as error:  # also what the library of a URL raises
         raise refused("not given", path=path, error=error) from error
     return Given(persons, heads)
+
+
+def _heads_at(place: str) -> list[str]:
+    """The checkpoints of a file, or of all below a folder; raises ValueError: there is none."""
+    files, path = filesystems.opened(place)
+    found = (
+        [name for name in sorted(files.find(path)) if str(name).endswith("checkpoint")] if files.isdir(path) else [path]
+    )
+    if not found:
+        raise ValueError("no file there is a checkpoint")
+    return [files.cat_file(name).decode() for name in found]
 
 
 def verify_all(records_root: Path, known: Given, only: Path | None = None) -> Verification:

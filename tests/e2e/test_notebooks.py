@@ -72,7 +72,7 @@ def test_a_pipeline_plans_approves_and_runs_a_release_through_its_life(common: l
     found = records.Verification.model_validate_json(proved.stdout)
     assert "8 records are as they were sealed" in found.proved[0]
     # The log's own entry, two for each change, one for each other run; the refused one changed nothing.
-    assert "has 12 entries" in found.proved[1]
+    assert "has 20 entries" in found.proved[1]
 
 
 def test_a_front_end_that_goes_on_after_a_failed_cell_seals_a_failed_run(

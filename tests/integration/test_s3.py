@@ -127,6 +127,7 @@ for key, version in {versions!r}:
     path.write_bytes(s3.get_object(Bucket={bucket[5:]!r}, Key=key, VersionId=version)["Body"].read())
 """)
     heads = records.given(None, kept).heads
+    assert {head.text for head in records.given(None, f"{bucket}/audit").heads} == {head.text for head in heads}
     assert not shelf.wrong(heads=heads)
     shelf.forget_log()
     for folder in sorted(shelf.folder.glob("2*"))[1:]:

@@ -516,6 +516,14 @@ def test_a_folder_with_such_a_name_is_no_record(shelf: Shelf, name: str) -> None
     assert len(records.listing(shelf.root)) == 3
 
 
+def test_a_file_that_is_called_so_that_it_says_something_else_does_not(shelf: Shelf) -> None:
+    (first, *_) = runs(shelf)
+    (first / "x\n\x1b[2JPROVED: all good").write_text("")
+    said = shelf.verified().text
+    assert "\x1b" not in said
+    assert not [line for line in said.splitlines() if line.startswith("PROVED")]
+
+
 # ---- without a key
 
 
