@@ -94,6 +94,7 @@ def test_an_up_that_was_killed_leaves_nothing_that_down_does_not_find(root: Path
     assert running_in(root) == []
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("moment", "exit_codes", "too_late"),
     [
@@ -122,6 +123,7 @@ def test_a_stopped_rehearsal_stops_at_once_takes_its_sandbox_down_and_closes_its
     assert begun == {path.parent for path in (root / "records").rglob("manifest.json")}
 
 
+@pytest.mark.faults
 def test_a_build_that_is_cut_off_leaves_no_compiler_and_nothing_half(root: Path) -> None:
     if BUILD_VARIABLE in os.environ or FOLDER_VARIABLE in os.environ:
         pytest.skip("Builds are not wanted here.")

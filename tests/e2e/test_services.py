@@ -36,6 +36,7 @@ def pid_of(pod: Json, state: Any, container: str) -> int:
     return known.started.pid
 
 
+@pytest.mark.faults
 def test_data_outlives_an_uninstall_and_a_lost_secret_locks_it_in(
     opened: Open, cluster: Cluster, target: dict[str, str], tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_database_that_is_killed_is_started_again_and_one_whose_claim_is_delet
         assert connection.execute("SELECT to_regclass('kept')").fetchone() == (None,)
 
 
+@pytest.mark.faults
 def test_a_controller_that_is_killed_is_told_and_mended_and_takes_over_what_runs(
     opened: Open, cluster: Cluster, target: dict[str, str], sandbox: Any
 ) -> None:
