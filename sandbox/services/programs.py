@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shlex
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,10 +246,20 @@ def _redis_word(word: str) -> str:
 def _mongo(container: Container, port: int) -> Launch:
     data = _data(container, "/data/db")
     data.mkdir(parents=True, exist_ok=True)
+    forget_half_made(data)
     # Found, never built: nobody waits for a pod as long as that takes.
     tools = toolchain.find(environment={**os.environ, toolchain.BUILD_VARIABLE: "0"})
     argv = [tools.program("ferretdb"), f"127.0.0.1:{port}"]
     return Launch(argv, bare_environment(container, _MONGO), data)
+
+
+def forget_half_made(data: Path) -> None:
+    """Remove databases of FerretDB that a kill has left without a table of their own: it would not start beside them."""
+    for file in data.glob("*.sqlite"):
+        with suppress(sqlite3.Error), closing(sqlite3.connect(file)) as database:
+            whole = database.execute("SELECT 1 FROM sqlite_master WHERE name = '_ferretdb_collections'").fetchone()
+            if whole is None:
+                file.unlink()
 
 
 def _web(application: str, names: tuple[str, ...]) -> Callable[[Container, int], Launch]:

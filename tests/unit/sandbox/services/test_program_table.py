@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from runbooks_lib.errors import UsageError
 from sandbox import toolchain
 from sandbox.services import programs
 from sandbox.services.containers import Container
+from sandbox.services.programs import forget_half_made
 
 
 def container(tmp_path: Path, image: str, *args: str, ports: dict[int, int] | None = None, **env: str) -> Container:
@@ -163,3 +166,15 @@ def test_redis_takes_over_some_settings_of_its_mounted_file_and_its_options_win(
     assert "maxmemory" not in settings("redis-server", "/etc/of-the-image.conf")
     with pytest.raises(UsageError, match=r"can.t open config file ./data/none\.conf."):
         settings("redis-server", "/data/none.conf")
+
+
+def test_a_database_of_documents_that_a_kill_has_left_half_made_is_forgotten(tmp_path: Path) -> None:
+    """FerretDB does not start beside a file that lacks its own table."""
+    for name, table in (("whole", "_ferretdb_collections"), ("half", "")):
+        with closing(sqlite3.connect(tmp_path / f"{name}.sqlite")) as database:
+            database.execute(f"CREATE TABLE {table or 'other'} (a)")
+            database.commit()
+    (tmp_path / "empty.sqlite").touch()
+    (tmp_path / "other.sqlite").write_text("no database at all")
+    forget_half_made(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.sqlite", "whole.sqlite"]
