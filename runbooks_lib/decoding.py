@@ -18,8 +18,8 @@ _WORD = re.compile(r"[A-Za-z0-9+/_-]{12,}")
 #: Base64 in lines, as programs write it.
 _LINES = re.compile(r"(?:[A-Za-z0-9+/]{64}(?:[A-Za-z0-9+/]{12})?\r?\n)+[A-Za-z0-9+/]{1,76}")
 _HEX = re.compile(r"[0-9a-fA-F]{16,}")
-#: What decoding makes of a digest or a name has hardly ever so many signs in a row.
-_READABLE = re.compile(rb"(?:[ -~]\0?){6}")
+#: What decoding makes of a digest, a name or a picture has hardly ever so many signs in a row.
+_READABLE = re.compile(rb"(?:(?:[ -~\t\r\n]|[\xc2-\xf4][\x80-\xbf]+)\0?){6,}")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})|((?:\\x[0-9a-fA-F]{2})+)|\\(.)", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 _ALPHABET = str.maketrans("-_", "+/", "\r\n")
@@ -27,12 +27,23 @@ _ALPHABET = str.maketrans("-_", "+/", "\r\n")
 
 def readings(text: str, depth: int = _DEPTH) -> Iterator[str]:
     """What a text says, decoded in each way that leaves anything to read; not the text itself."""
-    for decode in _WAYS:
-        said = decode(text)
-        if said and said != text:
-            yield said
+    seen = {text}
+    # Apart, since what is no URL loses its own signs when it is read as one.
+    for ways in (_SIGNS, (*_SIGNS, _url)):
+        if ways is not _SIGNS and not any("%" in one for one in seen):
+            continue
+        said = text
+        for _ in range(depth):
+            for decode in ways:
+                said = decode(said) or said
+                if said not in seen:
+                    seen.add(said)
+                    yield said
+    for one in seen if depth > 1 else (text,):
+        if inside := _words(one):
+            yield inside
             if depth > 1:
-                yield from readings(said, depth - 1)
+                yield from readings(inside, depth - 1)
 
 
 def _escapes(text: str) -> str:
@@ -83,7 +94,8 @@ def _words(text: str) -> str:
             whole = plain[start : start + (len(plain) - start) // 4 * 4]
             rest = plain[start + len(whole) :]
             said.append(base64.b64decode(whole + (rest + "A" * (4 - len(rest)) if len(rest) > 1 else "")))
-    return b"\n".join(filter(_READABLE.search, said)).decode("utf-8", "replace")
+    found = (part for one in said for part in _READABLE.findall(one))
+    return b"\n".join(found).decode("utf-8", "replace")
 
 
-_WAYS = (_escapes, _quotes, _url, _html, _halves, _words)
+_SIGNS = (_escapes, _quotes, _html, _halves)

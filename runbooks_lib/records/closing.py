@@ -172,7 +172,7 @@ def _search(folder: Path, redactor: Redactor) -> list[str]:
         elif path.is_dir():
             _take_away(path, folder)
         elif located := _located(path, redactor):
-            places = (f"{secret} at byte {at}" for secret, at in located.items())
+            places = (f"{secret} at or after byte {at}" for secret, at in located.items())
             found.append(f"{', '.join(places)} of {name}")
             _replace_secret(path, redactor)
     return found

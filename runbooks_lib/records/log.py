@@ -98,6 +98,11 @@ class Log:
         return [json.loads(line) for line in self.lines]
 
     @property
+    def vouched(self) -> "Log":
+        """The same, of the entries that its head vouches for."""
+        return Log(self.lines[: self.head.size if self.head else 0], self.head)
+
+    @property
     def origin(self) -> str:
         """Which log it is."""
         return str(self.entries[0]["origin"])
@@ -152,6 +157,8 @@ def sequenced(shelf: Path, by: Signer) -> Iterator["Sequencer"]:
         log = read_log(shelf)
         if log.head and (log.head.size > len(log.lines) or root_of(log.leaves[: log.head.size]) != log.head.root):
             raise refused("log altered", folder=folder, size=log.head.size)
+        # What no head vouches for is of a writer that was killed, or of anybody: it is not signed because it stands there.
+        log = log.vouched
         os.ftruncate(handle, sum(len(line) + 1 for line in log.lines))
         if log.lines and (present := [*persons_of(log.entries)][-1]).key != by[0].key:
             raise refused("another key", folder=folder, fingerprint=present.fingerprint, given=by[0].fingerprint)

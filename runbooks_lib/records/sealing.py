@@ -73,6 +73,8 @@ def seal_closed(shelf: Path, seal: Seal) -> list[Path]:
         return []
     with sequenced(shelf, seal.by) as held:
         log = held.log
+        # Before anything is signed: a log that was rolled back is not gone on with.
+        _last_anchored(held, seal)
         known = {entry["run"] for entry in log.entries if entry["kind"] == "opened"}
         left = [folder for folder in left if run_id(folder) in known]
         entered = {entry["run"]: at for at, entry in enumerate(log.entries) if entry["kind"] == "finished"}
@@ -109,22 +111,38 @@ def anchor(held: Sequencer, head: Checkpoint, seal: Seal) -> None:
 
     Raises RecordError: It can't be copied, or the log does not go on from what was copied before.
     """
-    if not seal.anchor:
+    last = _last_anchored(held, seal)
+    if not seal.anchor or last == head.size:
         return
     try:
-        files, place = opened(f"{seal.anchor.rstrip('/')}/{head.origin.rpartition('/')[2]}")
+        files, place = _anchored(held, seal)
         files.makedirs(place, exist_ok=True)
-        there = max((path for path in _listed(files, place) if path.endswith(_ANCHORED)), default="")
-        last = read_head(files.cat_file(there).decode()) if there else None
-        ours = roots_of(held.log.leaves, [last.size]).get(last.size) if last else b""
-        if last and (last.origin, last.root) == (head.origin, ours) and last.size < head.size:
-            last = None
-        if last is None:
-            files.pipe_file(f"{place}/{head.size:08}{_ANCHORED}", head.text.encode())
+        files.pipe_file(f"{place}/{head.size:08}{_ANCHORED}", head.text.encode())
     except Exception as error:
         raise refused("no anchor", anchor=seal.anchor, error=error) from error
-    if last and (last.origin, last.size, last.root) != (head.origin, head.size, head.root):
+
+
+def _last_anchored(held: Sequencer, seal: Seal) -> int:
+    """How many entries the last head vouches for that was copied; 0: none was.
+
+    Raises RecordError: It can't be read, or the log does not go on from it.
+    """
+    if not seal.anchor:
+        return 0
+    try:
+        files, place = _anchored(held, seal)
+        there = max((path for path in _listed(files, place) if path.endswith(_ANCHORED)), default="")
+        last = read_head(files.cat_file(there).decode()) if there else None
+    except Exception as error:
+        raise refused("no anchor", anchor=seal.anchor, error=error) from error
+    if last and (last.origin, last.root) != (held.log.origin, roots_of(held.log.leaves, [last.size]).get(last.size)):
         raise refused("another anchored", anchor=there, size=last.size, folder=held.folder)
+    return last.size if last else 0
+
+
+def _anchored(held: Sequencer, seal: Seal) -> tuple[Any, str]:
+    """The file system of the anchor, and the folder of this log in it."""
+    return opened(f"{seal.anchor.rstrip('/')}/{held.log.origin.rpartition('/')[2]}")
 
 
 def _listed(files: Any, place: str) -> list[str]:

@@ -28,6 +28,8 @@ from runbooks_lib.threads import once
 
 #: How far two clocks may be apart, or one go back.
 _SLACK = timedelta(seconds=5)
+#: How long it takes at most until a run whose record was made is entered in the log.
+_OPENING = timedelta(minutes=5)
 #: What a damaged or forged file makes a parser say.
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -117,19 +119,21 @@ def _of_shelf(shelf: Path, known: Given, only: Path | None) -> tuple[str, Verifi
         log = read_log(shelf)
         origin = log.origin if log.lines else ""
         return origin, _of_log(shelf, log, known, only)
-    except (RecordError, *_UNREADABLE) as error:
-        return origin, Verification(problems=(f"{shelf.name}: {words(error)}",))
+    except RecordError as error:
+        return origin, Verification(problems=(f"{shelf.name}: {error.summary}",))
+    except _UNREADABLE as error:
+        return origin, Verification(problems=(f"{shelf.name}: the log is damaged, and can't be read: {words(error)}",))
 
 
 def _of_log(shelf: Path, log: Log, known: Given, only: Path | None) -> Verification:
-    shelved = records_of(shelf)
-    keys = list(persons_of(log.entries[: log.head.size])) if log.head else []
+    shelved, whole, log = records_of(shelf), log, log.vouched
+    keys = list(persons_of(log.entries))
     place = Place(log)
     chosen = [only] if only else [each for each in shelved if is_closed(each) or run_id(each) in place.finished]
     if log.head is None:
-        return _unsealed(shelf, log, chosen, known)
+        return _unsealed(shelf, whole, chosen, known)
     persons = {person.fingerprint: person for person in keys}
-    problems = [*_of_keys(keys, known.persons), *_of_head(log, log.head, keys)]
+    problems = [*_of_keys(keys, known.persons), *_of_head(whole, log.head, keys)]
     heads = [head for head in known.heads if head.origin == log.origin]
     for head in heads:
         problems += _of_earlier(log, head, persons)
@@ -137,6 +141,8 @@ def _of_log(shelf: Path, log: Log, known: Given, only: Path | None) -> Verificat
     problems = [f"{shelf.name}: {said}" for said in problems]
     problems += [f"{visible(folder.name)}: {said}" for folder in chosen for said in of_record(folder, persons, place)]
     strange = [folder for folder in chosen if is_closed(folder) and place.strange(folder)]
+    foreign = "anybody could have made it: the log does not know that it was opened."
+    problems += [f"{visible(folder.name)}: {foreign}" for folder in strange if not place.older(folder)]
     proved = (
         f"{shelf.name}: {len(chosen) - len(strange)} records are as they were sealed: files, manifest, signature, place in the log.",
         f"{shelf.name}: the log has {len(log.lines)} entries, signed by {keys[-1].name} ({keys[-1].fingerprint}).",
@@ -144,7 +150,7 @@ def _of_log(shelf: Path, log: Log, known: Given, only: Path | None) -> Verificat
     )
     still = [folder for folder in shelved if not is_closed(folder) and run_id(folder) not in place.finished]
     said = [f"{folder.name}: how it ends; it is not closed." for folder in still if only is None]
-    said += [f"{folder.name}: who made it; the log does not know that it was opened." for folder in strange]
+    said += [f"{folder.name}: who made it; it is older than the log." for folder in strange if place.older(folder)]
     unproved = tuple(map(visible, said))
     return Verification(proved=() if problems else proved, unproved=unproved, problems=tuple(problems))
 
@@ -158,7 +164,9 @@ def held_against(records_root: Path, history: Iterable[tuple[int, str]]) -> Veri
     Raises RecordError: A log can't be read.
     """
     logs = [read_log(shelf) for shelf in records_root.glob("*") if (shelf / FOLDER).exists()]
-    known = {(each["run"], each["plan"]) for log in logs for each in log.entries if each["kind"] == "started"}
+    begun = (each for log in logs for each in log.vouched.entries if each["kind"] == "started")
+    # Of the others none makes a revision.
+    known = {(each["run"], each["plan"]) for each in begun if each["stage"] in ("install", "upgrade", "recover")}
     proved, unproved, problems = [], [], []
     made: dict[str, int] = {}
     for revision, said in history:
@@ -195,13 +203,18 @@ class Place:
         self.finished = {entry["run"]: at for at, entry in enumerate(log.entries) if entry["kind"] == "finished"}
 
     @once
-    def opened(self) -> set[str]:
-        """The runs that were entered when they were opened."""
-        return {entry["run"] for entry in self.log.entries if entry["kind"] == "opened"}
+    def opened(self) -> dict[str, Json]:
+        """What was entered of a run when it was opened."""
+        return {entry["run"]: entry for entry in self.log.entries if entry["kind"] == "opened"}
+
+    def older(self, folder: Path) -> bool:
+        """Whether a record says that it is of a time before the log was begun."""
+        return began_at(folder) < datetime.fromisoformat(self.log.entries[0]["at"]) - _SLACK
 
     def strange(self, folder: Path) -> bool:
         """Whether a record that has no proof is of a run of which the log knows nothing: anybody could have made it."""
-        return not {run_id(folder)} & (self.opened | self.finished.keys()) and not (folder / PROOF).exists()
+        run = run_id(folder)
+        return run not in self.opened and run not in self.finished and not (folder / PROOF).exists()
 
     @once
     def roots(self) -> dict[int, bytes]:
@@ -350,6 +363,11 @@ def _of_proof(folder: Path, manifest: Json, kept: Mapping[str, bytes], persons: 
     if not _signed_by(head, tuple(persons.values())):
         yield f"The checkpoint in {PROOF} is not signed by a key of the log."
     said = json.loads(leaf)
+    opened = place.opened.get(run_id(folder), {})
+    if (opened.get("stage"), said.get("stage")) != (manifest["stage"], manifest["stage"]):
+        yield f"the log has its run as one of {opened.get('stage', 'nothing')}, and ended as {said.get('stage')}."
+    elif not -_SLACK < datetime.fromisoformat(opened["at"]) - datetime.fromisoformat(manifest["started"]) < _OPENING:
+        yield f"it says that it began at {manifest['started']}, and was opened at {opened['at']}."
     if (at := place.finished[run_id(folder)]) != proof["index"] or leaf != place.log.lines[at]:
         yield f"{PROOF} is of another entry than the log has for this run."
     if head.size > len(place.log.lines):

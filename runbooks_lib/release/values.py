@@ -77,9 +77,11 @@ def register(folder: FilePath, redactor: Redactor) -> bool:
     These are those that its parameters refer to, and once it had reached its target those of the target's namespace.
     """
     path = folder / "parameters.json"
+    records.register_canary(folder, redactor)
+    opened = any(event["kind"] == "run.opened" for event in records.read_events(folder))
     if not path.exists():
-        # The run ended before it had read its parameters, so it has looked nothing up.
-        return True
+        # A run that ended before it had read its parameters has looked nothing up; of another one they were removed.
+        return not opened
 
     def connected() -> Cluster:
         target = settings.target
@@ -93,12 +95,11 @@ def register(folder: FilePath, redactor: Redactor) -> bool:
         settings = parameters.Parameters.model_validate_json(path.read_bytes())
         for reference in parameters.references(settings):
             secrets.resolve(reference.text, read_secret=read, redactor=redactor)
-        if any(event["kind"] == "run.opened" for event in records.read_events(folder)):
+        if opened:
             # What it may not read it has not read, nor the logs that print it.
             with suppress(Forbidden), connected() as cluster:
                 for secret in cluster.list("v1", "Secret", settings.target.namespace):
                     learn_secret(redactor, secret)
     except (OSError, ValueError, RunbookError):
         return False
-    records.register_canary(folder, redactor)
     return True

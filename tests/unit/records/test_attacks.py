@@ -450,10 +450,77 @@ def test_a_record_that_somebody_made_is_never_signed_by_the_next_run(shelf: Shel
     shelf.record()
     assert not (forged / PROOF).exists()
     found = shelf.verified()
-    assert f"{forged.name}: who made it; the log does not know that it was opened." in found.unproved
+    assert f"{forged.name}: who made it; it is older than the log." in found.unproved
     assert (
         f"{forged.name}: it was renamed: it is run {real.name[-8:]} of install, not deadbeef of upgrade."
         in found.problems
+    )
+
+
+def test_a_record_of_now_that_the_log_does_not_know_is_wrong(shelf: Shelf) -> None:
+    folder = records.create(shelf.root, target="prod", stage="verify")
+    records.close(folder, Redactor(), outcome="passed", exit_code=0, summary="It passed.", closer="seal cell")
+    shelf.record()
+    said = f"{folder.name}: anybody could have made it: the log does not know that it was opened."
+    assert shelf.wrong() == (said,)
+
+
+def forged_record(shelf: Shelf, stage: str, run: str) -> Path:
+    """What somebody without the key can make: a record with a manifest, of a time long ago."""
+    folder = shelf.folder / f"20260101T000000Z-{stage}-{run}"
+    folder.mkdir()
+    (folder / "events.jsonl").write_text("")
+    files = {"events.jsonl": {"sha256": digest_bytes(b""), "size": 0}}
+    told = {"run_id": run, "stage": stage, "target": "prod", "started": "2026-01-01T00:00:00.000Z", "files": files}
+    told |= {
+        "outcome": "done",
+        "exit_code": 0,
+        "summary": "forged",
+        "ended": "2026-01-01T00:01:00.000Z",
+        "searched": {},
+    }
+    (folder / MANIFEST).write_text(json.dumps(told))
+    return folder
+
+
+def test_a_line_that_somebody_adds_to_the_log_is_not_signed_by_the_next_run(shelf: Shelf) -> None:
+    folder = forged_record(shelf, "upgrade", "deadbeef")
+    entry = {"at": json.loads(shelf.lines[-1])["at"], "kind": "opened", "run": "deadbeef", "stage": "upgrade"}
+    with shelf.leaves.open("a") as log:
+        log.write(canonical(entry | {"target": "prod"}) + "\n" + '{"kind":"opened"}\n')
+    shelf.record()
+    assert not (folder / PROOF).exists()
+    assert not any("deadbeef" in line for line in shelf.lines)
+
+
+def test_a_log_whose_head_was_taken_away_is_not_signed_anew(shelf: Shelf) -> None:
+    """Nor are the records, which somebody has stripped of their proofs and altered."""
+    before = runs(shelf)
+    shelf.head.unlink()
+    shelf.leaves.write_text("".join(line for line in shelf.lines if '"kind":"finished"' not in line))
+    for folder in before:
+        for name in (PROOF, "record.dsse.json", "report.dsse.json"):
+            (folder / name).unlink()
+    shelf.record()
+    assert not [folder for folder in before if (folder / PROOF).exists()]
+    told = shelf.verified()
+    # They are as old as the new log to within seconds, or older: none of them is proved.
+    assert all(any(folder.name in said for said in told.problems + told.unproved) for folder in before)
+
+
+def test_the_record_of_an_opened_run_that_is_replaced_by_another_is_named(shelf: Shelf) -> None:
+    real = shelf.record(seal=False, changes=False)
+    shutil.rmtree(real)
+    other = forged_record(shelf, "verify", records.run_id(real))
+    same = shelf.record(seal=False, changes=False)
+    shutil.rmtree(same)
+    late = forged_record(shelf, "install", records.run_id(same))
+    records.seal_closed(shelf.folder, shelf.seal)
+    wrong = shelf.wrong()
+    assert f"{other.name}: the log has its run as one of install, and ended as verify." in wrong
+    assert any(
+        said.startswith(f"{late.name}: it says that it began at 2026-01-01T00:00:00.000Z, and was opened at")
+        for said in wrong
     )
 
 
@@ -594,11 +661,12 @@ def test_a_log_that_does_not_go_on_from_what_was_anchored_is_refused(
     with pytest.raises(RecordError, match=r"does not go on from the checkpoint of 13 entries that was anchored"):
         shelf.record()
     assert {path: path.read_text() for path in anchored.rglob("*.checkpoint")} == copies
-    # Required, the change does not begin; else its record says so, when it can't be sealed as it should.
-    begun = any('"started"' in line and json.loads(line)["run"] not in last.name for line in shelf.lines[-2:])
-    assert begun
-    finished = '"kind":"finished"' in shelf.lines[-1]
-    assert finished != required
+    # Required, the change does not begin; else its record is not signed.
+    assert '"kind":"started"' in shelf.lines[-1]
+    assert (
+        not [folder for folder in runs(shelf) if records.is_closed(folder) and not (folder / PROOF).exists()]
+        == required
+    )
 
 
 # ---- the cluster's own history
