@@ -97,11 +97,12 @@ def _failure(error: BaseException, work: Work, done: int) -> RunbookError:
     scale = _scale_of(work, restore=untouched)
     if isinstance(error, KeyboardInterrupt | SystemExit | Interrupted):
         return OutcomeUnknown(f"{where.replace('failed', 'was interrupted')}.{scale}", next_step=_UNKNOWN)
+    said = f"{words(error).rstrip('.')}." if scale else words(error)
     if isinstance(error, OutcomeUnknown):
-        return OutcomeUnknown(f"{where}: {error.summary}{scale}", next_step=hint)
+        return OutcomeUnknown(f"{where}: {said}{scale}", next_step=hint)
     if untouched and not scale.endswith(_STILL):
         return refused("not begun", where=where, why=f"{words(error).rstrip('.')}.", scale=scale, hint=hint)
-    return ChangeFailed(f"{where}: {words(error)}{scale}", next_step=hint)
+    return ChangeFailed(f"{where}: {said}{scale}", next_step=hint)
 
 
 def _scale_of(work: Work, *, restore: bool) -> str:

@@ -87,8 +87,8 @@ def _planned(left: Left, way: str, target: Json) -> Plan:
         to = left.good if way == "roll back" else None
         made = _rolling_back(left, target, stored, to.revision if to else stored.revision)
     lease, *rest = made.steps
-    # The plan of an upgrade has it already.
-    after = () if way in {"uninstall", "upgrade"} else backup.starting(left.stopped)
+    started = way == "uninstall" or any(step.kind == "start-writers" for step in rest)
+    after = () if started else backup.starting(left.stopped)
     jobs = [f"Job {job['metadata']['name']}" for job in left.jobs]
     changes = [each for each in made.changes if each.name not in jobs]
     changes += [ObjectChange(action="remove", name=name, detail=_HOOK) for name in jobs]
@@ -179,7 +179,8 @@ def _rolling_back(left: Left, target: Json, stored: Release, revision: int) -> P
     # As an upgrade that would remove them.
     going = claims.removed(boundaries, stored, to, live)
     besides = backup.around(boundaries, Losses("rollback", (), (), ()), claims.stores_in(boundaries, stored, going))
-    steps = (lease_step(boundaries), *besides.before, back, *besides.after, rollout_step(to))
+    after = backup.starting(backup.left_stopped(live), besides.after)
+    steps = (lease_step(boundaries), *besides.before, back, *after, rollout_step(to))
     bindings = bound_to(boundaries, stored) | {"manifest": fingerprint(boundaries, to)}
     return Plan(stage="recover", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
 

@@ -105,8 +105,9 @@ class Left:
         names = {key_of(obj).name for obj in hook_objects(self.stored)} if self.stored else set()
         listed = self.boundaries.cluster.list("batch/v1", "Job", self.boundaries.namespace) if names else ()
         hooks = (job for job in listed if job["metadata"]["name"] in names and annotation(job, _HOOK) != "test")
-        # One that removes itself would be gone from the plan that is made before the change.
-        lasting = (job for job in hooks if "ttlSecondsAfterFinished" not in job["spec"])
+        # One that removes itself would be gone from the plan that is made before the change; as long as it runs it is in
+        # the way: what it does to data it would do to what was mended meanwhile.
+        lasting = (job for job in hooks if "ttlSecondsAfterFinished" not in job["spec"] or not _over(job))
         # Of an operation that was cut off all: the digest must not hang on whether one has ended by now.
         cut = self.status != "deployed"
         return [job for job in lasting if cut or _REMOVED in annotation(job, _POLICY) or not _complete(job)]
@@ -150,6 +151,12 @@ class Left:
     @once
     def _live(self) -> dict[ObjectKey, Json | None]:
         return self.boundaries.all_live(self.objects)
+
+
+def _over(job: Json) -> bool:
+    """Whether it has ended, well or not."""
+    listed = (job.get("status") or {}).get("conditions") or ()
+    return any(each["type"] in {"Complete", "Failed"} and each["status"] == "True" for each in listed)
 
 
 def _complete(job: Json) -> bool:

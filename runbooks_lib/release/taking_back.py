@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from runbooks_lib.helm import Release
-from runbooks_lib.release import sentences
+from runbooks_lib.release import backup, sentences
 from runbooks_lib.release.boundaries import Boundaries
 from runbooks_lib.release.impact import Shown, counts, named
 from runbooks_lib.release.manifest import ObjectKey, kept, key_of, objects_of
@@ -101,6 +101,7 @@ def plan_taking_back(
             data={"revision": to.revision} | how,
         ),
         *(each.model_copy(update={"data": each.data | {"revision": to.revision}}) for each in applied.drift.steps),
+        *backup.starting(backup.left_stopped(live)),
         rollout_step(to),
     )
     bindings = bound_to(boundaries, stored) | {"manifest": fingerprint(boundaries, to)}
@@ -119,7 +120,8 @@ def _applied(boundaries: Boundaries, stored: Release, to: Release, live: dict[Ob
     made = {key: there for key, there in ours.items() if key.kind not in _STAYING and not kept(there)}
     staying = tuple(str(key) for key in ours if key not in made)
     gone = tuple(key for key in sorted(good) if not live.get(key))
-    return Applied(made, staying, gone, restoring_of(boundaries, to, to, live))
+    running = {key: there and backup.unstopped(there) for key, there in live.items()}
+    return Applied(made, staying, gone, restoring_of(boundaries, to, to, running))
 
 
 def _forgotten(boundaries: Boundaries, good: int) -> Iterator[list[str]]:
