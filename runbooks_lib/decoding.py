@@ -16,7 +16,7 @@ _DEPTH = 3
 #: Of nine bytes or more of base64, or eight in hexadecimal.
 _WORD = re.compile(r"[A-Za-z0-9+/_-]{12,}")
 #: Base64 in lines, as programs write it.
-_LINES = re.compile(r"(?:[A-Za-z0-9+/]{64}(?:[A-Za-z0-9+/]{12})?\r?\n)+[A-Za-z0-9+/]{1,76}")
+_LINES = re.compile(r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{64}(?:[A-Za-z0-9+/]{12})?\r?\n)+[A-Za-z0-9+/]{1,76}")
 _HEX = re.compile(r"[0-9a-fA-F]{16,}")
 #: What decoding makes of a digest, a name or a picture has hardly ever so many signs in a row.
 _READABLE = re.compile(rb"(?:(?:[ -~\t\r\n]|[\xc2-\xf4][\x80-\xbf]+)\0?){6,}")
