@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def stage_of(folder: Path) -> str:
 
 def began_at(folder: Path) -> datetime:
     """When the record was made, by its name; raises ValueError: there is no such time."""
-    return datetime.strptime(_parts(folder)["at"], "%Y%m%dT%H%M%S%z")
+    return datetime.fromisoformat(_parts(folder)["at"])
 
 
 def is_closed(folder: Path) -> bool:
@@ -157,6 +158,12 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _parts(folder: Path) -> dict[str, str]:
-    if match := _NAME.fullmatch(folder.name):
-        return match.groupdict()
+    if parts := _parts_of(folder.name):
+        return parts
     raise refused("no record", folder=folder)
+
+
+@lru_cache(maxsize=4096)  # thousands of records are verified, each asked for several times
+def _parts_of(name: str) -> dict[str, str]:
+    match = _NAME.fullmatch(name)
+    return match.groupdict() if match else {}

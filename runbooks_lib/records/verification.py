@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache, reduce
 from itertools import pairwise
@@ -140,7 +141,7 @@ def _of_log(shelf: Path, log: Log, known: Given, only: Path | None) -> Verificat
     problems += [*_of_order(log.entries), *_of_presence(log.entries, shelved)] if only is None else []
     problems = [f"{shelf.name}: {said}" for said in problems]
     problems += [f"{visible(folder.name)}: {said}" for folder in chosen for said in of_record(folder, persons, place)]
-    strange = [folder for folder in chosen if is_closed(folder) and place.strange(folder)]
+    strange = [folder for folder in chosen if place.strange(folder) and is_closed(folder)]
     foreign = "anybody could have made it: the log does not know that it was opened."
     problems += [f"{visible(folder.name)}: {foreign}" for folder in strange if not place.older(folder)]
     proved = (
@@ -148,7 +149,7 @@ def _of_log(shelf: Path, log: Log, known: Given, only: Path | None) -> Verificat
         f"{shelf.name}: the log has {len(log.lines)} entries, signed by {keys[-1].name} ({keys[-1].fingerprint}).",
         *(f"{shelf.name}: it goes on from the given checkpoint of {head.size} entries." for head in heads),
     )
-    still = [folder for folder in shelved if not is_closed(folder) and run_id(folder) not in place.finished]
+    still = [folder for folder in shelved if run_id(folder) not in place.finished and not is_closed(folder)]
     said = [f"{folder.name}: how it ends; it is not closed." for folder in still if only is None]
     said += [f"{folder.name}: who made it; it is older than the log." for folder in strange if place.older(folder)]
     unproved = tuple(map(visible, said))
@@ -208,8 +209,10 @@ class Place:
         return {entry["run"]: entry for entry in self.log.entries if entry["kind"] == "opened"}
 
     def older(self, folder: Path) -> bool:
-        """Whether a record says that it is of a time before the log was begun."""
-        return began_at(folder) < datetime.fromisoformat(self.log.entries[0]["at"]) - _SLACK
+        """Whether a record says that it is of a time before the log was begun; one that names no time does not."""
+        with suppress(ValueError):
+            return began_at(folder) < datetime.fromisoformat(self.log.entries[0]["at"]) - _SLACK
+        return False
 
     def strange(self, folder: Path) -> bool:
         """Whether a record that has no proof is of a run of which the log knows nothing: anybody could have made it."""
