@@ -35,8 +35,8 @@ MANY_LINES = 100
 #: Of texts that are remembered, and how many these are at most.
 _SHORT, _MANY = 100, 10_000
 
-#: Characters that are decoded at once, and by which two pieces overlap.
-_PIECE, _OVERLAP = 2**20, 2**12
+#: Characters by which two pieces of a text overlap, apart from what a secret takes.
+_OVERLAP = 2**12
 
 _MARKER = re.compile("(«redacted:[^«»]*»)")
 _HIDDEN = "«redacted:Secret»"
@@ -149,12 +149,7 @@ class Redactor:
 
     def located(self, text: str) -> dict[str, int]:
         """The same, each with the character at which it is first found; also where only the decoded text tells it."""
-        found: dict[str, int] = {}
-        for at in range(0, max(len(text), 1), _PIECE):
-            piece = text[at : at + _PIECE + _OVERLAP]
-            for name in dict.fromkeys(self._read_in(piece)):
-                found.setdefault(name, at + self._first(piece, name))
-        return found
+        return {name: self._first(text, name) for name in dict.fromkeys(self._read_in(text))}
 
     def _read_in(self, text: str) -> Iterator[str]:
         yield from self.hits(text)

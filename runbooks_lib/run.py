@@ -217,7 +217,7 @@ class Run:
     @property
     def resumes(self) -> Path | None:
         """The record of the stopped run that this one is to resume."""
-        return stopped_in(self._given)
+        return stopped_in(self._given[1]) if self._given else None
 
     def approval(self, plan: Plan) -> Approval:
         """The approval of exactly this plan; see :func:`runbooks_lib.release.approval.approved`."""

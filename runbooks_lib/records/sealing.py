@@ -74,7 +74,7 @@ def seal_closed(shelf: Path, seal: Seal) -> list[Path]:
     with sequenced(shelf, seal.by) as held:
         log = held.log
         # Before anything is signed: a log that was rolled back is not gone on with.
-        _last_anchored(held, seal)
+        last = _last_anchored(held, seal)
         known = {entry["run"] for entry in log.entries if entry["kind"] == "opened"}
         left = [folder for folder in left if run_id(folder) in known]
         entered = {entry["run"]: at for at, entry in enumerate(log.entries) if entry["kind"] == "finished"}
@@ -87,7 +87,7 @@ def seal_closed(shelf: Path, seal: Seal) -> list[Path]:
             beside = [base64.b64encode(each).decode() for each in inclusion(log.leaves, number)]
             proof = {"index": number, "leaf": log.lines[number].decode(), "hashes": beside, "checkpoint": head.text}
             replace(folder / PROOF, json.dumps(proof, indent=1, ensure_ascii=False) + "\n", mode=0o444)
-        anchor(held, head, seal)
+        _copy(held, head, seal, last)
     return left
 
 
@@ -111,7 +111,11 @@ def anchor(held: Sequencer, head: Checkpoint, seal: Seal) -> None:
 
     Raises RecordError: It can't be copied, or the log does not go on from what was copied before.
     """
-    last = _last_anchored(held, seal)
+    _copy(held, head, seal, _last_anchored(held, seal))
+
+
+def _copy(held: Sequencer, head: Checkpoint, seal: Seal, last: int) -> None:
+    """Copy a head that goes on from the one over ``last`` entries, which was copied; the same one is there already."""
     if not seal.anchor or last == head.size:
         return
     try:

@@ -73,18 +73,18 @@ def place_of(plan: Plan) -> str:
     return f"approvals/{plan.digest[7:23]}.json"
 
 
-def stopped_in(given: Given | None) -> Path | None:
-    """The record of the stopped run that is to be resumed."""
-    path = resolve_path(given[1]) if given and not _MEANT.fullmatch(given[1]) else None
+def stopped_in(given: str) -> Path | None:
+    """The record of the stopped run that is to be resumed, if that is what was given."""
+    path = resolve_path(given)
     # Whatever somebody gives for a path; of pathlib's a name that is too long would be an error.
-    return path if path and os.path.isfile(path / EVENTS) else None  # noqa: PTH113
+    return path if given and os.path.isfile(path / EVENTS) else None  # noqa: PTH113
 
 
 def _by_operator(boundaries: Boundaries, plan: Plan, given: Given | None) -> Approval:
     if given is None:
         raise refused("not approved", digest=plan.digest)
     how, digest = given
-    if stopped := stopped_in(given):
+    if stopped := stopped_in(digest):
         return resumed(boundaries, plan, stopped, _here())
     if digest != plan.digest:
         raise refused("another approved", given=digest, digest=plan.digest, since=since(digest, plan))
@@ -94,7 +94,7 @@ def _by_operator(boundaries: Boundaries, plan: Plan, given: Given | None) -> App
 def _by_another(boundaries: Boundaries, plan: Plan, path: str, rule: Rule) -> tuple[Approval, Json]:
     """The approval that a file holds, and what the journal keeps besides: the file itself, for who checks it later."""
     # A rest needs another yes: whoever runs this could have written the record of a run that was stopped.
-    if not path or path.startswith("sha256:") or stopped_in(("parameter", path)):
+    if not path or path.startswith("sha256:") or stopped_in(path):
         raise refused("another must", digest=plan.digest, source=rule.source, names=rule.names)
     said, envelope = verified(boundaries, plan, resolve_path(path), rule)
     if rule.namespace and boundaries.cluster.can_i("update", "", "configmaps", rule.namespace):

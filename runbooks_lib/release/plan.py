@@ -116,8 +116,7 @@ def plan_upgrade(boundaries: Boundaries) -> Plan:
     were = {key: live[key] for key in (key_of(obj, namespace) for obj in old)}
     standing = standing_of(boundaries, were)
     left = backup.left_stopped(were)
-    running = {key: there and backup.unstopped(there) for key, there in were.items()}
-    restoring = restoring_of(boundaries, stored, proposal.rendered, running)
+    restoring = restoring_of(boundaries, stored, proposal.rendered, backup.unstopped(were))
     drifts = tuple(sentences.drift(restoring, shown))
     whole = stored.status == "deployed" and not (standing.missing or standing.foreign or restoring.back or left)
     if last.chart == chart and whole and _same(stored, proposal, bindings):

@@ -24,7 +24,7 @@ from runbooks_lib.release.plan import (
 from runbooks_lib.release.refusals import refused
 from runbooks_lib.release.states import Left, keeps, state_in
 from runbooks_lib.release.stores import stores
-from runbooks_lib.release.taking_back import all_live, plan_taking_back, stands_in_the_way
+from runbooks_lib.release.taking_back import plan_taking_back, stands_in_the_way
 from runbooks_lib.release.values import known_in
 from runbooks_lib.results import Json, ObjectChange, Plan, Step, digest_of
 from runbooks_lib.tables import table
@@ -155,7 +155,7 @@ def _rolling_back(left: Left, target: Json, stored: Release, revision: int) -> P
         raise refused("no release", release=boundaries.release, namespace=boundaries.namespace, verb="roll back")
     for each in (stored, to):
         passwords.learn(boundaries.redactor, each)
-    live = all_live(boundaries, stored, to)
+    live = boundaries.all_live([*objects_of(stored.manifest), *objects_of(to.manifest)])
     if revision != stored.revision and stands_in_the_way(stored, to, live, boundaries.namespace):
         made = plan_taking_back(boundaries, target, stored, to, live)
         return made.model_copy(update={"impact": (*made.impact, *_destroyed(left, stored, to))})

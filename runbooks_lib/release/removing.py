@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
+from runbooks_lib.cluster import Cluster
 from runbooks_lib.cluster.discovery import Resource
 from runbooks_lib.helm import Release
 from runbooks_lib.release import backup
@@ -137,10 +138,17 @@ def going_with_it(boundaries: Boundaries, left: Leftovers) -> list[str]:
 def remove(boundaries: Boundaries, objects: Iterable[list[str]]) -> None:
     """Remove exactly these objects, as kind, name and UID: one that was made anew meanwhile stays."""
     for kind, name, uid in objects:
-        version = VERSIONS.get(kind, "v1")
-        live = boundaries.cluster.get(version, kind, name, boundaries.namespace)
-        if live is not None and live["metadata"].get("uid", "") == uid:
-            boundaries.cluster.delete(version, kind, name, boundaries.namespace)
+        remove_one(boundaries.cluster, VERSIONS.get(kind, "v1"), kind, name, boundaries.namespace, uid=uid)
+
+
+def remove_one(cluster: Cluster, *what: str, uid: str) -> Json | None:
+    """Remove exactly one object, by API version, kind, name and namespace; what it was, or None: it is another one, or gone."""
+    version, kind, name, namespace = what
+    live = cluster.get(version, kind, name, namespace or None)
+    if live is None or live["metadata"].get("uid", "") != uid:
+        return None
+    cluster.delete(version, kind, name, namespace or None)
+    return live
 
 
 def _live(boundaries: Boundaries, name: str) -> Json | None:

@@ -169,24 +169,19 @@ def _put_back(work: Work, step: Step) -> None:
 
 def _forget_revisions(work: Work, step: Step) -> None:
     """Helm's Secrets of revisions that never were; what the newest would have been is kept, without its secrets."""
-    boundaries, cluster = work.boundaries, work.boundaries.cluster
+    boundaries = work.boundaries
     stored = boundaries.helm.status(boundaries.release)
     objects = boundaries.redactor.redact_data(all_objects(stored)) if stored else []
     work.save(f"evidence/revision-{step.data['revision']}.yaml", yaml.safe_dump_all(objects, sort_keys=False))
-    for name, uid in step.data["secrets"]:
-        found = cluster.get("v1", "Secret", name, boundaries.namespace)
-        if found is not None and found["metadata"]["uid"] == uid:
-            cluster.delete("v1", "Secret", name, boundaries.namespace)
+    removing.remove(boundaries, (["Secret", name, uid] for name, uid in step.data["secrets"]))
 
 
 def _remove_objects(work: Work, step: Step) -> None:
     """Exactly these: one that was made anew meanwhile stays."""
-    cluster, going = work.boundaries.cluster, list[Json]()
-    for version, kind, name, namespace, uid in step.data["objects"]:
-        found = cluster.get(version, kind, name, namespace or None)
-        if found is not None and found["metadata"]["uid"] == uid:
-            cluster.delete(version, kind, name, namespace or None)
-            going.append({"kind": kind, "apiVersion": version, **found})
+    going: list[Json] = []
+    for *what, uid in step.data["objects"]:
+        if found := removing.remove_one(work.boundaries.cluster, *what, uid=uid):
+            going.append({"apiVersion": what[0], "kind": what[1], **found})
     _gone(work, [*going, *({**pod, "apiVersion": "v1", "kind": "Pod"} for pod in work.boundaries.pods_of(going))])
 
 

@@ -108,11 +108,6 @@ def plan_taking_back(
     return Plan(stage="recover", target=target, steps=steps, changes=changes, impact=impact, bindings=bindings)
 
 
-def all_live(boundaries: Boundaries, *releases: Release) -> dict[ObjectKey, Json | None]:
-    """The objects of some releases as they are."""
-    return boundaries.all_live([obj for each in releases for obj in objects_of(each.manifest)])
-
-
 def _applied(boundaries: Boundaries, stored: Release, to: Release, live: dict[ObjectKey, Json | None]) -> Applied:
     good = {key_of(obj, boundaries.namespace) for obj in objects_of(to.manifest)}
     new = [key for obj in objects_of(stored.manifest) if (key := key_of(obj, boundaries.namespace)) not in good]
@@ -120,8 +115,7 @@ def _applied(boundaries: Boundaries, stored: Release, to: Release, live: dict[Ob
     made = {key: there for key, there in ours.items() if key.kind not in _STAYING and not kept(there)}
     staying = tuple(str(key) for key in ours if key not in made)
     gone = tuple(key for key in sorted(good) if not live.get(key))
-    running = {key: there and backup.unstopped(there) for key, there in live.items()}
-    return Applied(made, staying, gone, restoring_of(boundaries, to, to, running))
+    return Applied(made, staying, gone, restoring_of(boundaries, to, to, backup.unstopped(live)))
 
 
 def _forgotten(boundaries: Boundaries, good: int) -> Iterator[list[str]]:

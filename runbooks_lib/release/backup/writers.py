@@ -61,8 +61,12 @@ def left_stopped(lives: Mapping[ObjectKey, Json | None]) -> list[Stopped]:
     return [(key.kind, key.name, had) for key, had in found if had]
 
 
-def unstopped(live: Json) -> Json:
-    """A workload as it was before a run stopped it: that is nobody's drift."""
+def unstopped(lives: Mapping[ObjectKey, Json | None]) -> dict[ObjectKey, Json | None]:
+    """Objects as they were before a run stopped some of them: that is nobody's drift."""
+    return {key: live and _unstopped(live) for key, live in lives.items()}
+
+
+def _unstopped(live: Json) -> Json:
     if not (had := stopped(live)):
         return live
     annotations = {key: value for key, value in live["metadata"]["annotations"].items() if key != _HAD}
